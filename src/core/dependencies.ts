@@ -1,0 +1,41 @@
+import type { AgentCatalog, AgentInstaller } from './ports/agent.ts';
+import type { Clock } from './ports/clock.ts';
+import type { Gateway } from './ports/gateway.ts';
+import type { Git } from './ports/git.ts';
+import type { Logger } from './ports/logger.ts';
+import type { ConnectRunner } from './ports/runner.ts';
+import type { SandboxLimits, SandboxProvider } from './ports/sandbox-provider.ts';
+import type { Store } from './ports/store.ts';
+
+/** What the use cases are given; `main.ts` wires the drivers, tests wire others. */
+export interface Dependencies {
+  store: Store;
+  provider: SandboxProvider;
+  connectRunner: ConnectRunner;
+  /** The bearer token of a sandbox's runner, derived from its id and the installation's secret. */
+  runnerToken: (sandboxId: string) => string;
+  gateway: Gateway;
+  git: Git;
+  agents: AgentCatalog;
+  installer: AgentInstaller;
+  clock: Clock;
+  logger: Logger;
+  settings: Settings;
+}
+
+export interface Settings {
+  /** How many sandboxes may run at once. */
+  slots: number;
+  defaultTemplate: string;
+  defaultLimits: SandboxLimits;
+  /** The most a session may ask for. */
+  maxLimits: SandboxLimits;
+  defaultPermissionTimeoutMs: number;
+  /** A session without a turn and without an open stream for this long is stopped, its disk kept. `null`: only when its slot is needed. */
+  idleStopMs: number | null;
+  /** How often a turn that fails for a passing reason is tried again before it ends as failed. */
+  turnAttempts: number;
+  /** Whether `file://` repositories may be named: the machine's own owner only. */
+  allowLocalRepositories: boolean;
+  author: { name: string; email: string };
+}

@@ -1,0 +1,89 @@
+import { asBerthError } from '../../protocol/errors.ts';
+import type { JournalEvent } from '../../protocol/events.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { RunnerClient } from '../ports/runner.ts';
+import type { Store } from '../ports/store.ts';
+import { importJournal } from './import-journal.ts';
+
+/** Most entries that one transaction takes in. */
+const maxBatch = 200;
+/** An importing transaction syncs the disk; a stream of single words is gathered for this long. */
+const gatherMs = 15;
+const firstRetryMs = 50;
+const lastRetryMs = 5_000;
+
+export interface JournalFollowerOptions {
+  sessionId: string;
+  runner: RunnerClient;
+  store: Store;
+  clock: Clock;
+  logger: Logger;
+  onTurnEnded: (turnId: string) => void;
+  /** The stream broke; resolves to whether following goes on. */
+  onLost: () => Promise<boolean>;
+}
+
+/**
+ * Reads a session's journal from the last entry stored and takes each new one into the log, until
+ * the signal fires or `onLost` says to stop. Never rejects.
+ */
+export async function followJournal(options: JournalFollowerOptions, signal: AbortSignal): Promise<void> {
+  const { sessionId, runner, store, clock, logger } = options;
+  let retryMs = firstRetryMs;
+  while (!signal.aborted) {
+    try {
+      const session = await store.read.session(sessionId);
+      if (session === null) return;
+      let stream = await runner.followJournal(sessionId, session.journalSeq, signal);
+      if (session.journalId !== null && stream.journalId !== session.journalId && session.journalSeq > 0) {
+        stream = await runner.followJournal(sessionId, 0, signal);
+      }
+      for await (const batch of inBatches(stream.events, clock, signal)) {
+        const { endedTurnIds } = await store.transaction((tx) => importJournal(tx, sessionId, stream.journalId, batch));
+        for (const turnId of endedTurnIds) options.onTurnEnded(turnId);
+        retryMs = firstRetryMs;
+      }
+    } catch (cause) {
+      if (signal.aborted) return;
+      const error = asBerthError(cause);
+      logger.debug({ sessionId, code: error.code, err: error }, 'journal stream broke');
+    }
+    if (signal.aborted || !(await options.onLost())) return;
+    await clock.sleep(retryMs, signal).catch(() => {});
+    retryMs = Math.min(retryMs * 2, lastRetryMs);
+  }
+}
+
+/** Gathers what arrives close together, so that a flood costs few transactions and a single event little delay. */
+async function* inBatches(
+  events: AsyncIterable<JournalEvent>,
+  clock: Clock,
+  signal: AbortSignal,
+): AsyncGenerator<JournalEvent[]> {
+  const iterator = events[Symbol.asyncIterator]();
+  let next = iterator.next();
+  try {
+    for (;;) {
+      const first = await next;
+      if (first.done === true) return;
+      const batch = [first.value];
+      next = iterator.next();
+      const deadline = clock.sleep(gatherMs, signal).then(() => 'due' as const, () => 'due' as const);
+      for (;;) {
+        const arrived = await Promise.race([next, deadline]);
+        if (arrived === 'due' || arrived.done === true) break;
+        batch.push(arrived.value);
+        if (batch.length >= maxBatch) {
+          next = iterator.next();
+          break;
+        }
+        next = iterator.next();
+      }
+      yield batch;
+    }
+  } finally {
+    next.catch(() => {});
+    await iterator.return?.();
+  }
+}

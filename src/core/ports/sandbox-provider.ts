@@ -1,0 +1,151 @@
+import type { Duplex } from 'node:stream';
+
+/**
+ * The contract of a sandbox provider: lifecycle and a byte stream to a port, nothing else. Files,
+ * processes, PTYs and agents go through the runner that every sandbox carries.
+ *
+ * A driver is a factory `(options) => SandboxProvider` with no I/O before the first call. It only
+ * translates; time limits, logs and error wrapping live once, in `sandbox/guarded.ts`. Every method
+ * takes an `AbortSignal` and rejects with `cancelled` soon after it fires, leaving nothing half-made.
+ *
+ * Ids are Berth's own (`sbx_...`); a driver keeps what it needs to find its backend's object again
+ * on the backend or in `dataDir`, so that `list` after a restart of Berth finds every sandbox.
+ */
+export interface SandboxProvider {
+  readonly name: string;
+  readonly capabilities: SandboxCapabilities;
+
+  /** Checks that the backend can be used, and says what was found. Cheap; called at start and by `doctor`. */
+  probe(options: CallOptions): Promise<ProviderReport>;
+
+  /**
+   * Makes and starts a sandbox; resolves when the runner answers `GET /health`. On failure or abort
+   * nothing is left. Throws `conflict` if the id exists, `invalid_request` for limits it cannot
+   * enforce, `not_found` for an unknown template, `resource_exhausted` when the host is full.
+   */
+  create(spec: SandboxSpec, options: CallOptions): Promise<SandboxInfo>;
+
+  /** Every sandbox of this installation that exists, running or not. Never invents an empty list: throws when the backend is away. */
+  list(options: CallOptions): Promise<SandboxInfo[]>;
+
+  /** Throws `not_found`. */
+  get(id: string, options: CallOptions): Promise<SandboxInfo>;
+
+  /** Ends the processes and keeps the disk. No-op when stopped. */
+  stop(id: string, options: CallOptions): Promise<void>;
+
+  /** Starts a stopped sandbox from its disk; resolves when the runner answers. No-op when running. */
+  start(id: string, options: CallOptions): Promise<SandboxInfo>;
+
+  /** Ends and removes everything. Idempotent: no-op when absent. Reports failure, never hides it. */
+  destroy(id: string, options: CallOptions): Promise<void>;
+
+  /** A byte stream to a TCP port inside; the runner is port 8080. Throws `sandbox_lost` when it does not run. */
+  dial(id: string, port: number, options: CallOptions): Promise<Duplex>;
+
+  stats(id: string, options: CallOptions): Promise<SandboxStats>;
+
+  /** Makes objects on the host readable inside, read-only, at `guestObjectsPath`. See `SandboxCapabilities.sharedObjects`. */
+  shareObjects?(id: string, objectsDir: string, options: CallOptions): Promise<void>;
+
+  /** Releases what the driver holds in this process (sockets, watchers). Sandboxes go on. */
+  close(): Promise<void>;
+}
+
+export interface CallOptions {
+  signal: AbortSignal;
+}
+
+/** Where `shareObjects` shows a git object directory inside the sandbox. */
+export const guestObjectsPath = '/berth/objects';
+/** HOME of `user` (uid 1000), kept over stop and start. */
+export const guestHome = '/home/user';
+export const guestUser = { uid: 1000, gid: 1000, name: 'user' } as const;
+/** Where the runner's layer (loader, Node, bundle) and the agents' layer are mounted, read-only. */
+export const guestRunnerPath = '/berth/runner';
+export const guestAgentsPath = '/berth/agents';
+
+/**
+ * What a driver can do, as data with values. Absent or `none` means: the matching call is refused
+ * with `unsupported`; nothing degrades in silence.
+ */
+export interface SandboxCapabilities {
+  /** `memory`: frozen in RAM. `disk`: stopped with its disk. Default `none`. */
+  pause: 'memory' | 'disk' | 'none';
+  /** Processes and memory on disk. Default `none`: an idle sandbox can only be stopped. */
+  hibernate: 'memory+disk' | 'none';
+  snapshot: 'memory+disk' | 'disk' | 'none';
+  fork: 'live' | 'snapshot' | 'none';
+  /** `dynamic`: any port can be dialled at any time. */
+  ports: 'dynamic' | 'declared' | 'none';
+  /** `loopback`: no interface but lo. */
+  network: readonly NetworkMode[];
+  /** Limits that are enforced; one that is not listed is refused in a spec. */
+  limits: readonly (keyof SandboxLimits)[];
+  /** Whether a host git object store can be lent to a sandbox. Without it a clone is sent as a bundle. */
+  sharedObjects: 'hardlink' | 'none';
+  isolation: 'namespaces' | 'user-kernel' | 'vm' | 'remote';
+}
+
+/** `none`: loopback only, the gateway reached through the runner. */
+export type NetworkMode = 'none' | 'full';
+
+export interface SandboxLimits {
+  /** CPUs, fractions allowed. */
+  cpus: number;
+  memoryBytes: number;
+  pids: number;
+  diskBytes: number;
+}
+
+export interface SandboxSpec {
+  id: string;
+  template: string;
+  limits: SandboxLimits;
+  network: NetworkMode;
+  /** Kept by the backend and returned by `list`; keys and values short plain text. */
+  labels: Readonly<Record<string, string>>;
+  /** The bearer token that the runner demands. */
+  runnerToken: string;
+  /** Environment of every process in the sandbox. No secret may be in it. */
+  env: Readonly<Record<string, string>>;
+}
+
+export type SandboxStatus = 'running' | 'paused' | 'hibernated' | 'stopped' | 'broken';
+
+export interface SandboxInfo {
+  id: string;
+  status: SandboxStatus;
+  template: string;
+  labels: Readonly<Record<string, string>>;
+  limits: SandboxLimits;
+  /** The backend's own name for it, for people. */
+  reference: string;
+  createdAt: string;
+}
+
+export interface SandboxStats {
+  /** Memory charged to the sandbox, page cache included. */
+  memoryBytes: number;
+  /** Memory that would be freed by ending it (anonymous and private). `null` where it cannot be known. */
+  privateMemoryBytes: number | null;
+  cpuTimeMs: number;
+  pids: number;
+  diskBytes: number;
+}
+
+export interface ProviderReport {
+  usable: boolean;
+  /** What was detected, what was chosen and why, in order. */
+  findings: readonly Finding[];
+}
+
+export interface Finding {
+  subject: string;
+  status: 'ok' | 'degraded' | 'missing';
+  detected: string;
+  /** What was chosen and why. */
+  choice: string;
+  /** How to get better; `null` when there is nothing to gain. */
+  advice: string | null;
+}

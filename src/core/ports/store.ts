@@ -1,0 +1,295 @@
+import type {
+  EventError,
+  JournalEventData,
+  ServerEventData,
+  SessionEvent,
+  SessionStatus,
+  Usage,
+} from '../../protocol/events.ts';
+import type { Prompt } from '../../protocol/content.ts';
+import type { McpServer } from '../../protocol/runner-api.ts';
+import type { SandboxLimits, SandboxStatus } from './sandbox-provider.ts';
+
+/**
+ * The store: the one truth about sessions, turns and events. Every change of state is one
+ * transaction; whatever `transaction` runs is applied whole or not at all, even over `kill -9`.
+ * `fn` may be run again on a serialisation failure, so it must have no effect of its own.
+ */
+export interface Store {
+  /** Calls are queued one behind the other; a nested call is refused with `internal`. */
+  transaction<T>(fn: (tx: StoreTransaction) => Promise<T>): Promise<T>;
+  /** Reads outside a transaction, each of them consistent by itself. */
+  read: StoreReads;
+  /** Tells of committed events, in this process; the reader goes to the log for them. */
+  onEvents(listener: (sessionId: string, lastSeq: number) => void): () => void;
+  close(): Promise<void>;
+}
+
+export interface StoreReads {
+  session(id: string): Promise<SessionRecord | null>;
+  sessions(filter: SessionFilter): Promise<SessionRecord[]>;
+  turn(id: string): Promise<TurnRecord | null>;
+  turnByKey(sessionId: string, idempotencyKey: string): Promise<TurnRecord | null>;
+  /** Oldest first. */
+  turns(sessionId: string, states?: readonly TurnState[]): Promise<TurnRecord[]>;
+  /** All turns in these states, in queue order: larger priority first, then age. */
+  turnsInState(states: readonly TurnState[]): Promise<TurnRecord[]>;
+  sandbox(id: string): Promise<SandboxRecord | null>;
+  sandboxes(): Promise<SandboxRecord[]>;
+  /** `seq > from`, ascending, at most `limit`. */
+  events(sessionId: string, from: number, limit: number): Promise<SessionEvent[]>;
+  permission(sessionId: string, requestId: string): Promise<PermissionRecord | null>;
+  openPermissions(sessionId: string): Promise<PermissionRecord[]>;
+  idempotentResponse(scope: string, key: string): Promise<IdempotentResponse | null>;
+  tokenByHash(hash: string): Promise<TokenRecord | null>;
+  repository(id: string): Promise<RepositoryRecord | null>;
+  repositoryByUrl(url: string): Promise<RepositoryRecord | null>;
+  repositories(): Promise<RepositoryRecord[]>;
+  githubApp(): Promise<GithubAppRecord | null>;
+  task(id: string): Promise<TaskRecord | null>;
+  /** The task that owns an issue or a pull request of a repository. */
+  taskByNumber(repositoryId: string, number: number): Promise<TaskRecord | null>;
+  taskBySession(sessionId: string): Promise<TaskRecord | null>;
+  tasksInState(states: readonly TaskState[]): Promise<TaskRecord[]>;
+  delivery(id: string): Promise<DeliveryRecord | null>;
+  deliveriesInState(state: DeliveryState): Promise<DeliveryRecord[]>;
+}
+
+export interface StoreTransaction extends StoreReads {
+  insertSession(record: SessionRecord): Promise<void>;
+  /** Numbering and cursors belong to `appendEvents` alone. */
+  updateSession(
+    id: string,
+    change: Partial<Omit<SessionRecord, 'id' | 'lastSeq' | 'journalId' | 'journalSeq'>>,
+  ): Promise<void>;
+  deleteSession(id: string): Promise<void>;
+  insertTurn(record: TurnRecord): Promise<void>;
+  updateTurn(id: string, change: Partial<Omit<TurnRecord, 'id' | 'sessionId'>>): Promise<void>;
+  insertSandbox(record: SandboxRecord): Promise<void>;
+  updateSandbox(id: string, change: Partial<Omit<SandboxRecord, 'id'>>): Promise<void>;
+  deleteSandbox(id: string): Promise<void>;
+  /**
+   * Appends to the session's log and numbers each event; returns the last `seq`. An event with a
+   * `journal` entry moves the session's journal cursor in the same transaction; one at or below the
+   * cursor is dropped, so that an import can be repeated without a double.
+   */
+  appendEvents(sessionId: string, events: readonly NewEvent[]): Promise<number>;
+  upsertPermission(record: PermissionRecord): Promise<void>;
+  saveIdempotentResponse(record: IdempotentResponse): Promise<void>;
+  insertToken(record: TokenRecord): Promise<void>;
+  upsertRepository(record: RepositoryRecord): Promise<void>;
+  saveGithubApp(record: GithubAppRecord): Promise<void>;
+  insertTask(record: TaskRecord): Promise<void>;
+  updateTask(id: string, change: Partial<Omit<TaskRecord, 'id'>>): Promise<void>;
+  /** False when the id was there already: a duplicate to drop. */
+  insertDelivery(record: DeliveryRecord): Promise<boolean>;
+  updateDelivery(id: string, change: Partial<Omit<DeliveryRecord, 'id'>>): Promise<void>;
+}
+
+/** An event before it is numbered; `journal` says which entry of which runner's journal it is. */
+export type NewEvent = {
+  at: string;
+  turnId: string | null;
+  journal?: { id: string; seq: number };
+} & (JournalEventData | ServerEventData);
+
+export interface SessionRecord {
+  id: string;
+  owner: string;
+  title: string;
+  status: SessionStatus;
+  statusReason: string | null;
+  agent: string;
+  /** Command line of an agent given by the caller, or `null` for a known one. */
+  agentArgv: string[] | null;
+  provider: string;
+  template: string;
+  sandboxId: string | null;
+  repositoryUrl: string | null;
+  baseBranch: string | null;
+  branch: string | null;
+  /** The commit the branch started from. */
+  baseCommit: string | null;
+  cwd: string;
+  limits: SandboxLimits;
+  env: Record<string, string>;
+  mcpServers: McpServer[];
+  acpSessionId: string | null;
+  modeId: string | null;
+  config: Record<string, string | boolean>;
+  author: { name: string; email: string } | null;
+  permissionTimeoutMs: number;
+  lastSeq: number;
+  /** Journal last imported from, and how far. */
+  journalId: string | null;
+  journalSeq: number;
+  /** Set when deletion began; a restart goes on with it. */
+  deletingAt: string | null;
+  createdAt: string;
+  updatedAt: string;
+}
+
+export interface SessionFilter {
+  owner?: string;
+  statuses?: readonly SessionStatus[];
+  /** Ids below this one; newest first. */
+  before?: string;
+  limit: number;
+}
+
+/**
+ * `queued`: admitted, waits for a slot or for the session's earlier turns. `starting`: holds a slot,
+ * the sandbox and agent are being made ready. `running`: handed to the runner. Then one of the ends.
+ */
+export type TurnState = 'queued' | 'starting' | 'running' | 'completed' | 'cancelled' | 'failed';
+
+export interface TurnRecord {
+  id: string;
+  sessionId: string;
+  idempotencyKey: string | null;
+  state: TurnState;
+  prompt: Prompt;
+  /** Who asked: a user id, or `github:<login>`. */
+  by: string;
+  priority: number;
+  /** Where to send a signed webhook when it starts. */
+  webhookUrl: string | null;
+  /** Set when an interrupt was asked for. */
+  cancelRequestedAt: string | null;
+  attempts: number;
+  stopReason: string | null;
+  usage: Usage | null;
+  error: EventError | null;
+  createdAt: string;
+  startedAt: string | null;
+  endedAt: string | null;
+}
+
+export interface SandboxRecord {
+  id: string;
+  sessionId: string | null;
+  provider: string;
+  template: string;
+  /** `creating` and `destroying` mark an operation that a restart must finish. */
+  status: SandboxStatus | 'creating' | 'destroying';
+  limits: SandboxLimits;
+  createdAt: string;
+  updatedAt: string;
+}
+
+export interface PermissionRecord {
+  sessionId: string;
+  requestId: string;
+  turnId: string | null;
+  toolCall: Record<string, unknown>;
+  options: { optionId: string; name: string; kind: string }[];
+  state: 'open' | 'selected' | 'cancelled' | 'expired';
+  optionId: string | null;
+  answeredBy: string | null;
+  requestedAt: string;
+  expiresAt: string;
+  resolvedAt: string | null;
+}
+
+export interface IdempotentResponse {
+  scope: string;
+  key: string;
+  /** Of the request's body; a different body under one key is a `conflict`. */
+  requestHash: string;
+  status: number;
+  body: unknown;
+  createdAt: string;
+}
+
+export interface TokenRecord {
+  id: string;
+  name: string;
+  owner: string;
+  /** SHA-256, hex. The token itself is never stored. */
+  hash: string;
+  createdAt: string;
+}
+
+export interface RepositoryRecord {
+  id: string;
+  /** Clone URL without credentials, the key. */
+  url: string;
+  forge: 'github' | null;
+  owner: string | null;
+  name: string | null;
+  installationId: number | null;
+  settings: RepositorySettings;
+  createdAt: string;
+}
+
+/** What starts a task, and with what. */
+export interface RepositorySettings {
+  triggers: { label: string | null; mention: string | null; assignee: boolean };
+  agent: string | null;
+  template: string | null;
+  baseBranch: string | null;
+}
+
+export interface GithubAppRecord {
+  appId: number;
+  slug: string;
+  name: string;
+  clientId: string;
+  /** Sealed by the server's key; see `core/ports/secrets.ts`. */
+  sealedPrivateKey: string;
+  sealedWebhookSecret: string;
+  sealedClientSecret: string | null;
+  apiUrl: string;
+  htmlUrl: string;
+  createdAt: string;
+}
+
+/** See `core/tasks/advance-task.ts` for what each state means and leads to. */
+export type TaskState = 'accepted' | 'working' | 'publishing' | 'waiting' | 'failed';
+
+export interface TaskRecord {
+  id: string;
+  repositoryId: string;
+  issueNumber: number;
+  pullNumber: number | null;
+  sessionId: string | null;
+  state: TaskState;
+  /** The one comment that is edited as work goes on. */
+  commentId: number | null;
+  /** The turn being worked for, and what asked for it. */
+  turnId: string | null;
+  trigger: TaskTrigger;
+  /** What was asked for meanwhile, oldest first; each becomes a turn of its own after this one is published. */
+  pending: TaskTrigger[];
+  /** The commit that was last pushed. */
+  pushedCommit: string | null;
+  error: EventError | null;
+  createdAt: string;
+  updatedAt: string;
+}
+
+export interface TaskTrigger {
+  kind: 'issue' | 'issue_comment' | 'review_comment' | 'review';
+  id: number;
+  /** Where it was said: the issue's number or the pull request's. */
+  number: number;
+  /** Who said it, with an address that the forge knows them by. */
+  login: string;
+  author: { name: string; email: string };
+  /** What they said; hostile text. */
+  text: string;
+  deliveryId: string;
+}
+
+export type DeliveryState = 'received' | 'done' | 'ignored' | 'failed';
+
+export interface DeliveryRecord {
+  id: string;
+  event: string;
+  state: DeliveryState;
+  /** Why it was ignored, or how it failed. */
+  reason: string | null;
+  payload: unknown;
+  receivedAt: string;
+  attempts: number;
+}

@@ -1,0 +1,85 @@
+import type { Dependencies } from '../dependencies.ts';
+import { followJournal } from '../journal/follow-journal.ts';
+import type { RunnerClient } from '../ports/runner.ts';
+import { gatewayPort } from '../../protocol/runner-api.ts';
+
+/** What this process holds of a running sandbox: its runner, the gateway's channel, the journal's reader. */
+export interface Connection {
+  sandboxId: string;
+  runner: RunnerClient;
+  /** Starts reading the journal; no-op when it is being read. */
+  follow(): void;
+  /** Lets go; the sandbox and its agent go on. */
+  close(): Promise<void>;
+}
+
+export interface ConnectionOptions {
+  sessionId: string;
+  sandboxId: string;
+  onTurnEnded: (turnId: string) => void;
+  /** The sandbox can no longer be reached; resolves to whether it may come back by itself. */
+  onLost: () => Promise<boolean>;
+}
+
+const firstRetryMs = 50;
+const lastRetryMs = 5_000;
+
+export function openConnection(
+  deps: Pick<Dependencies, 'connectRunner' | 'gateway' | 'store' | 'clock' | 'logger'>,
+  options: ConnectionOptions,
+): Connection {
+  const { sessionId, sandboxId } = options;
+  const runner = deps.connectRunner(sandboxId);
+  const stop = new AbortController();
+  const gateway = keepGatewayOpen(deps, sessionId, runner, stop.signal);
+  let following: Promise<void> | null = null;
+  return {
+    sandboxId,
+    runner,
+    follow() {
+      following ??= followJournal(
+        {
+          sessionId,
+          runner,
+          store: deps.store,
+          clock: deps.clock,
+          logger: deps.logger,
+          onTurnEnded: options.onTurnEnded,
+          onLost: options.onLost,
+        },
+        stop.signal,
+      );
+    },
+    async close() {
+      stop.abort();
+      await Promise.all([gateway, following]);
+      runner.close();
+    },
+  };
+}
+
+/** Offers the gateway to the sandbox for as long as it can be reached. */
+async function keepGatewayOpen(
+  deps: Pick<Dependencies, 'gateway' | 'clock' | 'logger'>,
+  sessionId: string,
+  runner: RunnerClient,
+  signal: AbortSignal,
+): Promise<void> {
+  let retryMs = firstRetryMs;
+  while (!signal.aborted) {
+    try {
+      const stream = await runner.openGatewayChannel(gatewayPort, signal);
+      const attachment = deps.gateway.attach(sessionId, stream);
+      const close = () => attachment.close();
+      signal.addEventListener('abort', close, { once: true });
+      if (signal.aborted) close();
+      retryMs = firstRetryMs;
+      await attachment.closed;
+      signal.removeEventListener('abort', close);
+    } catch (cause) {
+      if (!signal.aborted) deps.logger.debug({ sessionId, err: cause }, 'gateway channel could not be opened');
+    }
+    await deps.clock.sleep(retryMs, signal).catch(() => {});
+    retryMs = Math.min(retryMs * 2, lastRetryMs);
+  }
+}

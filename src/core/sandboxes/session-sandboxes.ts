@@ -1,0 +1,379 @@
+import { asBerthError, BerthError } from '../../protocol/errors.ts';
+import type { Dependencies } from '../dependencies.ts';
+import type { SandboxInfo } from '../ports/sandbox-provider.ts';
+import type { SandboxRecord, SessionRecord } from '../ports/store.ts';
+import { activeTurnStates, settleSessionStatus } from '../turns/turn-states.ts';
+import { openConnection, type Connection } from './connection.ts';
+import { reserveSlot } from './slots.ts';
+import { prepareWorkspace, type Progress } from './workspace.ts';
+
+/**
+ * The sandboxes of sessions: made on first need, started again when stopped, stopped when their slot
+ * is needed or nobody used them for long. One operation at a time per session; callers that come
+ * while it runs share it.
+ */
+export interface SessionSandboxes {
+  /**
+   * A running, connected sandbox with its workspace ready. The slot must have been reserved in the
+   * transaction that admitted the work, or is reserved here, waiting for one to come free.
+   */
+  ensure(sessionId: string, signal: AbortSignal): Promise<Connection>;
+  /** Runs `use` with a connection, during which the sandbox is not evicted. */
+  use<T>(sessionId: string, signal: AbortSignal, use: (connection: Connection) => Promise<T>): Promise<T>;
+  /** Keeps the sandbox from eviction until the returned function is called. */
+  hold(sessionId: string): () => void;
+  connected(sessionId: string): Connection | null;
+  /** Stops the longest idle sandbox that has no work. False when every one is busy. */
+  evictOne(): Promise<boolean>;
+  /** Stops what was idle for longer than the setting allows. */
+  stopIdle(): Promise<void>;
+  stop(sessionId: string): Promise<void>;
+  /** Ends and removes the session's sandbox; idempotent. */
+  destroy(sessionId: string): Promise<void>;
+  /** Lets go of every connection; sandboxes go on. */
+  close(): Promise<void>;
+}
+
+export interface SessionSandboxEvents {
+  onTurnEnded: (turnId: string) => void;
+  onSlotFreed: () => void;
+}
+
+interface Entry {
+  connection: Connection | null;
+  ensuring: Promise<Connection> | null;
+  uses: number;
+  lastUsedMs: number;
+  /** Serialises stop, destroy and ensure of one session. */
+  tail: Promise<unknown>;
+}
+
+/** How long a call that is not a turn (a terminal, a file) waits for a slot. */
+const slotWaitMs = 60_000;
+const slotPollMs = 250;
+const operationTimeoutMs = 15 * 60_000;
+
+export function createSessionSandboxes(deps: Dependencies, events: SessionSandboxEvents): SessionSandboxes {
+  const entries = new Map<string, Entry>();
+  const closing = new AbortController();
+  const now = () => deps.clock.now().toISOString();
+
+  function entryOf(sessionId: string): Entry {
+    let entry = entries.get(sessionId);
+    if (entry === undefined) {
+      entry = { connection: null, ensuring: null, uses: 0, lastUsedMs: deps.clock.now().getTime(), tail: Promise.resolve() };
+      entries.set(sessionId, entry);
+    }
+    return entry;
+  }
+
+  function serialised<T>(sessionId: string, operation: () => Promise<T>): Promise<T> {
+    const entry = entryOf(sessionId);
+    const result = entry.tail.then(operation, operation);
+    entry.tail = result.catch(() => {});
+    return result;
+  }
+
+  async function ensure(sessionId: string, signal: AbortSignal): Promise<Connection> {
+    signal.throwIfAborted();
+    const entry = entryOf(sessionId);
+    entry.lastUsedMs = deps.clock.now().getTime();
+    if (entry.connection !== null) return entry.connection;
+    // The work belongs to all who wait for it, so one caller's signal does not end it.
+    entry.ensuring ??= serialised(sessionId, () =>
+      entry.connection === null ? bringUp(sessionId, entry) : Promise.resolve(entry.connection),
+    ).finally(() => (entry.ensuring = null));
+    return withSignal(entry.ensuring, signal);
+  }
+
+  async function bringUp(sessionId: string, entry: Entry): Promise<Connection> {
+    const signal = AbortSignal.any([closing.signal, AbortSignal.timeout(operationTimeoutMs)]);
+    await waitForSlot(sessionId, signal);
+    const session = await existingSession(sessionId);
+    const sandbox = await existingSandbox(session);
+    const progress: Progress = (stage, message, fraction = null) => reportProgress(sessionId, stage, message, fraction);
+    try {
+      await makeRun(session, sandbox, progress, signal);
+      const connection = openConnection(deps, {
+        sessionId,
+        sandboxId: sandbox.id,
+        onTurnEnded: events.onTurnEnded,
+        onLost: () => checkLost(sessionId, sandbox.id),
+      });
+      try {
+        await prepareWorkspace(deps, session, connection.runner, progress, signal);
+      } catch (error) {
+        await connection.close();
+        throw error;
+      }
+      entry.connection = connection;
+      return connection;
+    } catch (cause) {
+      await afterFailure(session, sandbox, cause);
+      throw cause;
+    }
+  }
+
+  async function waitForSlot(sessionId: string, signal: AbortSignal): Promise<void> {
+    const deadlineMs = deps.clock.now().getTime() + slotWaitMs;
+    for (;;) {
+      const reserved = await deps.store.transaction(async (tx) => {
+        const session = await tx.session(sessionId);
+        if (session === null || session.deletingAt !== null) throw sessionNotFound(sessionId);
+        return reserveSlot(tx, session, deps.settings, now());
+      });
+      if (reserved) return;
+      if (await evictOne()) continue;
+      if (deps.clock.now().getTime() >= deadlineMs) {
+        throw new BerthError('unavailable', `all ${deps.settings.slots} slots are busy; try again when one is free`);
+      }
+      await deps.clock.sleep(slotPollMs, signal);
+    }
+  }
+
+  async function makeRun(
+    session: SessionRecord,
+    sandbox: SandboxRecord,
+    progress: Progress,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const found = await findSandbox(sandbox.id, signal);
+    if (found?.status !== 'running') {
+      if (found === null) {
+        await progress('sandbox', `creating a sandbox on ${session.provider}`);
+        await deps.provider.create(
+          {
+            id: sandbox.id,
+            template: sandbox.template,
+            limits: sandbox.limits,
+            network: 'none',
+            labels: { session: session.id },
+            runnerToken: deps.runnerToken(sandbox.id),
+            env: {},
+          },
+          { signal },
+        );
+      } else {
+        await progress('sandbox', 'starting the sandbox from its disk');
+        await deps.provider.start(sandbox.id, { signal });
+      }
+    }
+    await setSandboxStatus(session.id, sandbox.id, 'running', null);
+  }
+
+  async function findSandbox(id: string, signal: AbortSignal): Promise<SandboxInfo | null> {
+    try {
+      return await deps.provider.get(id, { signal });
+    } catch (error) {
+      if (asBerthError(error).code === 'not_found') return null;
+      throw error;
+    }
+  }
+
+  /** Gives the slot back: what exists is kept on disk, what was never made is forgotten. */
+  async function afterFailure(session: SessionRecord, sandbox: SandboxRecord, cause: unknown): Promise<void> {
+    const reason = asBerthError(cause).message;
+    deps.logger.warn({ sessionId: session.id, sandboxId: sandbox.id, err: cause }, 'sandbox could not be made ready');
+    if (closing.signal.aborted) return;
+    try {
+      const signal = AbortSignal.timeout(operationTimeoutMs);
+      const found = await findSandbox(sandbox.id, signal);
+      if (found === null) {
+        await deps.store.transaction(async (tx) => {
+          await tx.deleteSandbox(sandbox.id);
+          await tx.updateSession(session.id, { sandboxId: null, updatedAt: now() });
+          await settleSessionStatus(tx, session.id, now(), reason);
+        });
+      } else {
+        await deps.provider.stop(sandbox.id, { signal });
+        await setSandboxStatus(session.id, sandbox.id, 'stopped', reason);
+      }
+      events.onSlotFreed();
+    } catch (error) {
+      deps.logger.error({ sandboxId: sandbox.id, err: error }, 'a failed sandbox could not be put away');
+    }
+  }
+
+  /** The journal's stream broke: is the sandbox still there? A turn it was running is brought to its end by starting it again. */
+  async function checkLost(sessionId: string, sandboxId: string): Promise<boolean> {
+    const entry = entryOf(sessionId);
+    if (closing.signal.aborted || entry.connection?.sandboxId !== sandboxId) return false;
+    let found: SandboxInfo | null;
+    try {
+      found = await findSandbox(sandboxId, AbortSignal.any([closing.signal, AbortSignal.timeout(30_000)]));
+    } catch {
+      return true;
+    }
+    if (found?.status === 'running') return true;
+    const connection = entry.connection;
+    entry.connection = null;
+    // Not awaited: closing waits for the follower, which waits for this answer.
+    void connection.close();
+    await setSandboxStatus(sessionId, sandboxId, found === null ? 'broken' : 'stopped', 'the sandbox ended by itself');
+    const active = await deps.store.read.turns(sessionId, activeTurnStates);
+    if (active.length > 0) {
+      void ensure(sessionId, closing.signal)
+        .then((again) => again.follow())
+        .catch((error: unknown) => deps.logger.error({ sessionId, err: error }, 'a lost sandbox could not be started'));
+    } else {
+      events.onSlotFreed();
+    }
+    return false;
+  }
+
+  async function setSandboxStatus(
+    sessionId: string,
+    sandboxId: string,
+    status: SandboxRecord['status'],
+    reason: string | null,
+  ): Promise<void> {
+    await deps.store.transaction(async (tx) => {
+      const before = await tx.sandbox(sandboxId);
+      if (before === null) return;
+      const at = now();
+      await tx.updateSandbox(sandboxId, { status, updatedAt: at });
+      if (before.status !== status && (await tx.session(sessionId)) !== null) {
+        await tx.appendEvents(sessionId, [
+          { at, turnId: null, type: 'sandbox.status', data: { sandboxId, provider: before.provider, status, reason } },
+        ]);
+      }
+      await settleSessionStatus(tx, sessionId, at, reason);
+    });
+  }
+
+  async function reportProgress(sessionId: string, stage: string, message: string, fraction: number | null) {
+    await deps.store.transaction(async (tx) => {
+      if ((await tx.session(sessionId)) === null) return;
+      await tx.appendEvents(sessionId, [{ at: now(), turnId: null, type: 'progress', data: { stage, message, fraction } }]);
+    });
+  }
+
+  async function existingSession(sessionId: string): Promise<SessionRecord> {
+    const session = await deps.store.read.session(sessionId);
+    if (session === null || session.deletingAt !== null) throw sessionNotFound(sessionId);
+    return session;
+  }
+
+  async function existingSandbox(session: SessionRecord): Promise<SandboxRecord> {
+    const sandbox = session.sandboxId === null ? null : await deps.store.read.sandbox(session.sandboxId);
+    if (sandbox === null) throw new BerthError('internal', `session ${session.id} has no sandbox after its slot was reserved`);
+    return sandbox;
+  }
+
+  async function isIdle(sessionId: string): Promise<boolean> {
+    const entry = entryOf(sessionId);
+    if (entry.uses > 0 || entry.ensuring !== null) return false;
+    return (await deps.store.read.turns(sessionId, activeTurnStates)).length === 0;
+  }
+
+  /** Longest idle first. */
+  async function idleSessions(): Promise<{ sessionId: string; lastUsedMs: number }[]> {
+    const idle: { sessionId: string; lastUsedMs: number }[] = [];
+    for (const sandbox of await deps.store.read.sandboxes()) {
+      if (sandbox.status !== 'running' || sandbox.sessionId === null || !(await isIdle(sandbox.sessionId))) continue;
+      idle.push({ sessionId: sandbox.sessionId, lastUsedMs: entryOf(sandbox.sessionId).lastUsedMs });
+    }
+    return idle.sort((a, b) => a.lastUsedMs - b.lastUsedMs);
+  }
+
+  async function evictOne(): Promise<boolean> {
+    for (const { sessionId } of await idleSessions()) {
+      if (await stopSession(sessionId, 'its slot was needed', true)) return true;
+    }
+    return false;
+  }
+
+  async function stopSession(sessionId: string, reason: string, onlyIfIdle: boolean): Promise<boolean> {
+    const stopped = await serialised(sessionId, async () => {
+      // Work may have come since the caller looked.
+      if (onlyIfIdle && !(await isIdle(sessionId))) return false;
+      const session = await deps.store.read.session(sessionId);
+      const sandbox = session?.sandboxId == null ? null : await deps.store.read.sandbox(session.sandboxId);
+      if (sandbox === null || sandbox.status === 'stopped') return false;
+      await disconnect(sessionId);
+      await deps.provider.stop(sandbox.id, { signal: closing.signal });
+      await setSandboxStatus(sessionId, sandbox.id, 'stopped', reason);
+      return true;
+    });
+    if (stopped) events.onSlotFreed();
+    return stopped;
+  }
+
+  async function disconnect(sessionId: string): Promise<void> {
+    const entry = entryOf(sessionId);
+    const connection = entry.connection;
+    entry.connection = null;
+    await connection?.close();
+  }
+
+  return {
+    ensure,
+    async use(sessionId, signal, use) {
+      const entry = entryOf(sessionId);
+      entry.uses += 1;
+      try {
+        return await use(await ensure(sessionId, signal));
+      } finally {
+        entry.uses -= 1;
+        entry.lastUsedMs = deps.clock.now().getTime();
+      }
+    },
+    hold(sessionId) {
+      const entry = entryOf(sessionId);
+      entry.uses += 1;
+      let held = true;
+      return () => {
+        if (held) entry.uses -= 1;
+        held = false;
+        entry.lastUsedMs = deps.clock.now().getTime();
+      };
+    },
+    connected: (sessionId) => entries.get(sessionId)?.connection ?? null,
+    evictOne,
+    async stopIdle() {
+      const { idleStopMs } = deps.settings;
+      if (idleStopMs === null) return;
+      const before = deps.clock.now().getTime() - idleStopMs;
+      for (const { sessionId, lastUsedMs } of await idleSessions()) {
+        if (lastUsedMs < before) await stopSession(sessionId, 'it was idle', true);
+      }
+    },
+    async stop(sessionId) {
+      await stopSession(sessionId, 'it was asked to stop', false);
+    },
+    async destroy(sessionId) {
+      await serialised(sessionId, async () => {
+        await disconnect(sessionId);
+        for (const sandbox of await deps.store.read.sandboxes()) {
+          if (sandbox.sessionId !== sessionId) continue;
+          await deps.store.transaction((tx) => tx.updateSandbox(sandbox.id, { status: 'destroying', updatedAt: now() }));
+          await deps.provider.destroy(sandbox.id, { signal: closing.signal });
+          await deps.store.transaction(async (tx) => {
+            await tx.deleteSandbox(sandbox.id);
+            if ((await tx.session(sessionId)) !== null) await tx.updateSession(sessionId, { sandboxId: null });
+          });
+        }
+      });
+      entries.delete(sessionId);
+      events.onSlotFreed();
+    },
+    async close() {
+      closing.abort();
+      const all = [...entries.values()];
+      await Promise.all(all.map((entry) => entry.tail.catch(() => {})));
+      await Promise.all(all.map((entry) => entry.connection?.close()));
+    },
+  };
+}
+
+function sessionNotFound(id: string): BerthError {
+  return new BerthError('not_found', `there is no session ${id}`, { field: 'id' });
+}
+
+function withSignal<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(new BerthError('cancelled', 'the wait for the sandbox was cancelled'));
+    signal.addEventListener('abort', onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}

@@ -1,0 +1,41 @@
+import { newId } from '../../protocol/ids.ts';
+import type { Settings } from '../dependencies.ts';
+import type { SandboxRecord, SessionRecord, StoreTransaction } from '../ports/store.ts';
+
+/** Statuses that hold memory, and with it a slot. `creating` is a slot reserved before the work begins. */
+const slotHolding: readonly SandboxRecord['status'][] = ['creating', 'running', 'paused', 'destroying'];
+
+/**
+ * Gives the session's sandbox a slot, making its record where there is none; the caller's transaction
+ * makes this atomic with the turn it is for. False when every slot is taken.
+ *
+ * A record in `creating` means: this sandbox is to run, whatever of it exists already.
+ */
+export async function reserveSlot(
+  tx: StoreTransaction,
+  session: SessionRecord,
+  settings: Settings,
+  at: string,
+): Promise<boolean> {
+  const own = session.sandboxId === null ? null : await tx.sandbox(session.sandboxId);
+  if (own !== null && slotHolding.includes(own.status)) return own.status !== 'destroying';
+  const taken = (await tx.sandboxes()).filter((sandbox) => slotHolding.includes(sandbox.status)).length;
+  if (taken >= settings.slots) return false;
+  if (own !== null) {
+    await tx.updateSandbox(own.id, { status: 'creating', updatedAt: at });
+    return true;
+  }
+  const id = newId('sandbox');
+  await tx.insertSandbox({
+    id,
+    sessionId: session.id,
+    provider: session.provider,
+    template: session.template,
+    status: 'creating',
+    limits: session.limits,
+    createdAt: at,
+    updatedAt: at,
+  });
+  await tx.updateSession(session.id, { sandboxId: id, updatedAt: at });
+  return true;
+}

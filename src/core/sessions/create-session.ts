@@ -1,0 +1,87 @@
+import type { CreateSessionRequest } from '../../protocol/api.ts';
+import { BerthError } from '../../protocol/errors.ts';
+import { newId } from '../../protocol/ids.ts';
+import type { Dependencies, Settings } from '../dependencies.ts';
+import { checkBranchName, parseRepositoryUrl } from '../git-names.ts';
+import { guestHome, type SandboxLimits } from '../ports/sandbox-provider.ts';
+import type { SessionRecord } from '../ports/store.ts';
+
+/**
+ * Checks a request whole before anything is made: the agent, limits, repository and branch, the
+ * latter two with the remote itself. Throws with the field at fault.
+ */
+export async function planSession(
+  deps: Pick<Dependencies, 'agents' | 'git' | 'provider' | 'settings' | 'clock'>,
+  request: CreateSessionRequest,
+  owner: string,
+  signal: AbortSignal,
+): Promise<SessionRecord> {
+  if (request.agentCommand === undefined) deps.agents.get(request.agent);
+  if (request.provider !== undefined && request.provider !== deps.provider.name) {
+    throw new BerthError('invalid_request', `there is no provider ${request.provider}; this server has ${deps.provider.name}`, {
+      field: 'provider',
+    });
+  }
+  const limits = planLimits(request.limits, deps.settings);
+  if (request.workBranch !== undefined) checkBranchName(request.workBranch, 'workBranch');
+  if (request.branch !== undefined) checkBranchName(request.branch, 'branch');
+  if (request.repository === undefined && (request.branch !== undefined || request.workBranch !== undefined)) {
+    throw new BerthError('invalid_request', 'a branch needs a repository', { field: 'repository' });
+  }
+
+  const id = newId('session');
+  const repository = request.repository === undefined
+    ? null
+    : parseRepositoryUrl(request.repository, { allowLocal: deps.settings.allowLocalRepositories });
+  const checked = repository === null ? null : await deps.git.check(repository.url, request.branch ?? null, signal);
+  const at = deps.clock.now().toISOString();
+  return {
+    id,
+    owner,
+    title: request.title ?? repository?.name ?? 'session',
+    status: 'idle',
+    statusReason: null,
+    agent: request.agent,
+    agentArgv: request.agentCommand ?? null,
+    provider: deps.provider.name,
+    template: request.template ?? deps.settings.defaultTemplate,
+    sandboxId: null,
+    repositoryUrl: repository?.url ?? null,
+    baseBranch: checked?.baseBranch ?? null,
+    branch: repository === null ? null : (request.workBranch ?? `berth/${id}`),
+    baseCommit: null,
+    cwd: `${guestHome}/${repository?.name ?? 'workspace'}`,
+    limits,
+    env: request.env ?? {},
+    mcpServers: request.mcpServers ?? [],
+    acpSessionId: null,
+    modeId: request.mode ?? null,
+    config: request.model === undefined ? {} : { model: request.model },
+    author: request.author ?? null,
+    permissionTimeoutMs:
+      request.permissionTimeoutSeconds === undefined
+        ? deps.settings.defaultPermissionTimeoutMs
+        : request.permissionTimeoutSeconds * 1000,
+    lastSeq: 0,
+    journalId: null,
+    journalSeq: 0,
+    deletingAt: null,
+    createdAt: at,
+    updatedAt: at,
+  };
+}
+
+function planLimits(asked: CreateSessionRequest['limits'], settings: Settings): SandboxLimits {
+  const limits = { ...settings.defaultLimits };
+  for (const name of ['cpus', 'memoryBytes', 'pids', 'diskBytes'] as const) {
+    const value = asked?.[name];
+    if (value === undefined) continue;
+    if (value > settings.maxLimits[name]) {
+      throw new BerthError('invalid_request', `at most ${settings.maxLimits[name]} on this server`, {
+        field: `limits.${name}`,
+      });
+    }
+    limits[name] = value;
+  }
+  return limits;
+}

@@ -1,0 +1,289 @@
+import type { Admission, CreateSessionRequest, CreateTurnRequest, SandboxUsage, SessionDiff } from '../../protocol/api.ts';
+import type { Prompt } from '../../protocol/content.ts';
+import { BerthError } from '../../protocol/errors.ts';
+import { newId } from '../../protocol/ids.ts';
+import type { Dependencies } from '../dependencies.ts';
+import type { RunnerClient } from '../ports/runner.ts';
+import type { SessionFilter, SessionRecord, StoreTransaction, TurnRecord } from '../ports/store.ts';
+import type { SessionSandboxes } from '../sandboxes/session-sandboxes.ts';
+import { admissionOf, queuePosition } from '../turns/admission.ts';
+import type { Dispatcher } from '../turns/dispatcher.ts';
+import { endTurn } from '../turns/end-turn.ts';
+import { openTurnStates, priorities, settleSessionStatus } from '../turns/turn-states.ts';
+import { planSession } from './create-session.ts';
+
+/** What can be done with sessions: the use cases behind the API, the CLI and the tasks. */
+export interface SessionService {
+  /** `within` runs in the transaction that makes the session, so that both are there or neither. */
+  create(
+    request: CreateSessionRequest,
+    owner: string,
+    signal: AbortSignal,
+    within?: (tx: StoreTransaction, session: SessionRecord) => Promise<void>,
+  ): Promise<SessionRecord>;
+  get(id: string): Promise<SessionRecord>;
+  list(filter: SessionFilter): Promise<SessionRecord[]>;
+  /** Ends everything of the session and forgets it. Goes on after a crash. */
+  delete(id: string): Promise<void>;
+
+  /** Admits a prompt; the same idempotency key gives the same turn. */
+  prompt(id: string, request: CreateTurnRequest, by: string): Promise<{ turn: TurnRecord; admission: Admission }>;
+  turn(sessionId: string, turnId: string): Promise<TurnRecord>;
+  turns(sessionId: string): Promise<TurnRecord[]>;
+  admission(turn: TurnRecord): Promise<Admission>;
+  /** Resolves when the turn has ended, or with its state when the signal fires. */
+  waitForTurn(sessionId: string, turnId: string, signal: AbortSignal): Promise<TurnRecord>;
+  /** Cancels the turn that runs and those that wait. */
+  interrupt(id: string): Promise<{ interrupted: string | null }>;
+  answerPermission(id: string, requestId: string, optionId: string | null, by: string): Promise<void>;
+  setMode(id: string, modeId: string): Promise<SessionRecord>;
+  setConfig(id: string, configId: string, value: string | boolean): Promise<SessionRecord>;
+
+  /** Runs `use` with the runner of the session's sandbox, waking it first. */
+  withRunner<T>(id: string, signal: AbortSignal, use: (runner: RunnerClient, session: SessionRecord) => Promise<T>): Promise<T>;
+  /** Keeps the sandbox awake for a stream that outlives a call; call the result to let go. */
+  hold(id: string): () => void;
+  diff(id: string, signal: AbortSignal): Promise<SessionDiff>;
+  usage(id: string, signal: AbortSignal): Promise<SandboxUsage>;
+}
+
+const callTimeoutMs = 60_000;
+
+export function createSessionService(
+  deps: Dependencies,
+  sandboxes: SessionSandboxes,
+  dispatcher: Dispatcher,
+): SessionService {
+  const { store, clock } = deps;
+  const now = () => clock.now().toISOString();
+
+  async function get(id: string): Promise<SessionRecord> {
+    const session = await store.read.session(id);
+    if (session === null || session.deletingAt !== null) {
+      throw new BerthError('not_found', `there is no session ${id}`, { field: 'id' });
+    }
+    return session;
+  }
+
+  /** The runner of a sandbox that runs now; a call that only matters to a live agent does not wake one. */
+  function liveRunner(id: string): RunnerClient | null {
+    return sandboxes.connected(id)?.runner ?? null;
+  }
+
+  async function insertTurn(id: string, request: CreateTurnRequest, by: string): Promise<TurnRecord> {
+    const turn: TurnRecord = {
+      id: newId('turn'),
+      sessionId: id,
+      idempotencyKey: request.idempotencyKey ?? null,
+      state: 'queued',
+      prompt: toPrompt(request.prompt),
+      by,
+      priority: priorities[request.priority ?? 'normal'],
+      webhookUrl: request.webhookOnReady ?? null,
+      cancelRequestedAt: null,
+      attempts: 0,
+      stopReason: null,
+      usage: null,
+      error: null,
+      createdAt: now(),
+      startedAt: null,
+      endedAt: null,
+    };
+    return store.transaction(async (tx) => {
+      const session = await tx.session(id);
+      if (session === null || session.deletingAt !== null) {
+        throw new BerthError('not_found', `there is no session ${id}`, { field: 'id' });
+      }
+      if (turn.idempotencyKey !== null) {
+        const earlier = await tx.turnByKey(id, turn.idempotencyKey);
+        if (earlier !== null) {
+          if (JSON.stringify(earlier.prompt) === JSON.stringify(turn.prompt)) return earlier;
+          throw new BerthError('conflict', 'this idempotency key was used with another prompt', { field: 'idempotencyKey' });
+        }
+      }
+      await tx.insertTurn(turn);
+      const admission = await admissionOf(tx, turn, deps.settings.slots);
+      await tx.appendEvents(id, [
+        {
+          at: turn.createdAt,
+          turnId: turn.id,
+          type: 'turn.queued',
+          data: {
+            prompt: turn.prompt,
+            by,
+            position: await queuePosition(tx, turn.id),
+            estimatedWaitSeconds: admission.estimatedWaitSeconds,
+          },
+        },
+      ]);
+      await settleSessionStatus(tx, id, turn.createdAt);
+      return turn;
+    });
+  }
+
+  return {
+    async create(request, owner, signal, within) {
+      const record = await planSession(deps, request, owner, signal);
+      await store.transaction(async (tx) => {
+        await tx.insertSession(record);
+        await tx.appendEvents(record.id, [
+          {
+            at: record.createdAt,
+            turnId: null,
+            type: 'session.created',
+            data: { agent: record.agent, repository: record.repositoryUrl, branch: record.branch },
+          },
+        ]);
+        await within?.(tx, record);
+      });
+      return get(record.id);
+    },
+
+    get,
+    list: (filter) => store.read.sessions(filter),
+
+    async delete(id) {
+      await get(id);
+      const open = await store.transaction(async (tx) => {
+        const turns = await tx.turns(id, openTurnStates);
+        for (const turn of turns) await endTurn(tx, turn.id, 'cancelled', null, now());
+        await tx.updateSession(id, { deletingAt: now(), updatedAt: now() });
+        return turns;
+      });
+      for (const turn of open) dispatcher.abort(turn.id);
+      await finishDeletion(deps, sandboxes, id);
+      dispatcher.wake();
+    },
+
+    async prompt(id, request, by) {
+      const inserted = await insertTurn(id, request, by);
+      dispatcher.wake();
+      const turn = (await store.read.turn(inserted.id)) ?? inserted;
+      return { turn, admission: await admissionOf(store.read, turn, deps.settings.slots) };
+    },
+
+    async turn(sessionId, turnId) {
+      const turn = await store.read.turn(turnId);
+      if (turn === null || turn.sessionId !== sessionId) {
+        throw new BerthError('not_found', `there is no turn ${turnId} in this session`, { field: 'turnId' });
+      }
+      return turn;
+    },
+    async turns(sessionId) {
+      await get(sessionId);
+      return store.read.turns(sessionId);
+    },
+    admission: (turn) => admissionOf(store.read, turn, deps.settings.slots),
+
+    async waitForTurn(sessionId, turnId, signal) {
+      for (;;) {
+        const changed = nextChange(store, sessionId, signal);
+        const turn = await this.turn(sessionId, turnId);
+        if (!openTurnStates.includes(turn.state) || signal.aborted) return turn;
+        await changed;
+      }
+    },
+
+    async interrupt(id) {
+      await get(id);
+      const interrupted = await store.transaction(async (tx) => {
+        let active: TurnRecord | null = null;
+        for (const turn of await tx.turns(id, openTurnStates)) {
+          if (turn.state === 'queued') await endTurn(tx, turn.id, 'cancelled', null, now());
+          else active = turn;
+        }
+        if (active !== null) await tx.updateTurn(active.id, { cancelRequestedAt: now() });
+        return active;
+      });
+      if (interrupted?.state === 'starting') dispatcher.abort(interrupted.id);
+      if (interrupted?.state === 'running') {
+        await liveRunner(id)?.cancelTurn(id, interrupted.id, AbortSignal.timeout(callTimeoutMs));
+      }
+      return { interrupted: interrupted?.id ?? null };
+    },
+
+    async answerPermission(id, requestId, optionId, by) {
+      await get(id);
+      const asked = await store.read.permission(id, requestId);
+      if (asked === null) {
+        throw new BerthError('not_found', `there is no permission request ${requestId}`, { field: 'requestId' });
+      }
+      if (asked.state !== 'open') {
+        throw new BerthError('conflict', `the permission request was ${asked.state} already`, { field: 'requestId' });
+      }
+      if (optionId !== null && !asked.options.some((option) => option.optionId === optionId)) {
+        const known = asked.options.map((option) => option.optionId).join(', ');
+        throw new BerthError('invalid_request', `the options are: ${known}`, { field: 'optionId' });
+      }
+      await sandboxes.use(id, AbortSignal.timeout(callTimeoutMs), ({ runner }) =>
+        runner.answerPermission(id, requestId, { optionId, by }, AbortSignal.timeout(callTimeoutMs)),
+      );
+    },
+
+    async setMode(id, modeId) {
+      const session = await get(id);
+      if (session.acpSessionId !== null) await liveRunner(id)?.setMode(id, modeId, AbortSignal.timeout(callTimeoutMs));
+      await store.transaction((tx) => tx.updateSession(id, { modeId, updatedAt: now() }));
+      return get(id);
+    },
+
+    async setConfig(id, configId, value) {
+      const session = await get(id);
+      if (session.acpSessionId !== null) {
+        await liveRunner(id)?.setConfig(id, configId, value, AbortSignal.timeout(callTimeoutMs));
+      }
+      await store.transaction(async (tx) => {
+        const latest = await tx.session(id);
+        await tx.updateSession(id, { config: { ...latest?.config, [configId]: value }, updatedAt: now() });
+      });
+      return get(id);
+    },
+
+    async withRunner(id, signal, use) {
+      await get(id);
+      return sandboxes.use(id, signal, async ({ runner }) => use(runner, await get(id)));
+    },
+    hold: (id) => sandboxes.hold(id),
+
+    async diff(id, signal) {
+      return this.withRunner(id, signal, (runner, session) =>
+        deps.git.diff(runner, { cwd: session.cwd, baseCommit: session.baseCommit }, signal),
+      );
+    },
+
+    async usage(id, signal) {
+      const session = await get(id);
+      if (session.sandboxId === null) {
+        throw new BerthError('not_found', 'the session has no sandbox yet', { field: 'id' });
+      }
+      const stats = await deps.provider.stats(session.sandboxId, { signal });
+      return { sandboxId: session.sandboxId, limits: session.limits, ...stats };
+    },
+  };
+}
+
+/** The second half of a deletion, which a restart repeats. */
+export async function finishDeletion(deps: Dependencies, sandboxes: SessionSandboxes, id: string): Promise<void> {
+  await sandboxes.destroy(id);
+  await deps.store.transaction((tx) => tx.deleteSession(id));
+}
+
+function toPrompt(input: CreateTurnRequest['prompt']): Prompt {
+  return typeof input === 'string' ? [{ type: 'text', text: input }] : input;
+}
+
+/** Resolves at the session's next committed event, or when the signal fires. */
+function nextChange(store: Dependencies['store'], sessionId: string, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      unsubscribe();
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const unsubscribe = store.onEvents((id) => {
+      if (id === sessionId) done();
+    });
+    signal.addEventListener('abort', done, { once: true });
+    if (signal.aborted) done();
+  });
+}

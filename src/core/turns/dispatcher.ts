@@ -1,0 +1,100 @@
+import type { Dependencies } from '../dependencies.ts';
+import type { TurnRecord } from '../ports/store.ts';
+import { reserveSlot } from '../sandboxes/slots.ts';
+import type { SessionSandboxes } from '../sandboxes/session-sandboxes.ts';
+import { driveTurn } from './turn-driver.ts';
+import { activeTurnStates, settleSessionStatus } from './turn-states.ts';
+
+/**
+ * Takes queued turns in order and sets a driver on each that has a slot. A session runs one turn at
+ * a time; a turn whose sandbox runs already needs no new slot. Claiming a turn and reserving its
+ * slot are one transaction.
+ */
+export interface Dispatcher {
+  /** Something may have changed: look at the queue. Cheap, and safe to call at any time. */
+  wake(): void;
+  /** Drives again what an earlier process left in `starting` or `running`. */
+  resume(): Promise<void>;
+  /** Ends the driver of a turn that is being started. */
+  abort(turnId: string): void;
+  /** Drivers let go; their turns stay as they are for the next start. */
+  close(): Promise<void>;
+}
+
+export function createDispatcher(deps: Dependencies, sandboxes: SessionSandboxes): Dispatcher {
+  const drivers = new Map<string, { controller: AbortController; done: Promise<void> }>();
+  let running: Promise<void> | null = null;
+  let again = false;
+  let closed = false;
+
+  async function dispatchAll(): Promise<void> {
+    do {
+      again = false;
+      while (!closed) {
+        const claim = await claimNext();
+        if (claim.turn !== null) drive(claim.turn);
+        else if (!claim.slotMissing || !(await sandboxes.evictOne())) break;
+      }
+    } while (again && !closed);
+  }
+
+  async function claimNext(): Promise<{ turn: TurnRecord | null; slotMissing: boolean }> {
+    return deps.store.transaction(async (tx) => {
+      const at = deps.clock.now().toISOString();
+      let slotMissing = false;
+      for (const turn of await tx.turnsInState(['queued'])) {
+        const session = await tx.session(turn.sessionId);
+        if (session === null || session.deletingAt !== null) continue;
+        if ((await tx.turns(session.id, activeTurnStates)).length > 0) continue;
+        const [oldest] = await tx.turns(session.id, ['queued']);
+        if (oldest?.id !== turn.id) continue;
+        if (!(await reserveSlot(tx, session, deps.settings, at))) {
+          slotMissing = true;
+          continue;
+        }
+        await tx.updateTurn(turn.id, { state: 'starting' });
+        await settleSessionStatus(tx, session.id, at);
+        return { turn: { ...turn, state: 'starting' }, slotMissing };
+      }
+      return { turn: null, slotMissing };
+    });
+  }
+
+  function drive(turn: TurnRecord): void {
+    const controller = new AbortController();
+    const done = driveTurn(deps, sandboxes, turn, controller.signal)
+      .catch((error: unknown) => deps.logger.error({ turnId: turn.id, err: error }, 'turn driver failed'))
+      .finally(() => {
+        drivers.delete(turn.id);
+        wake();
+      });
+    drivers.set(turn.id, { controller, done });
+  }
+
+  function wake(): void {
+    if (closed) return;
+    if (running !== null) {
+      again = true;
+      return;
+    }
+    running = dispatchAll()
+      .catch((error: unknown) => deps.logger.error({ err: error }, 'dispatching failed'))
+      .finally(() => {
+        running = null;
+        if (again) wake();
+      });
+  }
+
+  return {
+    wake,
+    async resume() {
+      for (const turn of await deps.store.read.turnsInState(activeTurnStates)) drive(turn);
+    },
+    abort: (turnId) => drivers.get(turnId)?.controller.abort(),
+    async close() {
+      closed = true;
+      for (const { controller } of drivers.values()) controller.abort();
+      await Promise.all([running, ...[...drivers.values()].map(({ done }) => done)]);
+    },
+  };
+}

@@ -1,0 +1,228 @@
+import { z } from 'zod';
+import { prompt } from './content.ts';
+import { sessionStatus, turnOutcome } from './events.ts';
+import { absolutePath, execResult, fileInfo, mcpServer, portInfo, processInfo } from './runner-api.ts';
+
+/**
+ * The public HTTP API under `/api`. Requests carry `authorization: Bearer <token>`. Failures have
+ * the shape of `ErrorBody`. The served OpenAPI document is made from these schemas.
+ */
+
+export const limits = z.object({
+  cpus: z.number().min(0.1).max(256).optional(),
+  memoryBytes: z.number().int().min(64 * 1024 * 1024).max(1024 ** 4).optional(),
+  pids: z.number().int().min(16).max(100_000).optional(),
+  diskBytes: z.number().int().min(16 * 1024 * 1024).max(64 * 1024 ** 4).optional(),
+});
+
+const environment = z
+  .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'names of letters, digits and _'), z.string().max(32_768))
+  .refine((env) => !Object.keys(env).some((name) => name.startsWith('BERTH_')), 'names starting BERTH_ are reserved');
+
+const promptInput = z.union([z.string().min(1).max(1_000_000), prompt]);
+const idempotencyKey = z.string().min(1).max(200);
+
+export const createSessionRequest = z.strictObject({
+  /** Clone URL (http, https; a local path only from the machine's own CLI); absent: an empty workspace. */
+  repository: z.string().min(1).max(2048).optional(),
+  /** The branch to start from; default the repository's own default. */
+  branch: z.string().min(1).max(255).optional(),
+  /** The session's own branch; default `berth/<id>`. */
+  workBranch: z.string().min(1).max(255).optional(),
+  agent: z.string().min(1).max(100).default('claude'),
+  /** Command line of any other ACP agent; `agent` is then only its name. */
+  agentCommand: z.array(z.string().min(1)).min(1).max(100).optional(),
+  title: z.string().max(300).optional(),
+  provider: z.string().max(100).optional(),
+  template: z.string().max(200).optional(),
+  limits: limits.optional(),
+  env: environment.optional(),
+  mcpServers: z.array(mcpServer).max(50).optional(),
+  model: z.string().min(1).max(200).optional(),
+  mode: z.string().min(1).max(200).optional(),
+  author: z.object({ name: z.string().min(1).max(200), email: z.email() }).optional(),
+  /** How long a permission request waits for a person before it is refused. Default one day. */
+  permissionTimeoutSeconds: z.number().int().min(1).max(30 * 86_400).optional(),
+});
+export type CreateSessionRequest = z.infer<typeof createSessionRequest>;
+export type CreateSessionInput = z.input<typeof createSessionRequest>;
+
+export const session = z.object({
+  id: z.string(),
+  owner: z.string(),
+  title: z.string(),
+  status: sessionStatus,
+  statusReason: z.string().nullable(),
+  agent: z.string(),
+  provider: z.string(),
+  template: z.string(),
+  sandboxId: z.string().nullable(),
+  repository: z.string().nullable(),
+  baseBranch: z.string().nullable(),
+  branch: z.string().nullable(),
+  cwd: z.string(),
+  limits: z.object({ cpus: z.number(), memoryBytes: z.number(), pids: z.number(), diskBytes: z.number() }),
+  modeId: z.string().nullable(),
+  config: z.record(z.string(), z.union([z.string(), z.boolean()])),
+  lastSeq: z.number().int(),
+  createdAt: z.iso.datetime(),
+  updatedAt: z.iso.datetime(),
+});
+export type Session = z.infer<typeof session>;
+
+export const turn = z.object({
+  id: z.string(),
+  sessionId: z.string(),
+  state: z.enum(['queued', 'starting', 'running', 'completed', 'cancelled', 'failed']),
+  by: z.string(),
+  stopReason: z.string().nullable(),
+  error: z.object({ code: z.string(), message: z.string() }).nullable(),
+  createdAt: z.iso.datetime(),
+  startedAt: z.iso.datetime().nullable(),
+  endedAt: z.iso.datetime().nullable(),
+});
+export type Turn = z.infer<typeof turn>;
+
+export const createTurnRequest = z.strictObject({
+  prompt: promptInput,
+  priority: z.enum(['premium', 'normal', 'background']).optional(),
+  webhookOnReady: z.url({ protocol: /^https?$/ }).max(2048).optional(),
+  /** Or the header `Idempotency-Key`. */
+  idempotencyKey: idempotencyKey.optional(),
+});
+export type CreateTurnRequest = z.infer<typeof createTurnRequest>;
+export type CreateTurnInput = z.input<typeof createTurnRequest>;
+
+/** Prompt an existing session, or a new one made from the other fields. */
+export const promptRequest = createSessionRequest
+  .extend(createTurnRequest.shape)
+  .extend({ agent: z.string().min(1).max(100).optional(), sessionId: z.string().optional() });
+export type PromptRequest = z.infer<typeof promptRequest>;
+
+/** The answer to a prompt: where it stands now. */
+export const admission = z.object({
+  sessionId: z.string(),
+  turnId: z.string(),
+  status: z.enum(['queued', 'starting', 'running', 'completed', 'cancelled', 'failed']),
+  /** 0 when it does not wait; 1 is next. */
+  queuePosition: z.number().int().nonnegative(),
+  estimatedWaitSeconds: z.number().nonnegative(),
+  message: z.string(),
+  webhookOnReady: z.string().nullable(),
+});
+export type Admission = z.infer<typeof admission>;
+
+export const permissionAnswerRequest = z.strictObject({ optionId: z.string().min(1).max(500).nullable() });
+export const modeRequest = z.strictObject({ modeId: z.string().min(1).max(200) });
+export const modelRequest = z.strictObject({ model: z.string().min(1).max(200) });
+export const configRequest = z.strictObject({
+  configId: z.string().min(1).max(200),
+  value: z.union([z.string().max(1000), z.boolean()]),
+});
+
+export const execInput = z.strictObject({
+  argv: z.array(z.string()).min(1).max(4096),
+  cwd: absolutePath.optional(),
+  env: environment.optional(),
+  stdin: z.base64().max(8_000_000).optional(),
+  timeoutMs: z.number().int().positive().max(3_600_000).optional(),
+});
+export type ExecInput = z.infer<typeof execInput>;
+
+export const processInput = z.strictObject({
+  argv: z.array(z.string()).min(1).max(4096),
+  cwd: absolutePath.optional(),
+  env: environment.optional(),
+  pty: z.object({ cols: z.number().int().min(1).max(1000), rows: z.number().int().min(1).max(1000) }).optional(),
+  stdin: z.boolean().optional(),
+});
+export type ProcessInput = z.infer<typeof processInput>;
+
+export const diffFile = z.object({
+  path: z.string(),
+  /** Path before a rename. */
+  from: z.string().nullable(),
+  status: z.enum(['added', 'modified', 'removed', 'renamed']),
+  additions: z.number().nullable(),
+  deletions: z.number().nullable(),
+});
+export const sessionDiff = z.object({
+  baseCommit: z.string().nullable(),
+  files: z.array(diffFile),
+  /** Unified diff of everything since the base: commits, uncommitted and untracked files. */
+  patch: z.string(),
+  truncated: z.boolean(),
+});
+export type SessionDiff = z.infer<typeof sessionDiff>;
+
+export const agentInfo = z.object({
+  name: z.string(),
+  title: z.string(),
+  model: z.enum(['anthropic', 'openai', 'gemini', 'none']),
+  installed: z.boolean(),
+});
+export type AgentInfo = z.infer<typeof agentInfo>;
+
+export const serverHealth = z.object({
+  status: z.literal('ok'),
+  version: z.string(),
+  provider: z.string(),
+});
+export type ServerHealth = z.infer<typeof serverHealth>;
+
+export const finding = z.object({
+  subject: z.string(),
+  status: z.enum(['ok', 'degraded', 'missing']),
+  detected: z.string(),
+  choice: z.string(),
+  advice: z.string().nullable(),
+});
+
+export const sandboxUsage = z.object({
+  sandboxId: z.string(),
+  limits: session.shape.limits,
+  memoryBytes: z.number(),
+  privateMemoryBytes: z.number().nullable(),
+  cpuTimeMs: z.number(),
+  pids: z.number(),
+  diskBytes: z.number(),
+});
+export type SandboxUsage = z.infer<typeof sandboxUsage>;
+
+/**
+ * Routes. `S` is `/api/sessions/:id`.
+ *
+ * | route | body -> answer |
+ * |---|---|
+ * | GET /api/health (no token) | -> `serverHealth` |
+ * | GET /api/openapi.json (no token) | the OpenAPI document |
+ * | GET /api/agents | -> `{ agents: agentInfo[] }` |
+ * | GET /api/doctor | -> `{ findings: finding[] }` |
+ * | POST /api/sessions | `createSessionRequest` -> 201 `session` |
+ * | GET /api/sessions?status=&before=&limit= | -> `{ sessions: session[] }` newest first |
+ * | GET, DELETE S | -> `session`; -> 204 when the sandbox is gone too |
+ * | POST S/turns | `createTurnRequest` -> 202 `admission` |
+ * | GET S/turns, S/turns/:turnId?waitSeconds= | -> `{ turns }`, `turn` (waits until it ends, at most 60 s) |
+ * | POST /api/session/prompt | `promptRequest` -> 202 `admission` |
+ * | GET S/events?from=SEQ | SSE: `id: seq`, `data: sessionEvent`; `Last-Event-ID` counts as `from`; comment lines as heartbeat |
+ * | GET S/log?from=&limit= | -> `{ events: sessionEvent[] }` |
+ * | GET S/stream?from=SEQ (WebSocket) | text messages, each one `sessionEvent`; the client may send `{ "type": "permission", "requestId", "optionId" }`, `{ "type": "interrupt" }`, `{ "type": "prompt", "prompt", "idempotencyKey" }` and gets `{ "type": "reply", "to", ... }` |
+ * | POST S/permissions/:requestId | `permissionAnswerRequest` -> 204 |
+ * | POST S/interrupt | -> 202 `{ interrupted: turnId or null }`; also cancels queued turns |
+ * | POST S/mode, S/model, S/config | -> `session` |
+ * | GET S/diff | -> `sessionDiff` |
+ * | GET S/usage | -> `sandboxUsage` |
+ * | GET S/ports | -> `{ ports: portInfo[] }` |
+ * | POST S/exec | `execInput` -> `execResult` |
+ * | POST S/processes, GET S/processes | `processInput` -> 201 `processInfo`; -> `{ processes }` |
+ * | GET S/processes/:pid/attach?from= (WebSocket) | binary messages, each one frame of `protocol/frames.ts`, both ways |
+ * | POST S/processes/:pid/signal | `{ signal }` -> 204 |
+ * | GET S/files?path= | -> `{ files: fileInfo[] }` |
+ * | GET S/files/stat?path= | -> `fileInfo` |
+ * | GET, PUT S/files/content?path= | raw bytes; PUT -> `fileInfo`; `mode`, `makeParents` |
+ * | POST S/files/mkdir, S/files/move | `{ path, parents }`, `{ from, to }` -> `fileInfo` |
+ * | DELETE S/files?path=&recursive= | -> 204 |
+ * | GET S/files/watch?path=&recursive= | SSE of `fileChange` |
+ */
+
+export { execResult, fileInfo, portInfo, processInfo, turnOutcome };

@@ -1,0 +1,59 @@
+import { randomUUID } from 'node:crypto';
+import { bodyLimit } from 'hono/body-limit';
+import { secureHeaders } from 'hono/secure-headers';
+import { BerthError } from '../protocol/errors.ts';
+import { requireToken } from './auth.ts';
+import { createRouter, type AppDependencies, type Router } from './context.ts';
+import { createErrorHandler, notFoundHandler } from './errors.ts';
+import { agentRoutes } from './routes/agents.ts';
+import { eventRoutes } from './routes/events.ts';
+import { fileRoutes } from './routes/files.ts';
+import { healthRoutes } from './routes/health.ts';
+import { processRoutes } from './routes/processes.ts';
+import { sessionRoutes } from './routes/sessions.ts';
+import { turnRoutes } from './routes/turns.ts';
+import { workspaceRoutes } from './routes/workspace.ts';
+
+/** Largest JSON body; files have a route of their own that streams. */
+const maxJsonBytes = 16 * 1024 * 1024;
+const fileContentPath = /^\/api\/sessions\/[^/]+\/files\/content$/;
+
+/** A part of the server that brings its own routes, outside the token's wall: webhooks, set-up pages. */
+export type Extension = (app: Router) => void;
+
+/** The HTTP application; pure wiring, so that tests can call `app.request()`. */
+export function createApp(deps: AppDependencies, extensions: readonly Extension[] = []): Router {
+  const app = createRouter();
+  app.onError(createErrorHandler(deps.logger));
+  app.notFound(notFoundHandler);
+  app.use(secureHeaders());
+  app.use(async (c, next) => {
+    c.set('requestId', randomUUID());
+    await next();
+  });
+  const limit = bodyLimit({
+    maxSize: maxJsonBytes,
+    onError: () => {
+      throw new BerthError('payload_too_large', `a body has at most ${maxJsonBytes} bytes`, { field: 'body' });
+    },
+  });
+  app.use((c, next) => (fileContentPath.test(c.req.path) ? next() : limit(c, next)));
+
+  healthRoutes(app, deps);
+  for (const extend of extensions) extend(app);
+  app.doc31('/api/openapi.json', {
+    openapi: '3.1.0',
+    info: { title: 'Berth', version: deps.version, description: 'Sandboxes for coding agents that keep their disk and processes.' },
+  });
+  app.openAPIRegistry.registerComponent('securitySchemes', 'token', { type: 'http', scheme: 'bearer' });
+
+  app.use('/api/*', requireToken(deps.store));
+  agentRoutes(app, deps);
+  sessionRoutes(app, deps);
+  turnRoutes(app, deps);
+  eventRoutes(app, deps);
+  workspaceRoutes(app, deps);
+  fileRoutes(app, deps);
+  processRoutes(app, deps);
+  return app;
+}

@@ -1,0 +1,53 @@
+import { OpenAPIHono, type Hook } from '@hono/zod-openapi';
+import type { Env } from 'hono';
+import type { Core } from '../core/create-core.ts';
+import type { AgentCatalog, AgentInstaller } from '../core/ports/agent.ts';
+import type { Logger } from '../core/ports/logger.ts';
+import type { Finding } from '../core/ports/sandbox-provider.ts';
+import type { Store } from '../core/ports/store.ts';
+import { BerthError } from '../protocol/errors.ts';
+
+/** What the routes are given. */
+export interface AppDependencies {
+  core: Core;
+  store: Store;
+  agents: AgentCatalog;
+  installer: AgentInstaller;
+  logger: Logger;
+  providerName: string;
+  version: string;
+  /** What this host has and what was chosen; slow, so made on demand. */
+  report: () => Promise<readonly Finding[]>;
+}
+
+/** Who a request is from; set by `auth.ts`. */
+export interface Identity {
+  user: string;
+}
+
+export interface AppEnv extends Env {
+  Variables: { identity: Identity; requestId: string };
+}
+
+export type Router = OpenAPIHono<AppEnv>;
+
+/** A router whose schema failures are `invalid_request` naming the field. */
+export function createRouter(): Router {
+  return new OpenAPIHono<AppEnv>({ defaultHook: refuseInvalid });
+}
+
+const refuseInvalid: Hook<unknown, AppEnv, string, unknown> = (result) => {
+  if (result.success) return;
+  const [issue] = result.error.issues;
+  const field = issue === undefined ? '' : fieldOf(issue);
+  throw new BerthError('invalid_request', `${field === '' ? 'the request' : field}: ${issue?.message ?? 'is not valid'}`, {
+    ...(field === '' ? {} : { field }),
+  });
+};
+
+/** The dotted path of the value at fault; of a key that should not be there, the key. */
+function fieldOf(issue: { code?: string | undefined; path: PropertyKey[]; keys?: unknown }): string {
+  const path = issue.path.map(String);
+  if (issue.code === 'unrecognized_keys' && Array.isArray(issue.keys)) path.push(String(issue.keys[0]));
+  return path.join('.');
+}

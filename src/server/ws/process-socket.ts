@@ -1,0 +1,75 @@
+import type { Duplex } from 'node:stream';
+import type { WSEvents } from 'hono/ws';
+import { asBerthError, toErrorBody } from '../../protocol/errors.ts';
+import { encodeFrame, FrameDecoder, frameType, maxFrameBytes } from '../../protocol/frames.ts';
+import type { AppDependencies } from '../context.ts';
+import { drained } from './session-socket.ts';
+
+const fromClient: readonly number[] = [frameType.stdin, frameType.stdinEnd, frameType.resize];
+/** Frames a client sent before the process was attached; more than this is a broken client. */
+const maxPending = 64;
+
+/** A process over one WebSocket: every message is one frame. Closing it leaves the process running. */
+export function openProcessSocket(deps: AppDependencies, sessionId: string, pid: string, from: number): WSEvents {
+  const { sessions } = deps.core;
+  const stop = new AbortController();
+  const release = sessions.hold(sessionId);
+  let stream: Duplex | null = null;
+  const pending: Uint8Array[] = [];
+  const end = () => {
+    stop.abort();
+    stream?.destroy();
+    release();
+  };
+
+  return {
+    async onOpen(_event, ws) {
+      try {
+        stream = await sessions.withRunner(sessionId, stop.signal, (runner) => runner.attachProcess(pid, from, stop.signal));
+        for (const frame of pending.splice(0)) stream.write(frame);
+        const decoder = new FrameDecoder();
+        for await (const chunk of stream) {
+          for (const frame of decoder.push(chunk as Uint8Array)) {
+            ws.send(encodeFrame(frame.type, frame.payload) as Uint8Array<ArrayBuffer>);
+          }
+          await drained(ws, stop.signal);
+        }
+        ws.close(1000);
+      } catch (cause) {
+        if (stop.signal.aborted) return;
+        const { error } = toErrorBody(asBerthError(cause));
+        ws.send(encodeFrame(frameType.error, JSON.stringify({ code: error.code, message: error.message })) as Uint8Array<ArrayBuffer>);
+        ws.close(1011, error.code);
+      }
+    },
+    onMessage(message, ws) {
+      const bytes = toBytes(message.data);
+      if (bytes === null || !isOneFrame(bytes)) {
+        ws.close(1008, 'a message is one frame of stdin, end or resize');
+        return;
+      }
+      if (stream !== null) stream.write(bytes);
+      else if (pending.length < maxPending) pending.push(bytes);
+      else ws.close(1008, 'too much before the process was attached');
+    },
+    onClose: end,
+    onError: end,
+  };
+}
+
+function isOneFrame(bytes: Uint8Array): boolean {
+  if (bytes.length > maxFrameBytes) return false;
+  try {
+    const frames = new FrameDecoder().push(bytes);
+    const [frame] = frames;
+    return frames.length === 1 && frame !== undefined && fromClient.includes(frame.type) && frame.payload.length + 5 === bytes.length;
+  } catch {
+    return false;
+  }
+}
+
+function toBytes(data: unknown): Uint8Array | null {
+  if (data instanceof ArrayBuffer) return new Uint8Array(data);
+  if (data instanceof Uint8Array) return data;
+  return null;
+}

@@ -1,0 +1,121 @@
+import type { WSContext, WSEvents } from 'hono/ws';
+import { z } from 'zod';
+import { createTurnRequest } from '../../protocol/api.ts';
+import { asBerthError, BerthError, toErrorBody } from '../../protocol/errors.ts';
+import type { AppDependencies } from '../context.ts';
+import { feedEvents } from '../event-feed.ts';
+
+const heartbeatMs = 15_000;
+const maxMessageBytes = 2 * 1024 * 1024;
+
+const clientMessage = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('permission'), requestId: z.string(), optionId: z.string().nullable() }),
+  z.strictObject({ type: z.literal('interrupt') }),
+  z.strictObject({
+    type: z.literal('prompt'),
+    prompt: createTurnRequest.shape.prompt,
+    idempotencyKey: createTurnRequest.shape.idempotencyKey,
+  }),
+  z.strictObject({ type: z.literal('ping') }),
+]);
+
+/** A session over one WebSocket: events out, prompts and answers in; each message in gets one `reply`. */
+export function openSessionSocket(deps: AppDependencies, sessionId: string, from: number, user: string): WSEvents {
+  const stop = new AbortController();
+  return {
+    onOpen(_event, ws) {
+      void sendEvents(deps, sessionId, from, ws, stop.signal);
+    },
+    onMessage(message, ws) {
+      void reply(deps, sessionId, user, message.data, ws);
+    },
+    onClose: () => stop.abort(),
+    onError: () => stop.abort(),
+  };
+}
+
+async function sendEvents(
+  deps: AppDependencies,
+  sessionId: string,
+  from: number,
+  ws: WSContext,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    for await (const event of feedEvents(deps.store, sessionId, from, heartbeatMs, signal)) {
+      ws.send(JSON.stringify(event ?? { type: 'heartbeat' }));
+      await drained(ws, signal);
+    }
+    ws.close(1000, 'the session was deleted');
+  } catch (error) {
+    deps.logger.error({ sessionId, err: error }, 'event socket failed');
+    ws.close(1011, 'internal');
+  }
+}
+
+const highWaterBytes = 4 * 1024 * 1024;
+const drainPollMs = 20;
+
+/** A reader slower than the log waits here, not in memory. */
+export async function drained(ws: WSContext, signal: AbortSignal): Promise<void> {
+  const raw = ws.raw as { bufferedAmount?: number } | undefined;
+  while ((raw?.bufferedAmount ?? 0) > highWaterBytes && !signal.aborted) {
+    await new Promise((resolve) => setTimeout(resolve, drainPollMs));
+  }
+}
+
+async function reply(
+  deps: AppDependencies,
+  sessionId: string,
+  user: string,
+  data: unknown,
+  ws: WSContext,
+): Promise<void> {
+  let to = 'unknown';
+  try {
+    const message = parseMessage(data);
+    to = message.type;
+    ws.send(JSON.stringify({ type: 'reply', to, ok: true, result: await act(deps, sessionId, user, message) }));
+  } catch (error) {
+    ws.send(JSON.stringify({ type: 'reply', to, ok: false, ...toErrorBody(asBerthError(error)) }));
+  }
+}
+
+function parseMessage(data: unknown): z.infer<typeof clientMessage> {
+  if (typeof data !== 'string' || data.length > maxMessageBytes) {
+    throw new BerthError('invalid_request', `a message is JSON text of at most ${maxMessageBytes} bytes`);
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(data);
+  } catch (cause) {
+    throw new BerthError('invalid_request', 'the message is not JSON', { cause });
+  }
+  const parsed = clientMessage.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new BerthError('invalid_request', issue?.message ?? 'the message is not valid', { field: issue?.path.join('.') ?? '' });
+}
+
+async function act(
+  deps: AppDependencies,
+  sessionId: string,
+  user: string,
+  message: z.infer<typeof clientMessage>,
+): Promise<unknown> {
+  const { sessions } = deps.core;
+  switch (message.type) {
+    case 'permission':
+      await sessions.answerPermission(sessionId, message.requestId, message.optionId, user);
+      return null;
+    case 'interrupt':
+      return sessions.interrupt(sessionId);
+    case 'prompt': {
+      const { prompt, idempotencyKey } = message;
+      const request = { prompt, ...(idempotencyKey === undefined ? {} : { idempotencyKey }) };
+      return (await sessions.prompt(sessionId, request, user)).admission;
+    }
+    case 'ping':
+      return null;
+  }
+}

@@ -1,0 +1,18 @@
+import { Migrator } from 'kysely/migration';
+import type { Kysely } from 'kysely';
+import { asBerthError } from '../../protocol/errors.ts';
+import type { Engine } from '../engine.ts';
+import { initial } from './0001-initial.ts';
+
+/**
+ * Brings the database to the newest schema, in one transaction. Migrations are named by number and
+ * never edited after a release; a database that knows one this version does not is refused.
+ */
+export async function migrate<Tables>(db: Kysely<Tables>, engine: Engine): Promise<void> {
+  const migrator = new Migrator({
+    db,
+    provider: { getMigrations: async () => ({ '0001-initial': initial(engine) }) },
+  });
+  const { error } = await migrator.migrateToLatest();
+  if (error !== undefined) throw asBerthError(error);
+}

@@ -1,0 +1,23 @@
+import type { Kysely } from 'kysely';
+import type { StoreReads } from '../../core/ports/store.ts';
+import { toIdempotentResponse, toToken } from '../rows/access.ts';
+import type { Database } from '../schema.ts';
+
+export function accessReads(db: Kysely<Database>): Pick<StoreReads, 'idempotentResponse' | 'tokenByHash'> {
+  return {
+    async idempotentResponse(scope, key) {
+      const row = await db
+        .selectFrom('idempotent_responses')
+        .selectAll()
+        .where('scope', '=', scope)
+        .where('key', '=', key)
+        .executeTakeFirst();
+      return row === undefined ? null : toIdempotentResponse(row);
+    },
+
+    async tokenByHash(hash) {
+      const row = await db.selectFrom('tokens').selectAll().where('hash', '=', hash).executeTakeFirst();
+      return row === undefined ? null : toToken(row);
+    },
+  };
+}

@@ -1,0 +1,25 @@
+import type { Kysely } from 'kysely';
+import type { StoreReads } from '../../core/ports/store.ts';
+import type { Database } from '../schema.ts';
+import { accessReads } from './access.ts';
+import { eventReads } from './events.ts';
+import { githubReads } from './github.ts';
+import { permissionReads } from './permissions.ts';
+import { sandboxReads } from './sandboxes.ts';
+import { sessionReads } from './sessions.ts';
+import { taskReads } from './tasks.ts';
+import { turnReads } from './turns.ts';
+
+/** All reads, over a connection or inside a transaction. Each is one statement, so consistent by itself. */
+export function createReads(db: Kysely<Database>): StoreReads {
+  return {
+    ...sessionReads(db),
+    ...turnReads(db),
+    ...eventReads(db),
+    ...permissionReads(db),
+    ...sandboxReads(db),
+    ...accessReads(db),
+    ...githubReads(db),
+    ...taskReads(db),
+  };
+}

@@ -1,0 +1,81 @@
+import type { Selectable } from 'kysely';
+import { z } from 'zod';
+import type { SessionRecord } from '../../core/ports/store.ts';
+import { sessionStatus } from '../../protocol/events.ts';
+import { check, fromJson, fromNullableJson, toJson, toNullableJson } from '../json.ts';
+import type { SessionsTable } from '../schema.ts';
+import type { Columns } from './columns.ts';
+import { storedLimits, storedMcpServers } from './values.ts';
+
+const argv = z.array(z.string());
+const env = z.record(z.string(), z.string());
+const config = z.record(z.string(), z.union([z.string(), z.boolean()]));
+const author = z.object({ name: z.string(), email: z.string() });
+
+export function sessionColumns(session: Partial<SessionRecord>): Columns<SessionsTable> {
+  return {
+    id: session.id,
+    owner: session.owner,
+    title: session.title,
+    status: session.status,
+    status_reason: session.statusReason,
+    agent: session.agent,
+    agent_argv: toNullableJson(session.agentArgv),
+    provider: session.provider,
+    template: session.template,
+    sandbox_id: session.sandboxId,
+    repository_url: session.repositoryUrl,
+    base_branch: session.baseBranch,
+    branch: session.branch,
+    base_commit: session.baseCommit,
+    cwd: session.cwd,
+    limits: toJson(session.limits),
+    env: toJson(session.env),
+    mcp_servers: toJson(session.mcpServers),
+    acp_session_id: session.acpSessionId,
+    mode_id: session.modeId,
+    config: toJson(session.config),
+    author: toNullableJson(session.author),
+    permission_timeout_ms: session.permissionTimeoutMs,
+    last_seq: session.lastSeq,
+    journal_id: session.journalId,
+    journal_seq: session.journalSeq,
+    deleting_at: session.deletingAt,
+    created_at: session.createdAt,
+    updated_at: session.updatedAt,
+  };
+}
+
+export function toSession(row: Selectable<SessionsTable>): SessionRecord {
+  return {
+    id: row.id,
+    owner: row.owner,
+    title: row.title,
+    status: check(sessionStatus, 'sessions.status', row.status),
+    statusReason: row.status_reason,
+    agent: row.agent,
+    agentArgv: fromNullableJson(argv, 'sessions.agent_argv', row.agent_argv),
+    provider: row.provider,
+    template: row.template,
+    sandboxId: row.sandbox_id,
+    repositoryUrl: row.repository_url,
+    baseBranch: row.base_branch,
+    branch: row.branch,
+    baseCommit: row.base_commit,
+    cwd: row.cwd,
+    limits: fromJson(storedLimits, 'sessions.limits', row.limits),
+    env: fromJson(env, 'sessions.env', row.env),
+    mcpServers: fromJson(storedMcpServers, 'sessions.mcp_servers', row.mcp_servers),
+    acpSessionId: row.acp_session_id,
+    modeId: row.mode_id,
+    config: fromJson(config, 'sessions.config', row.config),
+    author: fromNullableJson(author, 'sessions.author', row.author),
+    permissionTimeoutMs: row.permission_timeout_ms,
+    lastSeq: row.last_seq,
+    journalId: row.journal_id,
+    journalSeq: row.journal_seq,
+    deletingAt: row.deleting_at,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  };
+}

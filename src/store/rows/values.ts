@@ -1,0 +1,48 @@
+import { z } from 'zod';
+import type { EventError, Usage } from '../../protocol/events.ts';
+import type { Prompt } from '../../protocol/content.ts';
+import type { McpServer } from '../../protocol/runner-api.ts';
+import type { SandboxLimits } from '../../core/ports/sandbox-provider.ts';
+
+/**
+ * Shapes of stored JSON. They say what the code relies on, without the bounds that `protocol/` puts on
+ * input: a bound that is tightened later must not make old rows unreadable, and a 8 MB image is not
+ * checked for base64 at each read.
+ */
+
+export const storedLimits: z.ZodType<SandboxLimits> = z.object({
+  cpus: z.number(),
+  memoryBytes: z.number(),
+  pids: z.number(),
+  diskBytes: z.number(),
+});
+
+export const storedPrompt: z.ZodType<Prompt> = z.array(
+  z.discriminatedUnion('type', [
+    z.object({ type: z.literal('text'), text: z.string() }),
+    z.object({ type: z.literal('image'), mimeType: z.string(), data: z.string() }),
+    z.object({
+      type: z.literal('resource_link'),
+      uri: z.string(),
+      name: z.string(),
+      mimeType: z.string().optional(),
+    }),
+  ]),
+);
+
+const nameValue = z.object({ name: z.string(), value: z.string() });
+
+export const storedMcpServers: z.ZodType<McpServer[]> = z.array(
+  z.union([
+    z.object({ name: z.string(), command: z.string(), args: z.array(z.string()), env: z.array(nameValue) }),
+    z.object({ type: z.enum(['http', 'sse']), name: z.string(), url: z.string(), headers: z.array(nameValue) }),
+  ]),
+);
+
+export const storedError: z.ZodType<EventError> = z.object({ code: z.string(), message: z.string() });
+
+export const storedUsage: z.ZodType<Usage> = z.object({
+  inputTokens: z.number().optional(),
+  outputTokens: z.number().optional(),
+  totalTokens: z.number().optional(),
+});

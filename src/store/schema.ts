@@ -1,0 +1,203 @@
+import type { Generated } from 'kysely';
+
+/**
+ * The tables, the same on every engine. `id` below is text compared byte by byte (ULIDs sort by age),
+ * `big` a 64-bit integer read as a JavaScript number, `json` text: it is never queried inside, it keeps
+ * what an agent sent (a NUL escape included, which Postgres's `jsonb` refuses), and is checked when read.
+ * Times are ISO 8601 text in UTC with milliseconds, so they sort as text.
+ *
+ * | table | key | refers to | more |
+ * |---|---|---|---|
+ * | sessions | id | | |
+ * | journals | session_id, journal_id | sessions (cascade) | how far each journal was imported |
+ * | turns | ordinal (order of insertion) | sessions (cascade) | unique id; unique session_id + idempotency_key; one turn in `starting` or `running` per session |
+ * | events | session_id, seq | sessions (cascade) | append-only: triggers refuse UPDATE, and DELETE while the session exists |
+ * | permissions | session_id, request_id | sessions (cascade) | |
+ * | sandboxes | id | sessions (null on delete) | |
+ * | idempotent_responses | scope, key | | |
+ * | tokens | id | | unique hash |
+ * | repositories | id | | unique url |
+ * | github_app | singleton = 1 | | at most one row |
+ * | tasks | id | repositories; sessions, turns (null on delete) | unique repository + issue, repository + pull request, session |
+ * | deliveries | ordinal (order of arrival) | | unique id |
+ *
+ * `turn_id` in events and permissions is no foreign key: a log is never rewritten, and both go with
+ * their session. `sandbox_id` in sessions is none either, since a session and its sandbox name each
+ * other; deleting a sandbox clears it.
+ */
+export interface Database {
+  sessions: SessionsTable;
+  journals: JournalsTable;
+  turns: TurnsTable;
+  events: EventsTable;
+  permissions: PermissionsTable;
+  sandboxes: SandboxesTable;
+  idempotent_responses: IdempotentResponsesTable;
+  tokens: TokensTable;
+  repositories: RepositoriesTable;
+  github_app: GithubAppTable;
+  tasks: TasksTable;
+  deliveries: DeliveriesTable;
+}
+
+export interface SessionsTable {
+  id: string;
+  owner: string;
+  title: string;
+  status: string;
+  status_reason: string | null;
+  agent: string;
+  agent_argv: string | null;
+  provider: string;
+  template: string;
+  sandbox_id: string | null;
+  repository_url: string | null;
+  base_branch: string | null;
+  branch: string | null;
+  base_commit: string | null;
+  cwd: string;
+  limits: string;
+  env: string;
+  mcp_servers: string;
+  acp_session_id: string | null;
+  mode_id: string | null;
+  config: string;
+  author: string | null;
+  permission_timeout_ms: number;
+  last_seq: number;
+  journal_id: string | null;
+  journal_seq: number;
+  deleting_at: string | null;
+  created_at: string;
+  updated_at: string;
+}
+
+export interface JournalsTable {
+  session_id: string;
+  journal_id: string;
+  seq: number;
+}
+
+export interface TurnsTable {
+  ordinal: Generated<number>;
+  id: string;
+  session_id: string;
+  idempotency_key: string | null;
+  state: string;
+  prompt: string;
+  by: string;
+  priority: number;
+  webhook_url: string | null;
+  cancel_requested_at: string | null;
+  attempts: number;
+  stop_reason: string | null;
+  usage: string | null;
+  error: string | null;
+  created_at: string;
+  started_at: string | null;
+  ended_at: string | null;
+}
+
+export interface EventsTable {
+  session_id: string;
+  seq: number;
+  at: string;
+  turn_id: string | null;
+  type: string;
+  data: string;
+}
+
+export interface PermissionsTable {
+  session_id: string;
+  request_id: string;
+  turn_id: string | null;
+  tool_call: string;
+  options: string;
+  state: string;
+  option_id: string | null;
+  answered_by: string | null;
+  requested_at: string;
+  expires_at: string;
+  resolved_at: string | null;
+}
+
+export interface SandboxesTable {
+  id: string;
+  session_id: string | null;
+  provider: string;
+  template: string;
+  status: string;
+  limits: string;
+  created_at: string;
+  updated_at: string;
+}
+
+export interface IdempotentResponsesTable {
+  scope: string;
+  key: string;
+  request_hash: string;
+  status: number;
+  body: string;
+  created_at: string;
+}
+
+export interface TokensTable {
+  id: string;
+  name: string;
+  owner: string;
+  hash: string;
+  created_at: string;
+}
+
+export interface RepositoriesTable {
+  id: string;
+  url: string;
+  forge: string | null;
+  owner: string | null;
+  name: string | null;
+  installation_id: number | null;
+  settings: string;
+  created_at: string;
+}
+
+export interface GithubAppTable {
+  singleton: number;
+  app_id: number;
+  slug: string;
+  name: string;
+  client_id: string;
+  sealed_private_key: string;
+  sealed_webhook_secret: string;
+  sealed_client_secret: string | null;
+  api_url: string;
+  html_url: string;
+  created_at: string;
+}
+
+export interface TasksTable {
+  id: string;
+  repository_id: string;
+  issue_number: number;
+  pull_number: number | null;
+  session_id: string | null;
+  state: string;
+  comment_id: number | null;
+  turn_id: string | null;
+  trigger: string;
+  pending: string;
+  pushed_commit: string | null;
+  error: string | null;
+  created_at: string;
+  updated_at: string;
+}
+
+export interface DeliveriesTable {
+  ordinal: Generated<number>;
+  id: string;
+  event: string;
+  state: string;
+  reason: string | null;
+  payload: string;
+  received_at: string;
+  attempts: number;
+}

@@ -1,0 +1,27 @@
+import { sql } from 'kysely';
+import type { Engine } from '../engine.ts';
+
+export const sqliteEngine: Engine = {
+  // SQLite compares text byte by byte unless told otherwise.
+  id: 'text',
+  big: 'integer',
+  identity: (column) => column.primaryKey().autoIncrement(),
+  tableEnd: sql`strict`,
+  rowLocks: false,
+  maxParameters: 32_766,
+
+  /** A cascade deletes the session's row first, so its events are free to go; nothing else frees them. */
+  async sealEvents(db) {
+    await sql`
+      create trigger events_no_update before update on events
+      begin
+        select raise(abort, 'the event log is append-only');
+      end`.execute(db);
+    await sql`
+      create trigger events_no_delete before delete on events
+      when exists (select 1 from sessions where id = old.session_id)
+      begin
+        select raise(abort, 'the event log is append-only');
+      end`.execute(db);
+  },
+};

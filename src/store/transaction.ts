@@ -1,0 +1,32 @@
+import type { Kysely } from 'kysely';
+import type { StoreTransaction } from '../core/ports/store.ts';
+import type { Engine } from './engine.ts';
+import { createReads } from './reads/index.ts';
+import type { Database } from './schema.ts';
+import { accessWrites } from './writes/access.ts';
+import { eventWrites } from './writes/events.ts';
+import { githubWrites } from './writes/github.ts';
+import { permissionWrites } from './writes/permissions.ts';
+import { sandboxWrites } from './writes/sandboxes.ts';
+import { sessionWrites } from './writes/sessions.ts';
+import { taskWrites } from './writes/tasks.ts';
+import { turnWrites } from './writes/turns.ts';
+
+/** What the function given to `Store.transaction` sees, over an open database transaction. */
+export function createTransaction(
+  db: Kysely<Database>,
+  engine: Engine,
+  onAppend: (sessionId: string, lastSeq: number) => void,
+): StoreTransaction {
+  return {
+    ...createReads(db),
+    ...sessionWrites(db),
+    ...turnWrites(db),
+    ...eventWrites(db, engine, onAppend),
+    ...permissionWrites(db),
+    ...sandboxWrites(db),
+    ...accessWrites(db),
+    ...githubWrites(db),
+    ...taskWrites(db),
+  };
+}

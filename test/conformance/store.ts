@@ -1,0 +1,691 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { NewEvent, Store, StoreTransaction } from '../../src/core/ports/store.ts';
+import {
+  deliveryRecord,
+  githubAppRecord,
+  messageEvent,
+  permissionRecord,
+  repositoryRecord,
+  sandboxRecord,
+  sessionRecord,
+  taskRecord,
+  turnRecord,
+} from './store-records.ts';
+
+/**
+ * What every store must do. `createStore` makes an empty store, or opens again the one that was closed:
+ * `reopen` is called after `close`, on the same data. `destroy` removes the data.
+ */
+export interface StoreUnderTest {
+  store: Store;
+  reopen(): Promise<Store>;
+  destroy(): Promise<void>;
+}
+
+export function storeSuite(name: string, createStore: () => Promise<StoreUnderTest>): void {
+  describe(`store: ${name}`, () => {
+    let subject: StoreUnderTest;
+    let store: Store;
+
+    beforeEach(async () => {
+      subject = await createStore();
+      store = subject.store;
+    });
+    afterEach(async () => {
+      await store.close();
+      await subject.destroy();
+    });
+
+    const write = <T>(fn: (tx: StoreTransaction) => Promise<T>): Promise<T> => store.transaction(fn);
+
+    async function givenSession(change: Parameters<typeof sessionRecord>[0] = {}): Promise<string> {
+      const record = sessionRecord(change);
+      await write((tx) => tx.insertSession(record));
+      return record.id;
+    }
+
+    describe('transactions', () => {
+      test('apply everything or nothing', async () => {
+        const kept = sessionRecord();
+        const undone = sessionRecord();
+        await write((tx) => tx.insertSession(kept));
+        const failure = new Error('no');
+        const attempt = write(async (tx) => {
+          await tx.insertSession(undone);
+          await tx.updateSession(kept.id, { title: 'changed' });
+          await tx.appendEvents(kept.id, [messageEvent('a')]);
+          throw failure;
+        });
+        await expect(attempt).rejects.toBe(failure);
+        expect(await store.read.session(undone.id)).toBeNull();
+        expect(await store.read.session(kept.id)).toEqual(kept);
+        expect(await store.read.events(kept.id, 0, 10)).toEqual([]);
+      });
+
+      test('see their own writes, which others see after the commit only', async () => {
+        const id = await givenSession({ title: 'before' });
+        await write(async (tx) => {
+          await tx.updateSession(id, { title: 'after' });
+          expect((await tx.session(id))?.title).toBe('after');
+          expect((await store.read.session(id))?.title).toBe('before');
+        });
+        expect((await store.read.session(id))?.title).toBe('after');
+      });
+
+      test('do not make reads wait', async () => {
+        const id = await givenSession();
+        const gate = Promise.withResolvers<void>();
+        const begun = Promise.withResolvers<void>();
+        const open = write(async (tx) => {
+          await tx.updateSession(id, { title: 'later' });
+          begun.resolve();
+          await gate.promise;
+        });
+        await begun.promise;
+        expect((await store.read.session(id))?.title).toBe('Fix the build');
+        gate.resolve();
+        await open;
+      });
+
+      test('asked for at once all apply, none on a stale read', async () => {
+        const id = await givenSession({ title: '0' });
+        const increment = (): Promise<void> =>
+          write(async (tx) => {
+            const session = await tx.session(id);
+            await Promise.resolve();
+            await tx.updateSession(id, { title: String(Number(session?.title) + 1) });
+          });
+        await Promise.all(Array.from({ length: 40 }, increment));
+        expect((await store.read.session(id))?.title).toBe('40');
+      });
+
+      test('one that fails does not hold up the next', async () => {
+        const failing = write(() => Promise.reject(new Error('no')));
+        const next = write((tx) => tx.insertDelivery(deliveryRecord()));
+        await expect(failing).rejects.toThrow('no');
+        expect(await next).toBe(true);
+      });
+
+      test('inside another is refused, and not waited for for ever', async () => {
+        await write(async () => {
+          await expect(write(async () => undefined)).rejects.toMatchObject({ code: 'internal' });
+        });
+      });
+
+      test('can be begun by what a finished one started', async () => {
+        const later = Promise.withResolvers<void>();
+        let follow: Promise<boolean> | undefined;
+        await write(async () => {
+          follow = later.promise.then(() => write((tx) => tx.insertDelivery(deliveryRecord())));
+        });
+        later.resolve();
+        expect(await follow).toBe(true);
+      });
+
+      test('outlive a restart', async () => {
+        const session = sessionRecord();
+        await write(async (tx) => {
+          await tx.insertSession(session);
+          await tx.appendEvents(session.id, [messageEvent('kept')]);
+        });
+        await store.close();
+        store = await subject.reopen();
+        expect(await store.read.session(session.id)).toEqual({ ...session, lastSeq: 1 });
+        expect(await store.read.events(session.id, 0, 10)).toHaveLength(1);
+      });
+
+      test('are waited for by close, and refused after it', async () => {
+        const id = await givenSession();
+        const last = write((tx) => tx.updateSession(id, { title: 'last' }));
+        await store.close();
+        await last;
+        await expect(write(async () => undefined)).rejects.toMatchObject({ code: 'unavailable' });
+        await expect(store.read.session(id)).rejects.toMatchObject({ code: 'unavailable' });
+        store = await subject.reopen();
+        expect((await store.read.session(id))?.title).toBe('last');
+      });
+    });
+
+    describe('sessions', () => {
+      test('come back as they were stored', async () => {
+        const bare = sessionRecord();
+        const full = sessionRecord({
+          title: "quote ' and unicode 日本 🚢",
+          status: 'failed',
+          statusReason: 'no disk',
+          agentArgv: ['node', 'agent.mjs', ''],
+          repositoryUrl: 'https://github.com/ada/engine',
+          baseBranch: 'main',
+          branch: 'berth/fix',
+          baseCommit: 'a'.repeat(40),
+          env: { PATH: '/bin', EMPTY: '' },
+          mcpServers: [
+            { name: 'fs', command: '/bin/mcp', args: ['-v'], env: [{ name: 'A', value: 'b' }] },
+            { type: 'http', name: 'web', url: 'https://mcp.example/', headers: [] },
+          ],
+          acpSessionId: 'acp-1',
+          modeId: 'plan',
+          config: { model: 'large', thinking: true },
+          author: { name: 'Ada', email: 'ada@example.org' },
+          permissionTimeoutMs: 2 ** 40,
+          deletingAt: '2026-11-24T00:00:00.000Z',
+        });
+        await write(async (tx) => {
+          await tx.insertSession(bare);
+          await tx.insertSession(full);
+        });
+        expect(await store.read.session(bare.id)).toEqual(bare);
+        expect(await store.read.session(full.id)).toEqual(full);
+        expect(await store.read.session('ses_absent')).toBeNull();
+      });
+
+      test('change only where told', async () => {
+        const record = sessionRecord({ statusReason: 'old', author: { name: 'A', email: 'a@b' } });
+        await write((tx) => tx.insertSession(record));
+        await write((tx) => tx.updateSession(record.id, { status: 'idle', statusReason: null, author: null }));
+        expect(await store.read.session(record.id)).toEqual({
+          ...record,
+          status: 'idle',
+          statusReason: null,
+          author: null,
+        });
+        await write((tx) => tx.updateSession(record.id, {}));
+      });
+
+      test('refuse a second of one id, and a change to an absent one', async () => {
+        const record = sessionRecord();
+        await write((tx) => tx.insertSession(record));
+        await expect(write((tx) => tx.insertSession(record))).rejects.toMatchObject({ code: 'conflict' });
+        const absent = write((tx) => tx.updateSession('ses_absent', { title: 'x' }));
+        await expect(absent).rejects.toMatchObject({ code: 'not_found' });
+        await expect(write((tx) => tx.updateSession('ses_absent', {}))).rejects.toMatchObject({ code: 'not_found' });
+      });
+
+      test('are listed newest first, filtered and by page', async () => {
+        const records = ['a', 'b', 'c', 'd', 'e'].map((letter, position) =>
+          sessionRecord({
+            id: `ses_${letter}`,
+            owner: position % 2 === 0 ? 'ada' : 'bob',
+            status: position < 2 ? 'idle' : 'running',
+          }),
+        );
+        await write(async (tx) => {
+          for (const record of records) await tx.insertSession(record);
+        });
+        const ids = async (filter: Parameters<Store['read']['sessions']>[0]): Promise<string[]> =>
+          (await store.read.sessions(filter)).map((session) => session.id);
+        expect(await ids({ limit: 2 })).toEqual(['ses_e', 'ses_d']);
+        expect(await ids({ limit: 2, before: 'ses_d' })).toEqual(['ses_c', 'ses_b']);
+        expect(await ids({ limit: 9, owner: 'bob' })).toEqual(['ses_d', 'ses_b']);
+        expect(await ids({ limit: 9, statuses: ['idle', 'failed'] })).toEqual(['ses_b', 'ses_a']);
+        expect(await ids({ limit: 9, statuses: [] })).toEqual([]);
+        expect(await ids({ limit: 9, owner: 'ada', statuses: ['running'], before: 'ses_e' })).toEqual(['ses_c']);
+      });
+
+      test('take all that is theirs along when deleted, and nothing else', async () => {
+        const id = await givenSession();
+        const other = await givenSession();
+        const sandbox = sandboxRecord({ sessionId: id });
+        const repository = repositoryRecord();
+        const turn = turnRecord(id);
+        const task = taskRecord(repository.id, { sessionId: id, turnId: turn.id });
+        await write(async (tx) => {
+          for (const session of [id, other]) {
+            await tx.appendEvents(session, [messageEvent('a', { id: 'jnl', seq: 1 }), messageEvent('b')]);
+            await tx.upsertPermission(permissionRecord(session));
+          }
+          await tx.insertTurn(turn);
+          await tx.insertSandbox(sandbox);
+          await tx.upsertRepository(repository);
+          await tx.insertTask(task);
+        });
+        await write((tx) => tx.deleteSession(id));
+        expect(await store.read.session(id)).toBeNull();
+        expect(await store.read.events(id, 0, 10)).toEqual([]);
+        expect(await store.read.turn(turn.id)).toBeNull();
+        expect(await store.read.openPermissions(id)).toEqual([]);
+        expect((await store.read.sandbox(sandbox.id))?.sessionId).toBeNull();
+        expect(await store.read.task(task.id)).toEqual({ ...task, sessionId: null, turnId: null });
+        expect(await store.read.events(other, 0, 10)).toHaveLength(2);
+        expect(await store.read.openPermissions(other)).toHaveLength(1);
+        await write((tx) => tx.deleteSession(id));
+      });
+    });
+
+    describe('events', () => {
+      test('are numbered from 1 without gaps, over batches and transactions', async () => {
+        const id = await givenSession();
+        const other = await givenSession();
+        await write(async (tx) => {
+          expect(await tx.appendEvents(id, [messageEvent('1'), messageEvent('2')])).toBe(2);
+          expect(await tx.appendEvents(other, [messageEvent('x')])).toBe(1);
+          expect(await tx.appendEvents(id, [messageEvent('3')])).toBe(3);
+        });
+        expect(await write((tx) => tx.appendEvents(id, [messageEvent('4')]))).toBe(4);
+        const events = await store.read.events(id, 0, 100);
+        expect(events.map((event) => event.seq)).toEqual([1, 2, 3, 4]);
+        expect(events.map((event) => event.sessionId)).toEqual([id, id, id, id]);
+        expect((await store.read.session(id))?.lastSeq).toBe(4);
+      });
+
+      test('leave no gap for what was rolled back', async () => {
+        const id = await givenSession();
+        const undone = write(async (tx) => {
+          await tx.appendEvents(id, [messageEvent('undone')]);
+          throw new Error('no');
+        });
+        await expect(undone).rejects.toThrow('no');
+        expect(await write((tx) => tx.appendEvents(id, [messageEvent('kept')]))).toBe(1);
+      });
+
+      test('hold a batch of any size', async () => {
+        const id = await givenSession();
+        const events = Array.from({ length: 7_001 }, (_, position) => messageEvent(String(position)));
+        expect(await write((tx) => tx.appendEvents(id, events))).toBe(7_001);
+        const stored = await store.read.events(id, 6_999, 10);
+        expect(stored.map((event) => event.seq)).toEqual([7_000, 7_001]);
+      });
+
+      test('come back as they were sent, of unknown types too', async () => {
+        const id = await givenSession();
+        const sent = [
+          { at: '2026-11-23T10:00:00.123Z', turnId: 'trn_1', type: 'turn.started', data: {} },
+          {
+            at: '2026-11-23T10:00:01.000Z',
+            turnId: null,
+            type: 'agent.log',
+            data: { level: 'warn', message: 'NUL \u0000 lone \ud800 emoji 🚢', extra: [1, null, { deep: true }] },
+          },
+          { at: '2026-11-23T10:00:02.000Z', turnId: null, type: 'of.the.future', data: { field: 1 } },
+        ] as unknown as NewEvent[];
+        await write((tx) => tx.appendEvents(id, sent));
+        const expected = sent.map((event, position) => ({ sessionId: id, seq: position + 1, ...event }));
+        expect(await store.read.events(id, 0, 10)).toEqual(expected);
+      });
+
+      test('are read in order from any seq', async () => {
+        const id = await givenSession();
+        await write((tx) =>
+          tx.appendEvents(
+            id,
+            ['a', 'b', 'c', 'd'].map((text) => messageEvent(text)),
+          ),
+        );
+        const seqs = async (from: number, limit: number): Promise<number[]> =>
+          (await store.read.events(id, from, limit)).map((event) => event.seq);
+        expect(await seqs(0, 2)).toEqual([1, 2]);
+        expect(await seqs(2, 9)).toEqual([3, 4]);
+        expect(await seqs(4, 9)).toEqual([]);
+      });
+
+      test('of a journal are imported once, however often they are sent', async () => {
+        const id = await givenSession();
+        const journal = (from: number, to: number): NewEvent[] =>
+          Array.from({ length: to - from + 1 }, (_, offset) =>
+            messageEvent(`j${from + offset}`, { id: 'jnl_a', seq: from + offset }),
+          );
+        expect(await write((tx) => tx.appendEvents(id, journal(1, 3)))).toBe(3);
+        expect(await write((tx) => tx.appendEvents(id, journal(1, 3)))).toBe(3);
+        expect(
+          await write((tx) => tx.appendEvents(id, [...journal(2, 5), messageEvent('own'), ...journal(5, 6)])),
+        ).toBe(7);
+        expect(await store.read.session(id)).toMatchObject({ lastSeq: 7, journalId: 'jnl_a', journalSeq: 6 });
+      });
+
+      test('of a new journal start again at 1, and an old one keeps its cursor', async () => {
+        const id = await givenSession();
+        const from = (journalId: string, seq: number): NewEvent => messageEvent('x', { id: journalId, seq });
+        await write((tx) => tx.appendEvents(id, [from('jnl_a', 1), from('jnl_a', 2)]));
+        expect(await write((tx) => tx.appendEvents(id, [from('jnl_b', 1)]))).toBe(3);
+        expect(await store.read.session(id)).toMatchObject({ journalId: 'jnl_b', journalSeq: 1 });
+        expect(await write((tx) => tx.appendEvents(id, [from('jnl_a', 2)]))).toBe(3);
+        expect(await store.read.session(id)).toMatchObject({ journalId: 'jnl_b', journalSeq: 1 });
+        expect(await write((tx) => tx.appendEvents(id, [from('jnl_a', 3), from('jnl_b', 1), from('jnl_b', 2)]))).toBe(
+          5,
+        );
+        expect(await store.read.session(id)).toMatchObject({ journalId: 'jnl_b', journalSeq: 2 });
+      });
+
+      test('roll back with their cursor', async () => {
+        const id = await givenSession();
+        const event = messageEvent('x', { id: 'jnl_a', seq: 1 });
+        const undone = write(async (tx) => {
+          await tx.appendEvents(id, [event]);
+          throw new Error('no');
+        });
+        await expect(undone).rejects.toThrow('no');
+        expect(await write((tx) => tx.appendEvents(id, [event]))).toBe(1);
+      });
+
+      test('need a session', async () => {
+        const absent = write((tx) => tx.appendEvents('ses_absent', [messageEvent('x')]));
+        await expect(absent).rejects.toMatchObject({ code: 'not_found' });
+      });
+
+      test('of an empty batch are none', async () => {
+        const id = await givenSession();
+        expect(await write((tx) => tx.appendEvents(id, []))).toBe(0);
+      });
+    });
+
+    describe('listeners', () => {
+      test('hear of events after the commit, once a session', async () => {
+        const [a, b] = [await givenSession(), await givenSession()];
+        const heard: [string, number][] = [];
+        store.onEvents((sessionId, lastSeq) => heard.push([sessionId, lastSeq]));
+        await write(async (tx) => {
+          await tx.appendEvents(a, [messageEvent('1')]);
+          await tx.appendEvents(b, [messageEvent('1')]);
+          await tx.appendEvents(a, [messageEvent('2'), messageEvent('3')]);
+          expect(heard).toEqual([]);
+        });
+        expect(heard).toEqual([
+          [a, 3],
+          [b, 1],
+        ]);
+      });
+
+      test('find in the log what they heard of', async () => {
+        const id = await givenSession();
+        const found = new Promise<number>((resolve) => {
+          store.onEvents((sessionId, lastSeq) => {
+            void store.read.events(sessionId, lastSeq - 1, 1).then((events) => resolve(events.length));
+          });
+        });
+        await write((tx) => tx.appendEvents(id, [messageEvent('1')]));
+        expect(await found).toBe(1);
+      });
+
+      test('hear nothing of a rollback, of dropped events, or once they have left', async () => {
+        const id = await givenSession();
+        const event = messageEvent('x', { id: 'jnl_a', seq: 1 });
+        const heard: number[] = [];
+        const leave = store.onEvents((_, lastSeq) => heard.push(lastSeq));
+        const undone = write(async (tx) => {
+          await tx.appendEvents(id, [event]);
+          throw new Error('no');
+        });
+        await expect(undone).rejects.toThrow('no');
+        await write((tx) => tx.appendEvents(id, [event]));
+        await write((tx) => tx.appendEvents(id, [event]));
+        leave();
+        await write((tx) => tx.appendEvents(id, [messageEvent('y')]));
+        expect(heard).toEqual([1]);
+      });
+
+      test('that throw harm neither the commit nor the others', async () => {
+        const id = await givenSession();
+        const heard: number[] = [];
+        store.onEvents(() => {
+          throw new Error('listener');
+        });
+        store.onEvents((_, lastSeq) => heard.push(lastSeq));
+        expect(await write((tx) => tx.appendEvents(id, [messageEvent('x')]))).toBe(1);
+        expect(heard).toEqual([1]);
+      });
+    });
+
+    describe('turns', () => {
+      test('come back as they were stored and changed', async () => {
+        const id = await givenSession();
+        const record = turnRecord(id, {
+          idempotencyKey: 'k',
+          prompt: [
+            { type: 'text', text: 'look' },
+            { type: 'image', mimeType: 'image/png', data: 'AAAA' },
+            { type: 'resource_link', uri: 'file:///a', name: 'a' },
+          ],
+          webhookUrl: 'https://example.org/hook',
+        });
+        await write((tx) => tx.insertTurn(record));
+        expect(await store.read.turn(record.id)).toEqual(record);
+        const change = {
+          state: 'failed',
+          attempts: 2,
+          stopReason: 'refusal',
+          usage: { inputTokens: 1, outputTokens: 2 },
+          error: { code: 'agent_failed', message: 'gone' },
+          endedAt: '2026-11-23T10:01:00.000Z',
+        } as const;
+        await write((tx) => tx.updateTurn(record.id, change));
+        expect(await store.read.turn(record.id)).toEqual({ ...record, ...change });
+        await expect(write((tx) => tx.updateTurn('trn_absent', change))).rejects.toMatchObject({ code: 'not_found' });
+      });
+
+      test('are one per idempotency key and session', async () => {
+        const [a, b] = [await givenSession(), await givenSession()];
+        const first = turnRecord(a, { idempotencyKey: 'k' });
+        await write(async (tx) => {
+          await tx.insertTurn(first);
+          await tx.insertTurn(turnRecord(b, { idempotencyKey: 'k' }));
+          await tx.insertTurn(turnRecord(a));
+          await tx.insertTurn(turnRecord(a));
+        });
+        const second = write((tx) => tx.insertTurn(turnRecord(a, { idempotencyKey: 'k' })));
+        await expect(second).rejects.toMatchObject({ code: 'conflict' });
+        expect((await store.read.turnByKey(a, 'k'))?.id).toBe(first.id);
+        expect(await store.read.turnByKey(a, 'other')).toBeNull();
+      });
+
+      test('need a session', async () => {
+        const orphan = write((tx) => tx.insertTurn(turnRecord('ses_absent')));
+        await expect(orphan).rejects.toMatchObject({ code: 'not_found' });
+      });
+
+      test('of one session never run two at once', async () => {
+        const id = await givenSession();
+        const [first, second] = [turnRecord(id, { state: 'running' }), turnRecord(id)];
+        await write(async (tx) => {
+          await tx.insertTurn(first);
+          await tx.insertTurn(second);
+        });
+        const double = write((tx) => tx.updateTurn(second.id, { state: 'starting' }));
+        await expect(double).rejects.toMatchObject({ code: 'conflict' });
+        await write(async (tx) => {
+          await tx.updateTurn(first.id, { state: 'completed' });
+          await tx.updateTurn(second.id, { state: 'starting' });
+        });
+      });
+
+      test('of a session are oldest first, in one millisecond by insertion', async () => {
+        const id = await givenSession();
+        const records = Array.from({ length: 20 }, () => turnRecord(id));
+        const oldest = turnRecord(id, { createdAt: '2026-11-23T09:00:00.000Z', state: 'completed' });
+        await write(async (tx) => {
+          for (const record of [...records, oldest]) await tx.insertTurn(record);
+        });
+        const expected = [oldest, ...records].map((record) => record.id);
+        expect((await store.read.turns(id)).map((turn) => turn.id)).toEqual(expected);
+        expect((await store.read.turns(id, ['queued'])).map((turn) => turn.id)).toEqual(expected.slice(1));
+        expect(await store.read.turns(id, [])).toEqual([]);
+      });
+
+      test('in a state come in queue order: the highest priority, then the oldest', async () => {
+        const [a, b] = [await givenSession(), await givenSession()];
+        const low = turnRecord(a, { priority: -1, createdAt: '2026-11-23T08:00:00.000Z' });
+        const young = turnRecord(a, { createdAt: '2026-11-23T11:00:00.000Z' });
+        const old = turnRecord(b, { createdAt: '2026-11-23T10:00:00.000Z' });
+        const high = turnRecord(b, { priority: 5, createdAt: '2026-11-23T12:00:00.000Z' });
+        const done = turnRecord(b, { priority: 9, state: 'completed' });
+        await write(async (tx) => {
+          for (const record of [low, young, old, high, done]) await tx.insertTurn(record);
+        });
+        const order = (await store.read.turnsInState(['queued'])).map((turn) => turn.id);
+        expect(order).toEqual([high.id, old.id, young.id, low.id]);
+        expect(await store.read.turnsInState(['queued', 'completed'])).toHaveLength(5);
+      });
+    });
+
+    describe('sandboxes', () => {
+      test('are stored, changed, listed and deleted', async () => {
+        const session = await givenSession();
+        const record = sandboxRecord({ sessionId: session });
+        await write(async (tx) => {
+          await tx.insertSandbox(record);
+          await tx.updateSession(session, { sandboxId: record.id });
+        });
+        expect(await store.read.sandbox(record.id)).toEqual(record);
+        await write((tx) => tx.updateSandbox(record.id, { status: 'running' }));
+        expect(await store.read.sandboxes()).toEqual([{ ...record, status: 'running' }]);
+        await expect(write((tx) => tx.insertSandbox(record))).rejects.toMatchObject({ code: 'conflict' });
+        await write((tx) => tx.deleteSandbox(record.id));
+        expect(await store.read.sandbox(record.id)).toBeNull();
+        expect((await store.read.session(session))?.sandboxId).toBeNull();
+        await write((tx) => tx.deleteSandbox(record.id));
+        const absent = write((tx) => tx.updateSandbox(record.id, { status: 'running' }));
+        await expect(absent).rejects.toMatchObject({ code: 'not_found' });
+      });
+    });
+
+    describe('permissions', () => {
+      test('are open until they are resolved', async () => {
+        const id = await givenSession();
+        const first = permissionRecord(id, { requestId: 'r1' });
+        const second = permissionRecord(id, { requestId: 'r2', requestedAt: '2026-11-23T09:00:00.000Z' });
+        await write(async (tx) => {
+          await tx.upsertPermission(first);
+          await tx.upsertPermission(second);
+        });
+        expect(await store.read.openPermissions(id)).toEqual([second, first]);
+        const answered = {
+          ...first,
+          state: 'selected',
+          optionId: 'once',
+          answeredBy: 'ada',
+          resolvedAt: '2026-11-23T10:05:00.000Z',
+        } as const;
+        await write((tx) => tx.upsertPermission(answered));
+        expect(await store.read.permission(id, 'r1')).toEqual(answered);
+        expect(await store.read.openPermissions(id)).toEqual([second]);
+        expect(await store.read.permission(id, 'absent')).toBeNull();
+      });
+    });
+
+    describe('access', () => {
+      test('an idempotent response is kept once', async () => {
+        const record = {
+          scope: 'ada POST /api/sessions',
+          key: 'k',
+          requestHash: 'h',
+          status: 201,
+          body: { id: 'ses_1', list: [1, null] } as unknown,
+          createdAt: '2026-11-23T10:00:00.000Z',
+        };
+        await write((tx) => tx.saveIdempotentResponse(record));
+        expect(await store.read.idempotentResponse(record.scope, 'k')).toEqual(record);
+        expect(await store.read.idempotentResponse('bob', 'k')).toBeNull();
+        const again = write((tx) => tx.saveIdempotentResponse({ ...record, requestHash: 'other' }));
+        await expect(again).rejects.toMatchObject({ code: 'conflict' });
+        for (const body of ['"text"', null, 4]) {
+          await write((tx) => tx.saveIdempotentResponse({ ...record, key: String(body), body }));
+          expect((await store.read.idempotentResponse(record.scope, String(body)))?.body).toBe(body);
+        }
+      });
+
+      test('a token is found by its hash', async () => {
+        const token = {
+          id: 'tok_1',
+          name: 'laptop',
+          owner: 'ada',
+          hash: 'ab'.repeat(32),
+          createdAt: '2026-11-23T10:00:00.000Z',
+        };
+        await write((tx) => tx.insertToken(token));
+        expect(await store.read.tokenByHash(token.hash)).toEqual(token);
+        expect(await store.read.tokenByHash('other')).toBeNull();
+        const double = write((tx) => tx.insertToken({ ...token, id: 'tok_2' }));
+        await expect(double).rejects.toMatchObject({ code: 'conflict' });
+      });
+    });
+
+    describe('repositories', () => {
+      test('are found by id and URL, and change in place', async () => {
+        const record = repositoryRecord();
+        await write((tx) => tx.upsertRepository(record));
+        expect(await store.read.repositoryByUrl(record.url)).toEqual(record);
+        const renamed = { ...record, url: 'https://github.com/ada/renamed', name: 'renamed', installationId: null };
+        await write((tx) => tx.upsertRepository(renamed));
+        expect(await store.read.repository(record.id)).toEqual(renamed);
+        expect(await store.read.repositories()).toEqual([renamed]);
+        expect(await store.read.repositoryByUrl(record.url)).toBeNull();
+        const thief = write((tx) => tx.upsertRepository(repositoryRecord({ url: renamed.url })));
+        await expect(thief).rejects.toMatchObject({ code: 'conflict' });
+      });
+
+      test('there is one GitHub App at most', async () => {
+        expect(await store.read.githubApp()).toBeNull();
+        await write((tx) => tx.saveGithubApp(githubAppRecord()));
+        const next = githubAppRecord({ appId: 2 ** 40, sealedClientSecret: 'v1.c' });
+        await write((tx) => tx.saveGithubApp(next));
+        expect(await store.read.githubApp()).toEqual(next);
+      });
+    });
+
+    describe('tasks', () => {
+      test('are found by issue, pull request, session and state', async () => {
+        const session = await givenSession();
+        const repository = repositoryRecord();
+        const record = taskRecord(repository.id, { commentId: 2 ** 42 });
+        await write(async (tx) => {
+          await tx.upsertRepository(repository);
+          await tx.insertTask(record);
+        });
+        const change = {
+          pullNumber: 8,
+          sessionId: session,
+          state: 'failed',
+          error: { code: 'x', message: 'y' },
+        } as const;
+        await write((tx) => tx.updateTask(record.id, change));
+        const changed = { ...record, ...change };
+        expect(await store.read.task(record.id)).toEqual(changed);
+        expect(await store.read.taskByNumber(repository.id, 7)).toEqual(changed);
+        expect(await store.read.taskByNumber(repository.id, 8)).toEqual(changed);
+        expect(await store.read.taskByNumber(repository.id, 9)).toBeNull();
+        expect(await store.read.taskByNumber('rep_other', 7)).toBeNull();
+        expect(await store.read.taskBySession(session)).toEqual(changed);
+        expect(await store.read.tasksInState(['failed', 'working'])).toEqual([changed]);
+        expect(await store.read.tasksInState(['working'])).toEqual([]);
+      });
+
+      test('are one per issue, and belong to a repository', async () => {
+        const repository = repositoryRecord();
+        await write(async (tx) => {
+          await tx.upsertRepository(repository);
+          await tx.insertTask(taskRecord(repository.id));
+        });
+        const double = write((tx) => tx.insertTask(taskRecord(repository.id)));
+        await expect(double).rejects.toMatchObject({ code: 'conflict' });
+        const orphan = write((tx) => tx.insertTask(taskRecord('rep_absent')));
+        await expect(orphan).rejects.toMatchObject({ code: 'not_found' });
+      });
+    });
+
+    describe('deliveries', () => {
+      test('are taken once', async () => {
+        const record = deliveryRecord();
+        expect(await write((tx) => tx.insertDelivery(record))).toBe(true);
+        expect(await write((tx) => tx.insertDelivery({ ...record, payload: 'other' }))).toBe(false);
+        expect(await store.read.delivery(record.id)).toEqual(record);
+        const atOnce = Array.from({ length: 10 }, () =>
+          write((tx) => tx.insertDelivery(deliveryRecord({ id: 'd-2' }))),
+        );
+        expect((await Promise.all(atOnce)).filter(Boolean)).toHaveLength(1);
+      });
+
+      test('are listed by state in order of arrival', async () => {
+        const ids = ['z', 'a', 'm'];
+        await write(async (tx) => {
+          for (const id of ids) await tx.insertDelivery(deliveryRecord({ id }));
+        });
+        expect((await store.read.deliveriesInState('received')).map((delivery) => delivery.id)).toEqual(ids);
+        await write((tx) => tx.updateDelivery('a', { state: 'ignored', reason: 'no access', attempts: 1 }));
+        expect((await store.read.deliveriesInState('received')).map((delivery) => delivery.id)).toEqual(['z', 'm']);
+        expect(await store.read.deliveriesInState('ignored')).toEqual([
+          deliveryRecord({ id: 'a', state: 'ignored', reason: 'no access', attempts: 1 }),
+        ]);
+        await expect(write((tx) => tx.updateDelivery('absent', {}))).rejects.toMatchObject({ code: 'not_found' });
+      });
+    });
+  });
+}
