@@ -1,0 +1,229 @@
+import { PassThrough } from 'node:stream';
+import { BerthError } from '../../protocol/errors.ts';
+import type { JournalEvent, JournalEventData } from '../../protocol/events.ts';
+import type { Dependencies, Settings } from '../dependencies.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { RunnerClient } from '../ports/runner.ts';
+import type { SandboxInfo, SandboxProvider } from '../ports/sandbox-provider.ts';
+import type { Store } from '../ports/store.ts';
+
+/**
+ * In-memory stand-ins for what lies behind the core's ports, for tests of the core's own rules:
+ * order, slots, recovery. What the real drivers do is tested on the real things.
+ */
+export interface World {
+  deps: Dependencies;
+  sandboxes: Map<string, SandboxInfo>;
+  journals: Map<string, MemoryJournal>;
+  /** Turns given to a runner, in order. */
+  started: string[];
+  endTurn(turnId: string): void;
+  failCreate: (() => Error | null) | null;
+}
+
+interface MemoryJournal {
+  id: string;
+  events: JournalEvent[];
+  listeners: Set<() => void>;
+  running: string | null;
+}
+
+const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
+
+export function createWorld(store: Store, settings: Partial<Settings> = {}): World {
+  const sandboxes = new Map<string, SandboxInfo>();
+  const journals = new Map<string, MemoryJournal>();
+  const started: string[] = [];
+  let count = 0;
+
+  function journalOf(sessionId: string): MemoryJournal {
+    let journal = journals.get(sessionId);
+    if (journal === undefined) {
+      journal = { id: `jnl_${sessionId}`, events: [], listeners: new Set(), running: null };
+      journals.set(sessionId, journal);
+    }
+    return journal;
+  }
+
+  function write(sessionId: string, turnId: string | null, data: JournalEventData): void {
+    const journal = journalOf(sessionId);
+    const at = new Date(Date.UTC(2026, 0, 1) + count++).toISOString();
+    journal.events.push({ seq: journal.events.length + 1, at, turnId, ...data });
+    for (const listener of journal.listeners) listener();
+  }
+
+  function endTurn(turnId: string): void {
+    for (const [sessionId, journal] of journals) {
+      if (journal.running !== turnId) continue;
+      journal.running = null;
+      write(sessionId, turnId, { type: 'turn.ended', data: { outcome: 'completed', stopReason: 'end_turn', usage: null, error: null } });
+      return;
+    }
+    throw new Error(`turn ${turnId} does not run`);
+  }
+
+  const runner = (sandboxId: string): RunnerClient =>
+    ({
+      async ensureAgentSession(sessionId: string) {
+        requireRunning(sandboxId);
+        journalOf(sessionId);
+        return {};
+      },
+      async startTurn(sessionId: string, turn: { turnId: string }) {
+        requireRunning(sandboxId);
+        const journal = journalOf(sessionId);
+        if (journal.events.some((event) => event.turnId === turn.turnId)) return;
+        if (journal.running !== null) throw new BerthError('conflict', 'a turn runs');
+        journal.running = turn.turnId;
+        started.push(turn.turnId);
+        write(sessionId, turn.turnId, { type: 'turn.started', data: {} });
+      },
+      async cancelTurn(sessionId: string, turnId: string) {
+        journalOf(sessionId).running = null;
+        write(sessionId, turnId, { type: 'turn.ended', data: { outcome: 'cancelled', stopReason: 'cancelled', usage: null, error: null } });
+      },
+      async openGatewayChannel() {
+        return new PassThrough();
+      },
+      async followJournal(sessionId: string, from: number, signal: AbortSignal) {
+        const journal = journalOf(sessionId);
+        return { journalId: journal.id, lastSeq: journal.events.length, events: follow(journal, from, signal) };
+      },
+      close() {},
+    }) as unknown as RunnerClient;
+
+  function requireRunning(sandboxId: string): void {
+    if (sandboxes.get(sandboxId)?.status !== 'running') throw new BerthError('sandbox_lost', `${sandboxId} does not run`);
+  }
+
+  const world: World = {
+    sandboxes,
+    journals,
+    started,
+    endTurn,
+    failCreate: null,
+    deps: {
+      store,
+      provider: memoryProvider(sandboxes, () => world.failCreate?.() ?? null),
+      connectRunner: runner,
+      runnerToken: (id) => `token-${id}`,
+      gateway: {
+        placeholderKey: (id) => `placeholder-${id}`,
+        attach: () => {
+          const { promise, resolve } = Promise.withResolvers<void>();
+          return { closed: promise, close: resolve };
+        },
+      },
+      git: {
+        check: async () => ({ baseBranch: 'main' }),
+        initialise: async () => ({ baseCommit: 'base' }),
+      } as unknown as Dependencies['git'],
+      agents: {
+        list: () => [],
+        get: (name) => plainAgent(name),
+        custom: (name) => plainAgent(name),
+      },
+      installer: { ensure: async () => '/layer', isInstalled: async () => true },
+      clock: {
+        now: () => new Date(),
+        sleep: (delayMs, signal) =>
+          new Promise((resolve, reject) => {
+            const timer = setTimeout(resolve, Math.min(delayMs, 5));
+            signal?.addEventListener('abort', () => {
+              clearTimeout(timer);
+              reject(signal.reason as Error);
+            });
+          }),
+      },
+      logger: silent,
+      settings: {
+        slots: 2,
+        defaultTemplate: 'default',
+        defaultLimits: { cpus: 1, memoryBytes: 2 ** 30, pids: 100, diskBytes: 2 ** 30 },
+        maxLimits: { cpus: 4, memoryBytes: 2 ** 32, pids: 1000, diskBytes: 2 ** 40 },
+        defaultPermissionTimeoutMs: 60_000,
+        idleStopMs: null,
+        turnAttempts: 3,
+        allowLocalRepositories: true,
+        author: { name: 'Berth', email: 'berth@localhost' },
+        ...settings,
+      },
+    },
+  };
+  return world;
+}
+
+async function* follow(journal: MemoryJournal, from: number, signal: AbortSignal): AsyncGenerator<JournalEvent> {
+  let seq = from;
+  while (!signal.aborted) {
+    for (const event of journal.events.slice(seq)) {
+      yield event;
+      seq = event.seq;
+    }
+    if (journal.events.length > seq) continue;
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        journal.listeners.delete(done);
+        resolve();
+      };
+      journal.listeners.add(done);
+      signal.addEventListener('abort', done, { once: true });
+    });
+  }
+}
+
+function memoryProvider(sandboxes: Map<string, SandboxInfo>, failure: () => Error | null): SandboxProvider {
+  function existing(id: string): SandboxInfo {
+    const info = sandboxes.get(id);
+    if (info === undefined) throw new BerthError('not_found', `no sandbox ${id}`);
+    return info;
+  }
+  return {
+    name: 'memory',
+    capabilities: {
+      pause: 'none',
+      hibernate: 'none',
+      snapshot: 'none',
+      fork: 'none',
+      ports: 'none',
+      network: ['none'],
+      limits: ['cpus', 'memoryBytes', 'pids', 'diskBytes'],
+      sharedObjects: 'none',
+      isolation: 'remote',
+    },
+    probe: async () => ({ usable: true, findings: [] }),
+    async create(spec) {
+      const error = failure();
+      if (error !== null) throw error;
+      const info: SandboxInfo = { ...spec, status: 'running', reference: spec.id, createdAt: new Date().toISOString() };
+      sandboxes.set(spec.id, info);
+      return info;
+    },
+    list: async () => [...sandboxes.values()],
+    get: async (id) => existing(id),
+    async stop(id) {
+      sandboxes.set(id, { ...existing(id), status: 'stopped' });
+    },
+    async start(id) {
+      const info: SandboxInfo = { ...existing(id), status: 'running' };
+      sandboxes.set(id, info);
+      return info;
+    },
+    async destroy(id) {
+      sandboxes.delete(id);
+    },
+    dial: () => Promise.reject(new BerthError('unsupported', 'no streams here')),
+    stats: () => Promise.reject(new BerthError('unsupported', 'no figures here')),
+    close: async () => {},
+  };
+}
+
+function plainAgent(name: string) {
+  return {
+    name,
+    title: name,
+    packages: [],
+    model: 'none' as const,
+    launch: () => ({ argv: [name], env: {}, files: [], defaultModeId: null, config: {} }),
+  };
+}

@@ -1,0 +1,107 @@
+import { availableParallelism, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { BerthError } from '../protocol/errors.ts';
+
+const gibibyte = 1024 ** 3;
+
+const positive = z.coerce.number().positive();
+const wholePositive = z.coerce.number().int().positive();
+
+/** The environment, by name. Every setting has a default that works on one machine. */
+const environment = z.object({
+  BERTH_DATA_DIR: z.string().startsWith('/').default('/var/lib/berth'),
+  /** Address to listen on. Anything but loopback should stand behind TLS. */
+  BERTH_HOST: z.string().default('127.0.0.1'),
+  BERTH_PORT: z.coerce.number().int().min(0).max(65_535).default(7878),
+  /** Where GitHub and browsers reach the server; for webhooks and links. */
+  BERTH_PUBLIC_URL: z.url().optional(),
+  /** OCI runtime: `runc`, `crun` or `runsc`; default what suits the host. */
+  BERTH_RUNTIME: z.enum(['runc', 'crun', 'runsc']).optional(),
+  BERTH_SLOTS: wholePositive.optional(),
+  BERTH_SANDBOX_CPUS: positive.optional(),
+  BERTH_SANDBOX_MEMORY_MIB: wholePositive.optional(),
+  BERTH_SANDBOX_DISK_GIB: positive.optional(),
+  /** Stop an idle session after this many minutes; 0: only when its slot is needed. */
+  BERTH_IDLE_STOP_MINUTES: z.coerce.number().min(0).default(30),
+  BERTH_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+  /** `stderr`, or a file's path. */
+  BERTH_LOG: z.string().optional(),
+  /** `true` lets sessions name `file://` repositories of this machine. */
+  BERTH_LOCAL_REPOSITORIES: z.enum(['true', 'false']).default('true'),
+  ANTHROPIC_API_KEY: z.string().min(1).optional(),
+  ANTHROPIC_AUTH_TOKEN: z.string().min(1).optional(),
+  ANTHROPIC_BASE_URL: z.url().default('https://api.anthropic.com'),
+  OPENAI_API_KEY: z.string().min(1).optional(),
+  OPENAI_BASE_URL: z.url().default('https://api.openai.com/v1'),
+  GEMINI_API_KEY: z.string().min(1).optional(),
+  GOOGLE_GEMINI_BASE_URL: z.url().default('https://generativelanguage.googleapis.com'),
+  BERTH_GITHUB_API_URL: z.url().default('https://api.github.com'),
+  BERTH_GITHUB_URL: z.url().default('https://github.com'),
+});
+
+export type Config = ReturnType<typeof readConfig>;
+
+/** Reads the settings. Throws `invalid_request` naming the variable at fault. */
+export function readConfig(env: Readonly<Record<string, string | undefined>>) {
+  // An empty variable is an unset one: `FOO= berth up` is how people clear a setting.
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const parsed = environment.safeParse(given);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    const name = issue?.path.join('.') ?? 'environment';
+    throw new BerthError('invalid_request', `${name}: ${issue?.message ?? 'is not valid'}`, { field: name });
+  }
+  const e = parsed.data;
+  const memoryBytes = (e.BERTH_SANDBOX_MEMORY_MIB ?? defaultMemoryMib()) * 1024 ** 2;
+  return {
+    dataDir: e.BERTH_DATA_DIR,
+    host: e.BERTH_HOST,
+    port: e.BERTH_PORT,
+    publicUrl: e.BERTH_PUBLIC_URL ?? null,
+    runtime: e.BERTH_RUNTIME ?? null,
+    slots: e.BERTH_SLOTS ?? defaultSlots(memoryBytes),
+    sandboxLimits: {
+      cpus: e.BERTH_SANDBOX_CPUS ?? Math.max(1, availableParallelism() / 2),
+      memoryBytes,
+      pids: 2048,
+      diskBytes: (e.BERTH_SANDBOX_DISK_GIB ?? 20) * gibibyte,
+    },
+    maxSandboxLimits: {
+      cpus: availableParallelism(),
+      memoryBytes: totalmem(),
+      pids: 32_768,
+      diskBytes: 4096 * gibibyte,
+    },
+    idleStopMs: e.BERTH_IDLE_STOP_MINUTES === 0 ? null : e.BERTH_IDLE_STOP_MINUTES * 60_000,
+    logLevel: e.BERTH_LOG_LEVEL,
+    log: e.BERTH_LOG ?? join(e.BERTH_DATA_DIR, 'server.log'),
+    allowLocalRepositories: e.BERTH_LOCAL_REPOSITORIES === 'true',
+    upstreams: {
+      ...anthropicUpstream(e),
+      ...(e.OPENAI_API_KEY === undefined ? {} : { openai: { baseUrl: e.OPENAI_BASE_URL, apiKey: e.OPENAI_API_KEY } }),
+      ...(e.GEMINI_API_KEY === undefined
+        ? {}
+        : { gemini: { baseUrl: e.GOOGLE_GEMINI_BASE_URL, apiKey: e.GEMINI_API_KEY } }),
+    },
+    github: { apiUrl: e.BERTH_GITHUB_API_URL, htmlUrl: e.BERTH_GITHUB_URL },
+  };
+}
+
+function anthropicUpstream(e: z.infer<typeof environment>) {
+  const baseUrl = e.ANTHROPIC_BASE_URL;
+  if (e.ANTHROPIC_API_KEY !== undefined) return { anthropic: { baseUrl, apiKey: e.ANTHROPIC_API_KEY } };
+  if (e.ANTHROPIC_AUTH_TOKEN !== undefined) return { anthropic: { baseUrl, authToken: e.ANTHROPIC_AUTH_TOKEN } };
+  return {};
+}
+
+/** An eighth of the machine, between 1 and 4 GiB: room for an agent, a build and its tests. */
+function defaultMemoryMib(): number {
+  return Math.round(Math.min(4096, Math.max(1024, totalmem() / 8 / 1024 ** 2)));
+}
+
+/** As many as memory holds, three per core at the most: agents wait for their model most of the time. */
+function defaultSlots(memoryBytes: number): number {
+  const byMemory = Math.floor((totalmem() - gibibyte) / memoryBytes);
+  return Math.max(1, Math.min(byMemory, availableParallelism() * 3));
+}
