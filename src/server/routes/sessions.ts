@@ -7,6 +7,7 @@ import {
   modeRequest,
   permissionAnswerRequest,
   session,
+  type Session,
 } from '../../protocol/api.ts';
 import { BerthError } from '../../protocol/errors.ts';
 import { sessionStatus } from '../../protocol/events.ts';
@@ -30,9 +31,11 @@ export function sessionRoutes(app: Router, deps: AppDependencies): void {
     async (c) => {
       const body = c.req.valid('json');
       const { user } = c.get('identity');
-      const created = await idempotent(deps.store, `sessions:${user}`, c.req.header('idempotency-key'), body, async () =>
-        viewSession(await sessions.create(body, user, AbortSignal.timeout(createTimeoutMs))),
-      );
+      const key = c.req.header('idempotency-key');
+      const created = await idempotent<Session>(deps.store, `sessions:${user}`, key, body, async (save) => {
+        const signal = AbortSignal.timeout(createTimeoutMs);
+        return viewSession(await sessions.create(body, user, signal, (tx, record) => save(tx, viewSession(record))));
+      });
       return c.json(created, 201);
     },
   );

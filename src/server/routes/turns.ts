@@ -53,9 +53,10 @@ export function turnRoutes(app: Router, deps: AppDependencies): void {
       }
       const id =
         sessionId ??
-        (await idempotent(deps.store, `prompt:${user}`, key, rest, async () => {
+        (await idempotent<string>(deps.store, `prompt:${user}`, key, rest, async (save) => {
           const request = createSessionRequest.parse(rest);
-          return (await sessions.create(request, user, AbortSignal.timeout(createTimeoutMs))).id;
+          const signal = AbortSignal.timeout(createTimeoutMs);
+          return (await sessions.create(request, user, signal, (tx, record) => save(tx, record.id))).id;
         }));
       return c.json((await sessions.prompt(id, asked, user)).admission, 202);
     },
