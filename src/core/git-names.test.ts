@@ -40,28 +40,58 @@ describe('repository addresses', () => {
     ['https://host/x\ny', 'control'],
     [`https://host/${'x'.repeat(3000)}`, 'longer'],
   ])('%s is refused', (text, why) => {
-    expect(() => remote(text)).toThrow(expect.objectContaining({ code: 'invalid_request', field: 'repository', message: expect.stringContaining(why) }));
+    expect(() => remote(text)).toThrow(
+      expect.objectContaining({ code: 'invalid_request', field: 'repository', message: expect.stringContaining(why) }),
+    );
   });
 
   test('whatever is accepted is safe as an argument and as a folder', () => {
     fc.assert(
-      fc.property(fc.oneof(fc.webUrl(), fc.string().map((path) => `https://h/${path}`)), (text) => {
-        try {
-          const { url, name } = remote(text);
-          expect(url).toMatch(/^https?:\/\/[^\s@/]+\/\S+$/);
-          expect(name).toMatch(/^[A-Za-z0-9_][A-Za-z0-9._-]*$/);
-          expect(remote(url)).toEqual({ url, name });
-        } catch (error) {
-          if ((error as { code?: string }).code !== 'invalid_request') throw error;
-        }
-      }),
+      fc.property(
+        fc.oneof(
+          fc.webUrl(),
+          fc.string().map((path) => `https://h/${path}`),
+        ),
+        (text) => {
+          try {
+            const { url, name } = remote(text);
+            expect(url).toMatch(/^https?:\/\/[^\s@/]+\/\S+$/);
+            expect(name).toMatch(/^[A-Za-z0-9_][A-Za-z0-9._-]*$/);
+            expect(remote(url)).toEqual({ url, name });
+          } catch (error) {
+            if ((error as { code?: string }).code !== 'invalid_request') throw error;
+          }
+        },
+      ),
     );
   });
 });
 
 describe('branch names', () => {
   test('agree with git', () => {
-    const piece = fc.constantFrom('a', 'B', '/', '.', '..', '-', '@', '@{', '{', '.lock', '~', '^', ':', '?', '*', '[', '\\', ' ', '\t', 'é', 'x');
+    const piece = fc.constantFrom(
+      'a',
+      'B',
+      '/',
+      '.',
+      '..',
+      '-',
+      '@',
+      '@{',
+      '{',
+      '.lock',
+      '~',
+      '^',
+      ':',
+      '?',
+      '*',
+      '[',
+      '\\',
+      ' ',
+      '\t',
+      'é',
+      'x',
+    );
     fc.assert(
       fc.property(fc.array(piece, { minLength: 1, maxLength: 5 }), (pieces) => {
         const name = pieces.join('');
@@ -77,7 +107,9 @@ describe('branch names', () => {
   test('the field is named', () => {
     checkBranchName('berth/ses_01', 'branch');
     for (const name of ['HEAD', '', '-f', 'a\0b', 'x'.repeat(245), '\ud800']) {
-      expect(() => checkBranchName(name, 'workBranch')).toThrow(expect.objectContaining({ code: 'invalid_request', field: 'workBranch' }));
+      expect(() => checkBranchName(name, 'workBranch')).toThrow(
+        expect.objectContaining({ code: 'invalid_request', field: 'workBranch' }),
+      );
     }
   });
 });

@@ -22,12 +22,17 @@ export function parseRepositoryUrl(text: string, options: { allowLocal: boolean 
   // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
   if (/[\x00-\x20\x7f\\]/.test(text)) refuse('address holds a space, a backslash or a control character');
   if (/^[^/]*::/.test(text)) refuse('address names a remote helper');
-  if (/^(?:ssh:|git:|[^/:@]+@[^/:]+:)/i.test(text)) refuse('address must begin with https://; SSH is not used, for no key enters Berth');
+  if (/^(?:ssh:|git:|[^/:@]+@[^/:]+:)/i.test(text))
+    refuse('address must begin with https://; SSH is not used, for no key enters Berth');
 
   const url = parse(text.startsWith('/') ? `file://${text}` : text) ?? refuse('address is not a URL');
   const allowed = options.allowLocal ? ['https:', 'http:', 'file:'] : ['https:', 'http:'];
   if (!allowed.includes(url.protocol)) {
-    refuse(url.protocol === 'file:' ? 'is a local path, which this server does not allow' : 'address must begin with https://');
+    refuse(
+      url.protocol === 'file:'
+        ? 'is a local path, which this server does not allow'
+        : 'address must begin with https://',
+    );
   }
   if (url.username !== '' || url.password !== '') refuse('address must not hold credentials');
   if (url.search !== '' || url.hash !== '') refuse('address must not have a query or a fragment');
@@ -46,13 +51,15 @@ function folderName(pathname: string): string {
   const parts = pathname.split('/').filter((part) => part !== '');
   // A bare repository `.git` in a folder is called after the folder.
   const last = parts.at(-1) === '.git' ? parts.at(-2) : parts.at(-1);
-  return (last ?? '')
-    .replace(/\.git$/, '')
-    .replace(/%[0-9a-f]{2}/gi, '-')
-    .replace(/[^A-Za-z0-9._-]+/g, '-')
-    // HOME has folders of its own that begin with a dot.
-    .replace(/^[.-]+/, '')
-    .slice(0, 100);
+  return (
+    (last ?? '')
+      .replace(/\.git$/, '')
+      .replace(/%[0-9a-f]{2}/gi, '-')
+      .replace(/[^A-Za-z0-9._-]+/g, '-')
+      // HOME has folders of its own that begin with a dot.
+      .replace(/^[.-]+/, '')
+      .slice(0, 100)
+  );
 }
 
 /** File systems end a name at 255 bytes, and git adds `.lock`. */

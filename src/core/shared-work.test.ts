@@ -4,7 +4,12 @@ import { createSharedWork } from './shared-work.ts';
 const never = new AbortController().signal;
 
 function controllable() {
-  const runs: { resolve: (value: string) => void; reject: (error: Error) => void; say: (message: string) => void; signal: AbortSignal }[] = [];
+  const runs: {
+    resolve: (value: string) => void;
+    reject: (error: Error) => void;
+    say: (message: string) => void;
+    signal: AbortSignal;
+  }[] = [];
   const work = createSharedWork<string>(
     (_key, say, signal) => new Promise((resolve, reject) => runs.push({ resolve, reject, say, signal })),
   );

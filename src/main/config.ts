@@ -11,6 +11,8 @@ const wholePositive = z.coerce.number().int().positive();
 /** The environment, by name. Every setting has a default that works on one machine. */
 const environment = z.object({
   BERTH_DATA_DIR: z.string().startsWith('/').default('/var/lib/berth'),
+  /** Where agents are installed; may be shared by installations. Default below the data directory. */
+  BERTH_AGENTS_DIR: z.string().startsWith('/').optional(),
   /** Address to listen on. Anything but loopback should stand behind TLS. */
   BERTH_HOST: z.string().default('127.0.0.1'),
   BERTH_PORT: z.coerce.number().int().min(0).max(65_535).default(7878),
@@ -56,6 +58,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
   const memoryBytes = (e.BERTH_SANDBOX_MEMORY_MIB ?? defaultMemoryMib()) * 1024 ** 2;
   return {
     dataDir: e.BERTH_DATA_DIR,
+    agentsDir: e.BERTH_AGENTS_DIR ?? join(e.BERTH_DATA_DIR, 'agents'),
+    /** For programs that are started (npm, git); each picks the few names it needs. */
+    environment: env,
     host: e.BERTH_HOST,
     port: e.BERTH_PORT,
     publicUrl: e.BERTH_PUBLIC_URL ?? null,

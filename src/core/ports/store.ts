@@ -269,15 +269,17 @@ export interface TaskRecord {
 }
 
 export interface TaskTrigger {
-  kind: 'issue' | 'issue_comment' | 'review_comment' | 'review';
+  /** `request`: asked through the API, not said on the forge. */
+  kind: 'issue' | 'issue_comment' | 'review_comment' | 'review' | 'request';
   id: number;
   /** Where it was said: the issue's number or the pull request's. */
   number: number;
-  /** Who said it, with an address that the forge knows them by. */
+  /** Who said it, with an address that the forge knows them by; of a `request` a user of Berth, with none. */
   login: string;
   author: { name: string; email: string };
-  /** What they said; hostile text. */
+  /** What they said; hostile text, but for a `request`. */
   text: string;
+  /** What brought it; a repetition that is wanted comes by another. */
   deliveryId: string;
 }
 

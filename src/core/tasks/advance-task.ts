@@ -6,8 +6,10 @@ import type { RepositoryRecord, TaskRecord } from '../ports/store.ts';
 import { openTurnStates } from '../turns/turn-states.ts';
 import { lastAnswer } from './last-answer.ts';
 import { publishTask } from './publish-task.ts';
+import { say } from './say.ts';
 import { answerComment, commentMarker, failureComment, workingComment } from './task-comment.ts';
 import { firstPrompt, followUpPrompt } from './task-prompt.ts';
+import { turnKey } from './trigger-key.ts';
 
 /**
  * States of a task. Every step may be repeated after a crash; the state is stored after the step.
@@ -26,6 +28,7 @@ export interface TaskContext {
 }
 
 const stepTimeoutMs = 10 * 60_000;
+const sayTimeoutMs = 60_000;
 
 /** Takes a task as far as it can go now. */
 export async function advanceTask(context: TaskContext, taskId: string, signal: AbortSignal): Promise<void> {
@@ -41,7 +44,7 @@ export async function advanceTask(context: TaskContext, taskId: string, signal: 
       if (signal.aborted) return;
       const error = asBerthError(cause);
       if (error.retryable) throw error;
-      await fail(context, task, error, signal);
+      await failTask(context, task.id, error, signal);
     }
   }
 }
@@ -74,13 +77,9 @@ async function begin(context: TaskContext, task: TaskRecord, signal: AbortSignal
   const agentName = repository.settings.agent ?? 'claude';
   const agent = deps.agents.get(agentName);
   if (task.commentId === null) {
-    const commentId =
-      (await forge.findComment(repository, task.trigger.number, commentMarker(task), signal)) ??
-      (await forge.createComment(repository, task.trigger.number, workingComment(task, agent.title), signal));
-    await change(context, task.id, { commentId });
+    await say(context, repository, task, workingComment(task, agent.title), signal, commentMarker(task));
   }
   const issue = await forge.readIssue(repository, task.issueNumber, signal);
-  const isFirst = task.sessionId === null;
   let { sessionId } = task;
   if (sessionId === null) {
     const session = await core.sessions.create(
@@ -88,26 +87,27 @@ async function begin(context: TaskContext, task: TaskRecord, signal: AbortSignal
         repository: repository.url,
         agent: agentName,
         title: `#${issue.number} ${issue.title}`.slice(0, 300),
-        workBranch: `berth/issue-${issue.number}-${task.id.slice(-6)}`,
+        workBranch: workBranchOf(task),
         author: await forge.botIdentity(repository, signal),
         ...(repository.settings.baseBranch === null ? {} : { branch: repository.settings.baseBranch }),
         ...(repository.settings.template === null ? {} : { template: repository.settings.template }),
       },
       `github:${task.trigger.login}`,
       signal,
-      (tx, record) => tx.updateTask(task.id, { sessionId: record.id }),
+      (tx, record) => tx.updateTask(task.id, { sessionId: record.id, pushedCommit: null }),
     );
     sessionId = session.id;
   }
-  const turnsBefore = isFirst ? 0 : (await core.sessions.turns(sessionId)).length;
-  const key = `trigger:${task.trigger.kind}:${task.trigger.id}`;
+  // The agent knows the issue once a turn has reached it.
+  const knowsIssue = (await core.sessions.turns(sessionId)).some((turn) => turn.startedAt !== null);
+  const key = turnKey(task.trigger);
   const earlier = await deps.store.read.turnByKey(sessionId, key);
   const turn =
     earlier ??
     (
       await core.sessions.prompt(
         sessionId,
-        { prompt: turnsBefore === 0 ? firstPrompt(issue, task.trigger) : followUpPrompt(task.trigger), idempotencyKey: key },
+        { prompt: knowsIssue ? followUpPrompt(task.trigger) : firstPrompt(issue, task.trigger), idempotencyKey: key },
         `github:${task.trigger.login}`,
       )
     ).turn;
@@ -115,7 +115,7 @@ async function begin(context: TaskContext, task: TaskRecord, signal: AbortSignal
 }
 
 async function publish(context: TaskContext, task: TaskRecord, signal: AbortSignal): Promise<void> {
-  const { forge, deps } = context;
+  const { deps } = context;
   const repository = await repositoryOf(context, task);
   const turn = task.turnId === null ? null : await deps.store.read.turn(task.turnId);
   if (turn === null || task.sessionId === null) {
@@ -127,11 +127,9 @@ async function publish(context: TaskContext, task: TaskRecord, signal: AbortSign
     await change(context, task.id, { state: 'failed', error });
     return;
   }
-  const published = await publishTask(context, repository, task, signal);
-  if (published === null && task.commentId !== null) {
-    const answer = await lastAnswer(deps.store.read, task.sessionId, turn.id);
-    await forge.updateComment(repository, task.commentId, answerComment(task, answer), signal);
-  }
+  if (await publishTask(context, repository, task, signal)) return;
+  const answer = await lastAnswer(deps.store.read, task.sessionId, turn.id);
+  await say(context, repository, task, answerComment(task, answer), signal, commentMarker(task));
   await change(context, task.id, { state: 'waiting', error: null });
 }
 
@@ -153,30 +151,36 @@ async function takePending(context: TaskContext, task: TaskRecord): Promise<bool
   });
 }
 
-async function fail(context: TaskContext, task: TaskRecord, cause: BerthError, signal: AbortSignal): Promise<void> {
+/** Ends what the task is at as failed, and says so on the forge as far as that can be done. */
+export async function failTask(context: TaskContext, id: string, cause: BerthError, signal: AbortSignal): Promise<void> {
   const { deps } = context;
   const error = { code: cause.code, message: cause.message };
+  const task = await deps.store.read.task(id);
+  if (task === null) return;
   deps.logger.warn({ taskId: task.id, state: task.state, err: cause }, 'task failed');
   await change(context, task.id, { state: 'failed', error });
   try {
-    await sayFailure(context, await repositoryOf(context, task), (await deps.store.read.task(task.id)) ?? task, error, signal);
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(sayTimeoutMs)]);
+    await sayFailure(context, await repositoryOf(context, task), task, error, limit);
   } catch (unsaid) {
     deps.logger.error({ taskId: task.id, err: unsaid }, 'the failure could not be told on the forge');
   }
 }
 
+/** The work branch. A task whose session was deleted after a push begins anew beside what it pushed, which is never overwritten. */
+function workBranchOf(task: TaskRecord): string {
+  const branch = `berth/issue-${task.issueNumber}-${task.id.slice(-6)}`;
+  return task.pushedCommit === null ? branch : `${branch}-${task.pushedCommit.slice(0, 8)}`;
+}
+
 async function sayFailure(
-  { forge }: TaskContext,
+  context: TaskContext,
   repository: RepositoryRecord,
   task: TaskRecord,
   error: { code: string; message: string },
   signal: AbortSignal,
 ): Promise<void> {
-  if (task.commentId === null) {
-    await forge.createComment(repository, task.trigger.number, failureComment(task, error), signal);
-  } else {
-    await forge.updateComment(repository, task.commentId, failureComment(task, error), signal);
-  }
+  await say(context, repository, task, failureComment(task, error), signal, commentMarker(task));
 }
 
 async function repositoryOf({ deps }: TaskContext, task: TaskRecord): Promise<RepositoryRecord> {

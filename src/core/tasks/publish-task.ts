@@ -2,25 +2,28 @@ import { BerthError } from '../../protocol/errors.ts';
 import type { RunnerClient } from '../ports/runner.ts';
 import type { RepositoryRecord, SessionRecord, TaskRecord } from '../ports/store.ts';
 import type { TaskContext } from './advance-task.ts';
-import { pullRequestComment } from './task-comment.ts';
+import { say } from './say.ts';
+import { commentMarker, pullRequestComment } from './task-comment.ts';
 
 /**
- * Commits what the agent left beside its own commits, pushes the session's branch, and finds or opens
- * its pull request. `null` when there is nothing new to show. Repeating it after a crash at any point
- * gives the same end: the commit is there, the push says "up to date", the pull request is found.
+ * Commits what the agent left beside its own commits, pushes the session's branch, finds or opens its
+ * pull request, says so, and leaves the task `waiting`. False, with nothing changed, when there is
+ * nothing new to show. Repeating it after a crash at any point gives the same end: the commit is
+ * there, the push says "up to date", the pull request is found; `pushedCommit`, by which the next
+ * call knows that it is all done, is stored last and together with the state.
  */
 export async function publishTask(
   context: TaskContext,
   repository: RepositoryRecord,
   task: TaskRecord,
   signal: AbortSignal,
-): Promise<{ number: number; url: string } | null> {
+): Promise<boolean> {
   const { deps, forge, core } = context;
   const sessionId = task.sessionId!;
   const pushed = await core.sessions.withRunner(sessionId, signal, (runner, session) =>
     commitAndPush(context, repository, task, session, runner, signal),
   );
-  if (pushed === null) return null;
+  if (pushed === null) return false;
 
   const found = await forge.findPull(repository, pushed.branch, signal);
   const issue = await forge.readIssue(repository, task.issueNumber, signal);
@@ -32,22 +35,29 @@ export async function publishTask(
         branch: pushed.branch,
         baseBranch: pushed.baseBranch,
         title: issue.title,
-        body: `Fixes #${task.issueNumber}\n\nMade by ${deps.agents.get(repository.settings.agent ?? 'claude').title} in session ${sessionId}, asked by @${task.trigger.login}.`,
+        body: `Fixes #${task.issueNumber}\n\nMade by ${deps.agents.get(repository.settings.agent ?? 'claude').title} in session ${sessionId}, asked by ${askedBy(task)}.`,
       },
       signal,
     ));
   const at = deps.clock.now().toISOString();
   await deps.store.transaction(async (tx) => {
-    await tx.updateTask(task.id, { pullNumber: pull.number, pushedCommit: pushed.sha, updatedAt: at });
+    await tx.updateTask(task.id, { pullNumber: pull.number, updatedAt: at });
     if (task.pullNumber !== pull.number) {
       await tx.appendEvents(sessionId, [{ at, turnId: task.turnId, type: 'task.pull_request', data: pull }]);
     }
   });
-  if (task.commentId !== null) {
-    const opened = task.pullNumber === null;
-    await forge.updateComment(repository, task.commentId, pullRequestComment(task, pull, pushed.sha, opened), signal);
-  }
-  return pull;
+  const opened = task.pushedCommit === null || task.pullNumber !== pull.number;
+  await say(context, repository, task, pullRequestComment(task, pull, pushed.sha, opened), signal, commentMarker(task));
+  const updatedAt = deps.clock.now().toISOString();
+  await deps.store.transaction((tx) =>
+    tx.updateTask(task.id, { pushedCommit: pushed.sha, state: 'waiting', error: null, updatedAt }),
+  );
+  return true;
+}
+
+/** A user of Berth is nobody on the forge, so nobody there is called. */
+function askedBy({ trigger }: TaskRecord): string {
+  return trigger.kind === 'request' ? trigger.login : `@${trigger.login}`;
 }
 
 async function commitAndPush(
@@ -65,7 +75,7 @@ async function commitAndPush(
   const author = session.author ?? (await forge.botIdentity(repository, signal));
   const committed = await deps.git.commitAll(
     runner,
-    { cwd, message: commitMessage(session, task), author, coAuthors: [task.trigger.author] },
+    { cwd, message: commitMessage(session, task), author, coAuthors: task.trigger.kind === 'request' ? [] : [task.trigger.author] },
     signal,
   );
   const commits = await deps.git.log(runner, { cwd, baseCommit }, signal);
@@ -75,18 +85,18 @@ async function commitAndPush(
   if (head.sha === task.pushedCommit) return null;
   const { sha } = await deps.git.push(runner, { url: repositoryUrl, cwd, sessionId: session.id, branch, baseCommit }, signal);
   const at = deps.clock.now().toISOString();
-  const known = new Set(await committedShas(deps.store.read, session.id));
+  const known = await publishedShas(deps.store.read, session.id);
   await deps.store.transaction((tx) =>
     tx.appendEvents(session.id, [
       ...commits
-        .filter((commit) => !known.has(commit.sha))
+        .filter((commit) => !known.committed.has(commit.sha))
         .map((commit) => ({
           at,
           turnId: task.turnId,
           type: 'git.committed' as const,
           data: { sha: commit.sha, branch, subject: commit.subject, byAgent: commit.sha !== committed?.sha },
         })),
-      { at, turnId: task.turnId, type: 'git.pushed', data: { sha, branch } },
+      ...(known.pushed.has(sha) ? [] : [{ at, turnId: task.turnId, type: 'git.pushed' as const, data: { sha, branch } }]),
     ]),
   );
   return { sha, branch, baseBranch };
@@ -98,18 +108,21 @@ function commitMessage(session: SessionRecord, task: TaskRecord): string {
   return `${isFirst ? subject : `Address review: ${subject}`.slice(0, 72)}\n\nRefs #${task.issueNumber}`;
 }
 
-async function committedShas(
+/** What the log tells of already, so that a repetition after a crash does not tell it twice. */
+async function publishedShas(
   reads: TaskContext['deps']['store']['read'],
   sessionId: string,
-): Promise<string[]> {
-  const shas: string[] = [];
+): Promise<{ committed: Set<string>; pushed: Set<string> }> {
+  const committed = new Set<string>();
+  const pushed = new Set<string>();
   let seq = 0;
   for (;;) {
     const page = await reads.events(sessionId, seq, 500);
     for (const event of page) {
       seq = event.seq;
-      if (event.type === 'git.committed') shas.push(event.data.sha);
+      if (event.type === 'git.committed') committed.add(event.data.sha);
+      else if (event.type === 'git.pushed') pushed.add(event.data.sha);
     }
-    if (page.length < 500) return shas;
+    if (page.length < 500) return { committed, pushed };
   }
 }

@@ -15,18 +15,32 @@ export function firstPrompt(issue: ForgeIssue, trigger: TaskTrigger): string {
     'If nothing needs to change, answer the question instead.',
     '',
     untrusted(`Title: ${issue.title}\nAuthor: ${issue.author}\n\n${issue.body}${conversation === '' ? '' : `\n\n${conversation}`}`),
-    ...(trigger.kind === 'issue' ? [] : ['', 'The request that started this work:', untrusted(trigger.text)]),
+    ...request(trigger),
   ].join('\n');
 }
 
 export function followUpPrompt(trigger: TaskTrigger): string {
-  const where = trigger.kind === 'issue_comment' ? 'a comment' : 'a review of the pull request';
   return [
-    `${trigger.login} answered in ${where} on #${trigger.number}. Go on with the same work on the same branch.`,
+    `${trigger.login} ${said[trigger.kind]} #${trigger.number}. Go on with the same work on the same branch.`,
     'You may commit; what you leave uncommitted is committed and pushed for you.',
     '',
-    untrusted(trigger.text),
+    trigger.kind === 'request' ? trigger.text : untrusted(trigger.text),
   ].join('\n');
+}
+
+const said: Record<TaskTrigger['kind'], string> = {
+  issue: 'asked again for issue',
+  issue_comment: 'answered in a comment on',
+  review_comment: 'answered in a review of pull request',
+  review: 'answered in a review of pull request',
+  request: 'gave a further request for',
+};
+
+/** What started the work beside the issue itself. A request through the API comes from a user of Berth and is not fenced. */
+function request(trigger: TaskTrigger): string[] {
+  if (trigger.kind === 'issue' || trigger.text.trim() === '') return [];
+  const text = trigger.kind === 'request' ? trigger.text : untrusted(trigger.text);
+  return ['', 'The request that started this work:', text];
 }
 
 /** The fence cannot be closed from inside: the closing tag is taken out of the text. */

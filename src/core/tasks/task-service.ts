@@ -1,13 +1,16 @@
-import { asBerthError } from '../../protocol/errors.ts';
+import { asBerthError, type BerthError } from '../../protocol/errors.ts';
 import { newId } from '../../protocol/ids.ts';
 import type { RepositoryRecord, TaskRecord, TaskTrigger } from '../ports/store.ts';
-import { advanceTask, type TaskContext } from './advance-task.ts';
+import { openTurnStates } from '../turns/turn-states.ts';
+import { advanceTask, failTask, type TaskContext } from './advance-task.ts';
+import { isTaken } from './trigger-key.ts';
 
 /** Send-and-do jobs: from a trigger on the forge to a pull request, and on with each comment. */
 export interface TaskService {
   /**
    * Takes a trigger in: a new task, or the next turn of the one that owns the issue or pull request.
-   * The same trigger twice is one. Stored when this resolves; the work goes on behind.
+   * The same trigger twice is one, unless the first failed and another delivery brings it anew.
+   * Stored when this resolves; the work goes on behind.
    */
   request(repository: RepositoryRecord, trigger: TaskTrigger): Promise<TaskRecord>;
   /** Goes on with what a crash left. */
@@ -20,21 +23,56 @@ export interface TaskService {
 const firstRetryMs = 1_000;
 const lastRetryMs = 60_000;
 const retries = 8;
+/** The longest a forge's rate limit is waited for; GitHub's ends after an hour. */
+const longestRateLimitMs = 65 * 60_000;
+/** How often tasks are looked at whose turn ended without a sign, as with its session's deletion. */
+const sweepMs = 30_000;
 
 export function createTaskService(context: TaskContext): TaskService {
-  const { deps, core } = context;
-  const { store, clock, logger } = deps;
+  const { store, clock, logger } = context.deps;
   const closing = new AbortController();
   const running = new Map<string, Promise<void>>();
   const again = new Set<string>();
 
-  const unsubscribe = core.onTurnEnded((turnId) => {
+  /** Sessions whose turn a task waits for. */
+  const awaited = new Map<string, { taskId: string; turnId: string }>();
+  let sweeping: Promise<void> = Promise.resolve();
+
+  // The log tells of every end of a turn, also of one that no runner has seen.
+  const unsubscribe = store.onEvents((sessionId) => {
+    const waiting = awaited.get(sessionId);
+    if (waiting === undefined || closing.signal.aborted) return;
     void store.read
-      .turn(turnId)
-      .then((turn) => (turn === null ? null : store.read.taskBySession(turn.sessionId)))
-      .then((task) => task !== null && advance(task.id))
-      .catch((error: unknown) => logger.error({ turnId, err: error }, 'a task could not go on after its turn'));
+      .turn(waiting.turnId)
+      .then((turn) => {
+        if (turn === null || !openTurnStates.includes(turn.state)) advance(waiting.taskId);
+      })
+      .catch((error: unknown) => logger.error({ taskId: waiting.taskId, err: error }, 'a task could not go on after its turn'));
   });
+
+  async function sweep(): Promise<void> {
+    while (!closing.signal.aborted) {
+      await clock.sleep(sweepMs, closing.signal).catch(() => {});
+      if (closing.signal.aborted) return;
+      await advanceOpen().catch((error: unknown) => logger.error({ err: error }, 'tasks could not be looked at'));
+    }
+  }
+
+  async function advanceOpen(): Promise<void> {
+    for (const task of await store.read.tasksInState(['accepted', 'working', 'publishing', 'waiting', 'failed'])) {
+      if (task.pending.length > 0 || !(task.state === 'waiting' || task.state === 'failed')) advance(task.id);
+    }
+  }
+
+  /** Remembers what the task waits for, and looks once more, for the end may have come before. */
+  async function watch(taskId: string): Promise<void> {
+    const task = await store.read.task(taskId);
+    for (const [sessionId, waiting] of awaited) if (waiting.taskId === taskId) awaited.delete(sessionId);
+    if (task?.state !== 'working' || task.sessionId === null || task.turnId === null) return;
+    awaited.set(task.sessionId, { taskId, turnId: task.turnId });
+    const turn = await store.read.turn(task.turnId);
+    if (turn === null || !openTurnStates.includes(turn.state)) again.add(taskId);
+  }
 
   /** One worker per task; a call while it works makes it look once more. */
   function advance(taskId: string): void {
@@ -56,21 +94,19 @@ export function createTaskService(context: TaskContext): TaskService {
     for (let attempt = 0; ; attempt += 1) {
       try {
         await advanceTask(context, taskId, closing.signal);
+        await watch(taskId);
         return;
       } catch (cause) {
+        if (closing.signal.aborted) return;
         const error = asBerthError(cause);
         logger.warn({ taskId, attempt, code: error.code, err: cause }, 'task step failed for now');
         if (attempt >= retries) {
-          await store.transaction((tx) =>
-            tx.updateTask(taskId, {
-              state: 'failed',
-              error: { code: error.code, message: error.message },
-              updatedAt: clock.now().toISOString(),
-            }),
-          );
+          await failTask(context, taskId, error, closing.signal);
+          if (((await store.read.task(taskId))?.pending.length ?? 0) > 0) again.add(taskId);
           return;
         }
-        await clock.sleep(Math.min(firstRetryMs * 2 ** attempt, lastRetryMs), closing.signal);
+        await clock.sleep(retryDelayMs(error, attempt), closing.signal).catch(() => {});
+        if (closing.signal.aborted) return;
       }
     }
   }
@@ -100,10 +136,7 @@ export function createTaskService(context: TaskContext): TaskService {
           await tx.insertTask(fresh);
           return fresh;
         }
-        const known = [existing.trigger, ...existing.pending];
-        if (known.some((each) => each.kind === trigger.kind && each.id === trigger.id) && existing.state !== 'failed') {
-          return existing;
-        }
+        if (await isTaken(tx, existing, trigger)) return existing;
         const change = { pending: [...existing.pending, trigger], updatedAt: at };
         await tx.updateTask(existing.id, change);
         return { ...existing, ...change };
@@ -112,9 +145,8 @@ export function createTaskService(context: TaskContext): TaskService {
       return task;
     },
     async start() {
-      for (const task of await store.read.tasksInState(['accepted', 'working', 'publishing', 'waiting', 'failed'])) {
-        if (task.pending.length > 0 || !(task.state === 'waiting' || task.state === 'failed')) advance(task.id);
-      }
+      await advanceOpen();
+      sweeping = sweep();
     },
     async settle() {
       while (running.size > 0) await Promise.all(running.values());
@@ -123,6 +155,13 @@ export function createTaskService(context: TaskContext): TaskService {
       closing.abort();
       unsubscribe();
       await Promise.all(running.values());
+      await sweeping;
     },
   };
+}
+
+/** Doubling, and as long as the forge says when its rate limit is used up. */
+function retryDelayMs(error: BerthError, attempt: number): number {
+  const asked = error.code === 'rate_limited' ? Number(error.context['retryAfterMs'] ?? 0) : 0;
+  return Math.max(Math.min(firstRetryMs * 2 ** attempt, lastRetryMs), Math.min(asked, longestRateLimitMs));
 }

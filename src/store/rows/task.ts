@@ -8,7 +8,7 @@ import { storedError } from './values.ts';
 
 const taskStates: z.ZodType<TaskState> = z.enum(['accepted', 'working', 'publishing', 'waiting', 'failed']);
 const trigger: z.ZodType<TaskTrigger> = z.object({
-  kind: z.enum(['issue', 'issue_comment', 'review_comment', 'review']),
+  kind: z.enum(['issue', 'issue_comment', 'review_comment', 'review', 'request']),
   id: z.number(),
   number: z.number(),
   login: z.string(),

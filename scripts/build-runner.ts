@@ -1,0 +1,85 @@
+import { createHash } from 'node:crypto';
+import { chmod, copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build, type Plugin } from 'esbuild';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+export const runnerBuildDir = join(root, 'build/runner');
+
+/** Programs of the runner's layer: the runner, and the `shell` agent that it can start. */
+const entries = { main: 'src/runner/main.ts', 'shell-agent': 'src/runner/shell-agent/main.ts' };
+
+/**
+ * Bundles the runner into `outDir`, which it replaces at one stroke: `main.mjs`, `shell-agent.mjs`, their
+ * chunks, `pty.node`, and `version`, the hash of all of them. No network; under a second.
+ */
+export async function buildRunner(outDir: string = runnerBuildDir): Promise<{ version: string }> {
+  const staging = join(dirname(outDir), `.${basename(outDir)}-${process.pid}`);
+  await rm(staging, { recursive: true, force: true });
+  await mkdir(staging, { recursive: true });
+  try {
+    await bundle(staging);
+    await copyFile(ptyBinary(), join(staging, 'pty.node'));
+    await chmod(join(staging, 'pty.node'), 0o755);
+    const version = await hashDirectory(staging);
+    await writeFile(join(staging, 'version'), `${version}\n`);
+    await rm(outDir, { recursive: true, force: true });
+    await rename(staging, outDir);
+    return { version };
+  } finally {
+    await rm(staging, { recursive: true, force: true });
+  }
+}
+
+async function bundle(outDir: string): Promise<void> {
+  const present = Object.entries(entries).filter(([, file]) => existsSync(join(root, file)));
+  await build({
+    absWorkingDir: root,
+    entryPoints: Object.fromEntries(present),
+    outdir: outDir,
+    outExtension: { '.js': '.mjs' },
+    chunkNames: 'chunk-[hash]',
+    bundle: true,
+    // Each lazy import becomes a file of its own, read when it is first needed.
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node24',
+    minifySyntax: true,
+    minifyWhitespace: true,
+    legalComments: 'none',
+    logLevel: 'warning',
+    plugins: [englishOnly],
+  });
+}
+
+/** zod exports its messages in fifty languages as one object: 400 kB to parse whenever a schema is first used. */
+const englishOnly: Plugin = {
+  name: 'english-only',
+  setup({ onLoad }) {
+    onLoad({ filter: /[/\\]zod[/\\]v4[/\\]locales[/\\]index\.js$/ }, () => ({
+      contents: "export { default as en } from './en.js';",
+    }));
+  },
+};
+
+function ptyBinary(): string {
+  const require = createRequire(createRequire(import.meta.url).resolve('@lydell/node-pty'));
+  return require.resolve(`@lydell/node-pty-${process.platform}-${process.arch}/pty.node`);
+}
+
+async function hashDirectory(directory: string): Promise<string> {
+  const hash = createHash('sha256');
+  for (const name of (await readdir(directory)).toSorted()) {
+    hash.update(`${name}\0`).update(await readFile(join(directory, name)));
+  }
+  return hash.digest('hex').slice(0, 16);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const { version } = await buildRunner();
+  process.stdout.write(`build/runner ${version}\n`);
+}

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Installs what Berth needs on a Debian or Ubuntu machine, and nothing that is there already.
+#   scripts/setup.sh run    what `make up` needs
+#   scripts/setup.sh test   the same, and what the tests need
+# Needs root for missing Debian packages, and a Node (any since 18) with npm to fetch the pinned one.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+mode=${1:-run}
+case $mode in run | test) ;; *) echo "usage: scripts/setup.sh run|test" >&2; exit 2 ;; esac
+
+say() { printf '  %s\n' "$*" >&2; }
+fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+# command (or file) -> Debian package
+need=(
+  "runc:runc"
+  "/usr/bin/tini-static:tini"
+  "patchelf:patchelf"
+  "mkfs.btrfs:btrfs-progs"
+  "git:git"
+  "mount:mount"
+  "nsenter:util-linux"
+  "/etc/ssl/certs/ca-certificates.crt:ca-certificates"
+)
+[ "$mode" = run ] || need+=("setpriv:util-linux" "pgrep:procps" "musl-gcc:musl-tools")
+
+export PATH="$PATH:/usr/sbin:/sbin"
+missing=()
+for entry in "${need[@]}"; do
+  what=${entry%%:*} package=${entry##*:}
+  case $what in
+    /*) [ -e "$what" ] || missing+=("$package") ;;
+    *) command -v "$what" >/dev/null || missing+=("$package") ;;
+  esac
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  command -v apt-get >/dev/null || fail "missing ${missing[*]}, and this is not Debian or Ubuntu: install them by hand"
+  [ "$(id -u)" = 0 ] || fail "missing ${missing[*]}: run as root, or apt-get install ${missing[*]}"
+  say "installing ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  log=$(mktemp)
+  { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 ||
+    { tail -n 20 "$log" >&2; fail "apt-get could not install ${missing[*]}"; }
+  rm -f "$log"
+fi
+
+command -v npm >/dev/null || fail "npm was not found: install Node (https://nodejs.org, or apt-get install nodejs npm)"
+stamp=node_modules/.berth-lock
+if ! cmp -s package-lock.json "$stamp"; then
+  say "installing npm packages"
+  npm ci --no-audit --no-fund --loglevel=error >&2
+  cp package-lock.json "$stamp"
+fi
+# npm may be told to run no install scripts; the pinned Node then lies in its platform package.
+if ! node_modules/.bin/node --version >/dev/null 2>&1; then
+  found=$(find node_modules -path '*/bin/node' -type f -perm -u+x | head -n 1)
+  [ -n "$found" ] || fail "the pinned Node is not in node_modules: check npm's settings for optional packages"
+  mkdir -p node_modules/.bin
+  ln -sf "$(pwd)/$found" node_modules/.bin/node
+fi
+# esbuild's own install script only checks; its binary is in the platform package.
+say "Node $(node_modules/.bin/node --version) and packages are ready"

@@ -1,0 +1,58 @@
+import type { Command } from 'commander';
+import type { Session, Turn } from '../../sdk/index.ts';
+import { action, type CliContext } from '../context.ts';
+import { sanitizeLine } from '../render/sanitize.ts';
+import { formatAge, formatBytes, formatDuration } from '../render/units.ts';
+import { paintStatus } from './ls.ts';
+
+/** Turns that are listed. */
+const shownTurns = 10;
+
+export function register(program: Command): void {
+  program
+    .command('show')
+    .summary('show one session and its turns')
+    .description('Show one session and its latest turns.')
+    .argument('<session>', 'session id')
+    .action(
+      action(async (context, { argument: [id = ''] }) => {
+        const client = await context.client();
+        const [session, turns] = await Promise.all([client.sessions.get(id), client.sessions.turns(id)]);
+        if (context.json) return context.writeJson({ session, turns });
+        context.write(describe(context, session, turns));
+      }),
+    );
+}
+
+function describe({ style }: CliContext, session: Session, turns: readonly Turn[]): string {
+  const now = Date.now();
+  const { limits } = session;
+  const status = paintStatus(session.status, style)(session.status);
+  const rows: [string, string | null][] = [
+    ['session', style.bold(session.id)],
+    ['title', sanitizeLine(session.title) || null],
+    ['status', session.statusReason === null ? status : `${status}: ${sanitizeLine(session.statusReason)}`],
+    ['agent', sanitizeLine([session.agent, session.config['model'], session.modeId].filter(Boolean).join(' · '))],
+    ['repository', session.repository === null ? null : sanitizeLine(session.repository)],
+    ['branch', session.branch === null ? null : sanitizeLine(`${session.branch} from ${session.baseBranch ?? 'default'}`)],
+    ['sandbox', sanitizeLine([session.sandboxId ?? 'none yet', session.provider, session.template].join(' · '))],
+    ['limits', `${limits.cpus} CPUs, ${formatBytes(limits.memoryBytes)} memory, ${formatBytes(limits.diskBytes)} disk, ${limits.pids} processes`],
+    ['directory', sanitizeLine(session.cwd)],
+    ['made', `${formatAge(session.createdAt, now)} ago by ${sanitizeLine(session.owner)}`],
+    ['events', String(session.lastSeq)],
+  ];
+  const lines = rows
+    .filter(([, value]) => value !== null)
+    .map(([name, value]) => `${style.dim(name.padEnd(10))}  ${value}`);
+  const latest = [...turns].sort((a, b) => b.createdAt.localeCompare(a.createdAt)).slice(0, shownTurns);
+  if (latest.length > 0) lines.push('');
+  for (const turn of latest) {
+    const took =
+      turn.startedAt !== null && turn.endedAt !== null
+        ? ` in ${formatDuration(Date.parse(turn.endedAt) - Date.parse(turn.startedAt))}`
+        : '';
+    const why = turn.error === null ? '' : `: ${sanitizeLine(turn.error.message)}`;
+    lines.push(`${style.dim(turn.id)}  ${turn.state}${took}${why}`);
+  }
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,57 @@
+import { Command } from 'commander';
+import * as allow from './commands/allow.ts';
+import * as attach from './commands/attach.ts';
+import * as cp from './commands/cp.ts';
+import * as deny from './commands/deny.ts';
+import * as diff from './commands/diff.ts';
+import * as doctor from './commands/doctor.ts';
+import * as exec from './commands/exec.ts';
+import * as interrupt from './commands/interrupt.ts';
+import * as logs from './commands/logs.ts';
+import * as ls from './commands/ls.ts';
+import * as prompt from './commands/prompt.ts';
+import * as rm from './commands/rm.ts';
+import * as run from './commands/run.ts';
+import * as shell from './commands/shell.ts';
+import * as show from './commands/show.ts';
+import * as up from './commands/up.ts';
+
+/** Commands under the heading where help lists them. */
+const groups: Record<string, readonly { register(program: Command): void }[]> = {
+  'This machine:': [up, doctor],
+  'Working with agents:': [run, attach, prompt, interrupt, allow, deny],
+  'Sessions:': [ls, show, logs, diff, rm],
+  'Inside a sandbox:': [exec, shell, cp],
+};
+
+const notes = `
+A server is found by --url and --token, else BERTH_URL and BERTH_TOKEN, else the
+file that berth up writes.
+
+Exit codes: 0 done, 1 failed, 2 bad input, 3 not found, 4 unauthorized,
+5 server unavailable, 6 permission refused, 130 interrupted. exec and shell
+return the remote command's code.`;
+
+/** The whole command line. Throws `CommanderError` rather than ending the process. */
+export function createProgram(options: { json: boolean }): Command {
+  const program = new Command('berth')
+    .description('Run coding agents in sandboxes that keep their disk, their processes and their conversation.')
+    .usage('<command> [options]')
+    .option('--json', 'machine-readable output; errors as JSON on stderr')
+    .option('--url <address>', 'address of the server')
+    .option('--token <token>', 'token for it')
+    .helpOption('-h, --help', 'show help')
+    .helpCommand(false)
+    .configureHelp({ showGlobalOptions: true })
+    .showHelpAfterError('(see berth --help)')
+    .addHelpText('after', notes);
+  for (const [heading, commands] of Object.entries(groups)) {
+    program.commandsGroup(heading);
+    for (const command of commands) command.register(program);
+  }
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride();
+    if (options.json) command.configureOutput({ writeErr: () => undefined });
+  }
+  return program;
+}

@@ -1,0 +1,139 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createAgentCatalog } from '../agents/catalog.ts';
+import { createAgentInstaller } from '../agents/installer.ts';
+import { agentSettingsPatterns } from '../agents/settings-paths.ts';
+import { createCore } from '../core/create-core.ts';
+import type { Dependencies } from '../core/dependencies.ts';
+import { createGateway } from '../gateway/gateway.ts';
+import { createGit } from '../git/create-git.ts';
+import { BerthError } from '../protocol/errors.ts';
+import { guarded } from '../sandbox/guarded.ts';
+import { createHostReport } from '../sandbox/host/report.ts';
+import { loadProvider } from '../sandbox/registry.ts';
+import { createRunnerClient } from '../sandbox/runner-client/index.ts';
+import { createApp } from '../server/app.ts';
+import { createSqliteStore } from '../store/sqlite.ts';
+import { version } from '../version.ts';
+import type { Config } from './config.ts';
+import { listen } from './http-server.ts';
+import { deriveKeys } from './keys.ts';
+import { createLogger } from './log.ts';
+import { ownerToken } from './owner-token.ts';
+import { systemClock } from './system-clock.ts';
+
+export interface RunningServer {
+  url: string;
+  /** The owner's token. */
+  token: string;
+  dataDir: string;
+  /** Ends the server; sandboxes and their agents go on. */
+  close(): Promise<void>;
+}
+
+const startTimeoutMs = 5 * 60_000;
+const defaultPermissionTimeoutMs = 24 * 60 * 60_000;
+const turnAttempts = 4;
+
+/** Wires the drivers, recovers what the last process left, and listens. `say` hears what takes long. */
+export async function createServer(config: Config, say: (line: string) => void): Promise<RunningServer> {
+  const { dataDir } = config;
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const logger = createLogger(config);
+  const signal = AbortSignal.timeout(startTimeoutMs);
+  const onClose: (() => Promise<void> | void)[] = [];
+  const close = async () => {
+    for (const step of onClose.toReversed()) await step();
+    onClose.length = 0;
+  };
+
+  try {
+    const provider = guarded(
+      await loadProvider(
+        'oci',
+        { dataDir, logger },
+        {
+          agentsDir: config.agentsDir,
+          ...(config.runtime === null ? {} : { runtime: config.runtime }),
+        },
+      ),
+      { logger },
+    );
+    onClose.push(() => provider.close());
+    say('checking what this machine has');
+    const report = await provider.probe({ signal });
+    if (!report.usable) {
+      const missing = report.findings.filter((finding) => finding.status === 'missing');
+      const why = missing.map((finding) => `${finding.subject}: ${finding.advice ?? finding.detected}`).join('; ');
+      throw new BerthError('unavailable', `this machine cannot run sandboxes yet: ${why}`);
+    }
+    say('preparing storage, runner and template');
+    // The first list takes the data directory's lock and mounts its storage.
+    await provider.list({ signal });
+
+    const keys = await deriveKeys(join(dataDir, 'key'));
+    const store = await createSqliteStore({ path: join(dataDir, 'berth.db') });
+    onClose.push(() => store.close());
+    const gateway = createGateway({ upstreams: config.upstreams, placeholderSecret: keys.placeholderSecret, logger });
+    onClose.push(() => gateway.close());
+    const agents = createAgentCatalog();
+    const installer = createAgentInstaller({ dir: config.agentsDir, env: config.environment, logger });
+    const deps: Dependencies = {
+      store,
+      provider,
+      connectRunner: (sandboxId) =>
+        createRunnerClient({
+          dial: (port, options) => provider.dial(sandboxId, port, options),
+          token: keys.runnerToken(sandboxId),
+        }),
+      runnerToken: keys.runnerToken,
+      gateway,
+      git: createGit({
+        dir: join(dataDir, 'storage', 'git'),
+        env: config.environment,
+        allowLocal: config.allowLocalRepositories,
+        credentials: async () => null,
+        excludes: agentSettingsPatterns,
+        logger,
+      }),
+      agents,
+      installer,
+      clock: systemClock,
+      logger,
+      settings: {
+        slots: config.slots,
+        defaultTemplate: 'default',
+        defaultLimits: config.sandboxLimits,
+        maxLimits: config.maxSandboxLimits,
+        defaultPermissionTimeoutMs,
+        idleStopMs: config.idleStopMs,
+        turnAttempts,
+        allowLocalRepositories: config.allowLocalRepositories,
+        author: { name: 'Berth', email: 'berth@localhost' },
+      },
+    };
+    const core = createCore(deps);
+    onClose.push(() => core.close());
+    const app = createApp({
+      core,
+      store,
+      agents,
+      installer,
+      logger,
+      providerName: provider.name,
+      version,
+      report: async () =>
+        (await createHostReport({ dataDir, ...(config.runtime === null ? {} : { runtime: config.runtime }) })).findings,
+    });
+    const token = await ownerToken(store, dataDir, systemClock.now());
+    await core.start(signal);
+    const http = await listen(app, config.host, config.port);
+    onClose.push(() => http.close());
+    logger.info({ url: http.url, slots: config.slots, dataDir }, 'server is up');
+    return { url: http.url, token, dataDir, close };
+  } catch (error) {
+    logger.error({ err: error }, 'server could not start');
+    await close();
+    throw error;
+  }
+}

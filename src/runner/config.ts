@@ -1,0 +1,48 @@
+import { readFileSync, unlinkSync } from 'node:fs';
+import { runnerEnv } from '../protocol/runner-launch.ts';
+
+export interface RunnerConfig {
+  socketPath: string | null;
+  /** `null`: no TCP. */
+  port: number | null;
+  token: string;
+  stateDir: string;
+  fileRoots: readonly string[];
+}
+
+/** Equal to `runnerPort`, which lives beside the schemas: importing it would load zod at start. */
+const defaultPort = 8080;
+
+/** Reads the configuration and takes the token from its file. Throws with the name of what is missing. */
+export function readConfig(env: NodeJS.ProcessEnv): RunnerConfig {
+  const tokenFile = env[runnerEnv.tokenFile];
+  if (tokenFile === undefined) throw new Error(`${runnerEnv.tokenFile} is not set`);
+  const home = env['HOME'] ?? '/home/user';
+  return {
+    socketPath: env[runnerEnv.socket] ?? null,
+    port: readPort(env[runnerEnv.port]),
+    token: takeToken(tokenFile),
+    stateDir: env[runnerEnv.stateDir] ?? `${home}/.local/state/berth`,
+    fileRoots: (env[runnerEnv.fileRoots] ?? '/home/user:/tmp').split(':').filter((root) => root.startsWith('/')),
+  };
+}
+
+function readPort(value: string | undefined): number | null {
+  if (value === undefined) return defaultPort;
+  if (value === 'none') return null;
+  const port = Number(value);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535)
+    throw new Error(`${runnerEnv.port} is not a port: ${value}`);
+  return port;
+}
+
+function takeToken(file: string): string {
+  const token = readFileSync(file, 'utf8').trim();
+  if (token === '') throw new Error(`${file} holds no token`);
+  try {
+    unlinkSync(file);
+  } catch {
+    // A read-only mount: the provider keeps it from other readers by its mode.
+  }
+  return token;
+}

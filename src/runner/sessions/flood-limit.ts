@@ -1,0 +1,67 @@
+import type { Clock } from './clock.ts';
+
+export interface FloodLimits {
+  eventsPerSecond: number;
+  bytesPerTurn: number;
+  /** `agent.log` entries: stderr lines and complaints about ill-formed messages. */
+  logsPerTurn: number;
+}
+
+export const defaultFloodLimits: FloodLimits = {
+  eventsPerSecond: 2000,
+  bytesPerTurn: 64 * 1024 * 1024,
+  logsPerTurn: 500,
+};
+
+/** Why an event was refused. */
+export type FloodReason = 'rate' | 'bytes' | 'logs';
+
+/**
+ * Bounds what an agent can make the journal grow by. The rate is a token bucket of one second's
+ * worth; bytes and logs are counted per turn, and between turns.
+ */
+export class FloodLimit {
+  readonly #limits: FloodLimits;
+  readonly #clock: Clock;
+  #tokens: number;
+  #refilledAt: number;
+  #bytes = 0;
+  #logs = 0;
+  readonly #announced = new Set<FloodReason>();
+
+  constructor(clock: Clock, limits: FloodLimits) {
+    this.#clock = clock;
+    this.#limits = limits;
+    this.#tokens = limits.eventsPerSecond;
+    this.#refilledAt = clock.now().getTime();
+  }
+
+  /** Begins counting anew, at a turn's beginning and end. */
+  reset(): void {
+    this.#bytes = 0;
+    this.#logs = 0;
+    this.#announced.clear();
+  }
+
+  /** `null` when the event may be written, else why not. */
+  admit(sizeBytes: number, isLog: boolean): FloodReason | null {
+    const now = this.#clock.now().getTime();
+    const { eventsPerSecond, bytesPerTurn, logsPerTurn } = this.#limits;
+    this.#tokens = Math.min(eventsPerSecond, this.#tokens + ((now - this.#refilledAt) / 1000) * eventsPerSecond);
+    this.#refilledAt = now;
+    if (isLog && this.#logs >= logsPerTurn) return 'logs';
+    if (this.#bytes + sizeBytes > bytesPerTurn) return 'bytes';
+    if (this.#tokens < 1) return 'rate';
+    this.#tokens -= 1;
+    this.#bytes += sizeBytes;
+    if (isLog) this.#logs += 1;
+    return null;
+  }
+
+  /** `true` the first time in a turn: a flood gets one warning. */
+  announce(reason: FloodReason): boolean {
+    if (this.#announced.has(reason)) return false;
+    this.#announced.add(reason);
+    return true;
+  }
+}

@@ -1,0 +1,42 @@
+import type { ProviderReport } from '../../core/ports/sandbox-provider.ts';
+import { planStorage, type StorageChoice } from '../storage/storage.ts';
+import { detectCgroups } from './cgroups.ts';
+import {
+  cgroupFinding,
+  criuFinding,
+  gvisorFinding,
+  inotifyFinding,
+  kvmFinding,
+  machineFinding,
+  privilegeFinding,
+  runtimeFinding,
+} from './findings.ts';
+import { programsFinding } from './programs.ts';
+import { chooseRuntime, type RuntimeName } from './runtimes.ts';
+
+export interface HostReportOptions {
+  dataDir: string;
+  runtime?: RuntimeName | null;
+  storage?: StorageChoice;
+}
+
+/** What this machine offers to local sandboxes, what is taken and why, and how to get better. Changes nothing. */
+export async function createHostReport(options: HostReportOptions): Promise<ProviderReport> {
+  const cgroups = await detectCgroups();
+  const runtime = await chooseRuntime(cgroups.mode, options.runtime ?? null);
+  const findings = await Promise.all([
+    machineFinding(options.dataDir),
+    privilegeFinding(),
+    runtimeFinding(runtime),
+    cgroupFinding(cgroups),
+    planStorage(options.dataDir, options.storage ?? 'auto').then((plan) => plan.finding),
+    programsFinding(),
+    inotifyFinding(),
+    criuFinding(),
+    gvisorFinding(runtime),
+    kvmFinding(),
+  ]);
+  const needed = new Set(['privileges', 'runtime', 'programs']);
+  const usable = findings.every((finding) => finding.status !== 'missing' || !needed.has(finding.subject));
+  return { usable, findings };
+}

@@ -1,0 +1,49 @@
+import { findProgram } from '../find-program.ts';
+import { runCommand } from '../run-command.ts';
+import type { CgroupMode } from './cgroups.ts';
+
+export type RuntimeName = 'runc' | 'crun' | 'runsc';
+
+export interface FoundRuntime {
+  name: RuntimeName;
+  path: string;
+  version: string;
+}
+
+export interface RuntimeChoice {
+  found: readonly FoundRuntime[];
+  /** `null`: none that works here. */
+  chosen: FoundRuntime | null;
+  reason: string;
+}
+
+const names: readonly RuntimeName[] = ['runc', 'crun', 'runsc'];
+
+/** Finds the OCI runtimes and takes the one asked for, or the fastest that works with this host's cgroups. */
+export async function chooseRuntime(mode: CgroupMode, forced: RuntimeName | null): Promise<RuntimeChoice> {
+  const found = (await Promise.all(names.map(findRuntime))).filter((runtime) => runtime !== null);
+  const pick = (name: RuntimeName) => found.find((runtime) => runtime.name === name) ?? null;
+  if (forced !== null) {
+    const chosen = pick(forced);
+    return { found, chosen, reason: chosen === null ? `${forced} was asked for and is not installed` : `${forced} was asked for` };
+  }
+  if (mode === 'v2') {
+    const crun = pick('crun');
+    if (crun !== null) return { found, chosen: crun, reason: 'crun starts fastest and works with cgroup v2' };
+  }
+  const runc = pick('runc');
+  if (runc !== null) {
+    const passedOver = pick('crun') === null ? '' : `; crun cannot work with ${mode} cgroups`;
+    return { found, chosen: runc, reason: `runc works with ${mode} cgroups${passedOver}` };
+  }
+  // gVisor is taken only when asked for: it enforces limits differently, and some programs do not run in it.
+  return { found, chosen: null, reason: `no runtime that works with ${mode} cgroups is installed` };
+}
+
+async function findRuntime(name: RuntimeName): Promise<FoundRuntime | null> {
+  const path = await findProgram(name);
+  if (path === null) return null;
+  const { exitCode, stdout } = await runCommand(path, ['--version']);
+  if (exitCode !== 0) return null;
+  return { name, path, version: /version:? (\S+)/.exec(stdout)?.[1] ?? 'unknown' };
+}

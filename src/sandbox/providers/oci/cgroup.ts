@@ -1,0 +1,161 @@
+import { readFile, readdir, rmdir, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BerthError } from '../../../protocol/errors.ts';
+import { cgroupDirectories, type CgroupLayout } from '../../host/cgroups.ts';
+
+/**
+ * A sandbox's cgroup: what runs in it, by the kernel's own account. That a sandbox runs is read here and
+ * nowhere else, so no process id is remembered and none can be mistaken for another's.
+ */
+export interface SandboxCgroup {
+  processes(): Promise<number[]>;
+  /** Ends every process, frozen ones too, and resolves when none is left. */
+  kill(): Promise<void>;
+  /** Sends a signal to the first process (the init), which passes it on. */
+  signalInit(signal: NodeJS.Signals): Promise<void>;
+  /** Removes the directories in every hierarchy. No-op when absent. */
+  remove(): Promise<void>;
+  usage(): Promise<{ memoryBytes: number; cpuTimeMs: number; pids: number }>;
+  directories: readonly string[];
+}
+
+const killDeadlineMs = 10_000;
+
+export function openCgroup(layout: CgroupLayout, path: string): SandboxCgroup {
+  const directories = cgroupDirectories(layout, path);
+  const v2 = layout.mode === 'v2';
+  const of = (controller: string) => {
+    const mount = layout.controllers.get(controller);
+    return mount === undefined ? null : join(mount, path);
+  };
+  // Any hierarchy knows the processes; one with a controller is there on every host that can run sandboxes.
+  const counting = of('pids') ?? of('memory') ?? directories[0] ?? null;
+
+  async function processes(): Promise<number[]> {
+    if (counting === null) return [];
+    const text = await readOptional(join(counting, 'cgroup.procs'));
+    return text === null ? [] : text.split('\n').filter(Boolean).map(Number);
+  }
+
+  async function thaw(): Promise<void> {
+    const freezer = of('freezer');
+    if (v2 && counting !== null) await writeOptional(join(counting, 'cgroup.freeze'), '0');
+    else if (freezer !== null) await writeOptional(join(freezer, 'freezer.state'), 'THAWED');
+  }
+
+  return {
+    directories,
+    processes,
+    async kill() {
+      const deadline = performance.now() + killDeadlineMs;
+      for (let waitMs = 1; ; waitMs = Math.min(waitMs * 2, 20)) {
+        const pids = await processes();
+        if (pids.length === 0) return;
+        if (performance.now() > deadline) {
+          throw new BerthError('upstream_failed', `${pids.length} processes of ${path} do not end`, { context: { pids } });
+        }
+        if (v2 && counting !== null) await writeOptional(join(counting, 'cgroup.kill'), '1');
+        for (const pid of pids) signalProcess(pid, 'SIGKILL');
+        await thaw();
+        await sleep(waitMs);
+      }
+    },
+    async signalInit(signal) {
+      const [first] = (await processes()).toSorted((a, b) => a - b);
+      if (first !== undefined) signalProcess(await initOf(await processes(), first), signal);
+    },
+    async remove() {
+      for (const directory of directories) await removeCgroup(directory);
+    },
+    async usage() {
+      const number = async (directory: string | null, file: string) =>
+        directory === null ? 0 : Number((await readOptional(join(directory, file))) ?? 0);
+      if (v2) {
+        const stat = counting === null ? null : await readOptional(join(counting, 'cpu.stat'));
+        return {
+          memoryBytes: await number(of('memory'), 'memory.current'),
+          cpuTimeMs: Number(/^usage_usec (\d+)/m.exec(stat ?? '')?.[1] ?? 0) / 1000,
+          pids: await number(of('pids'), 'pids.current'),
+        };
+      }
+      return {
+        memoryBytes: await number(of('memory'), 'memory.usage_in_bytes'),
+        cpuTimeMs: (await number(of('cpuacct'), 'cpuacct.usage')) / 1e6,
+        pids: await number(of('pids'), 'pids.current'),
+      };
+    },
+  };
+}
+
+/** Memory that these processes alone have and that is not the file system's: what ending them frees. */
+export async function privateMemory(pids: readonly number[]): Promise<number> {
+  const each = await Promise.all(
+    pids.map(async (pid) => {
+      const text = await readOptional(`/proc/${pid}/smaps_rollup`);
+      return Number(/^Private_Dirty:\s+(\d+) kB/m.exec(text ?? '')?.[1] ?? 0) * 1024;
+    }),
+  );
+  return each.reduce((sum, bytes) => sum + bytes, 0);
+}
+
+/** The process that is number 1 in its namespace; pids wrap around, so the lowest is only a guess. */
+async function initOf(pids: readonly number[], fallback: number): Promise<number> {
+  for (const pid of pids) {
+    const status = await readOptional(`/proc/${pid}/status`);
+    if (status !== null && /^NSpid:.*\s1$/m.test(status)) return pid;
+  }
+  return fallback;
+}
+
+function signalProcess(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+async function removeCgroup(directory: string): Promise<void> {
+  if (!existsSync(directory)) return;
+  for (const entry of await readdir(directory, { withFileTypes: true })) {
+    if (entry.isDirectory()) await removeCgroup(join(directory, entry.name));
+  }
+  // The kernel lets go of the last process a moment after it has left the list.
+  for (let attempt = 0; ; attempt++) {
+    try {
+      await rmdir(directory);
+      return;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT') return;
+      if (code !== 'EBUSY' || attempt >= 200) throw error;
+      await sleep(5);
+    }
+  }
+}
+
+/** Of a file that goes away with its process or cgroup. */
+async function readOptional(path: string): Promise<string | null> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (isGone(error)) return null;
+    throw error;
+  }
+}
+
+async function writeOptional(path: string, text: string): Promise<void> {
+  try {
+    // Never created: on v1 that would be an error of another kind than "absent".
+    await writeFile(path, text, { flag: 'r+' });
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
+}
+
+function isGone(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOENT' || code === 'ESRCH' || code === 'ENODEV';
+}

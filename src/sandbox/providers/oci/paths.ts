@@ -1,0 +1,50 @@
+import { join } from 'node:path';
+
+/** Where one sandbox has its things outside its disk. */
+export interface SandboxPaths {
+  /** The runtime's bundle, and the record. */
+  directory: string;
+  record: string;
+  /** There from the first step of create to its last: a sandbox that has it was never finished. */
+  creating: string;
+  config: string;
+  rootfs: string;
+}
+
+/** Where a sandbox's disk has what. Everything in it counts towards the disk limit. */
+export interface DiskPaths {
+  upper: string;
+  work: string;
+  home: string;
+  /** The runner's socket; writable by the sandbox, so nothing in it may be trusted or followed. */
+  run: string;
+  log: string;
+}
+
+export const tokenFileName = 'token';
+export const socketFileName = 'runner.sock';
+/** The same directory as the sandbox sees it. */
+export const guestRunPath = '/berth/run';
+/** The runner's journals: on the disk, but out of the way of `rm -rf ~`. */
+export const guestStatePath = '/var/lib/berth';
+
+export function sandboxPaths(sandboxesDir: string, id: string): SandboxPaths {
+  const directory = join(sandboxesDir, id);
+  return {
+    directory,
+    record: join(directory, 'sandbox.json'),
+    creating: join(directory, 'creating'),
+    config: join(directory, 'config.json'),
+    rootfs: join(directory, 'rootfs'),
+  };
+}
+
+export function diskPaths(disk: string): DiskPaths {
+  return {
+    upper: join(disk, 'upper'),
+    work: join(disk, 'work'),
+    home: join(disk, 'home'),
+    run: join(disk, 'run'),
+    log: join(disk, 'log'),
+  };
+}

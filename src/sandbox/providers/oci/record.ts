@@ -1,0 +1,39 @@
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { writeAtomic } from '../../write-atomic.ts';
+
+/**
+ * What is kept of a sandbox, in a directory that no sandbox sees. It is there before anything else of
+ * the sandbox and removed after everything else, so whatever a crash leaves can be found and removed.
+ */
+export const sandboxRecord = z.object({
+  id: z.string(),
+  createdAt: z.string(),
+  template: z.object({ name: z.string(), version: z.string() }),
+  limits: z.object({ cpus: z.number(), memoryBytes: z.number(), pids: z.number(), diskBytes: z.number() }),
+  network: z.literal('none'),
+  labels: z.record(z.string(), z.string()),
+  env: z.record(z.string(), z.string()),
+  runnerToken: z.string(),
+});
+export type SandboxRecord = z.infer<typeof sandboxRecord>;
+
+export async function writeRecord(path: string, record: SandboxRecord): Promise<void> {
+  await writeAtomic(path, `${JSON.stringify(record, null, 2)}\n`, 0o600);
+}
+
+/** `null` when there is none, or none that can be read: such a sandbox is broken and can only be removed. */
+export async function readRecord(path: string): Promise<SandboxRecord | null> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+  try {
+    return sandboxRecord.parse(JSON.parse(text));
+  } catch {
+    return null;
+  }
+}

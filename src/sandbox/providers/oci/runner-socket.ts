@@ -1,0 +1,125 @@
+import { constants } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
+import { request } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BerthError, fromErrorBody } from '../../../protocol/errors.ts';
+import { socketFileName } from './paths.ts';
+
+/** O_PATH of asm-generic/fcntl.h, which Node does not name: refers to a file without opening it. */
+const O_PATH = 0o10_000_000;
+
+/**
+ * Connects to the runner's socket. The directory is writable by hostile code, so the name is resolved
+ * once, without following a link, and what was found is checked before it is used; the connection is
+ * then made to exactly that, through /proc, which also lifts the length limit of socket addresses.
+ * Rejects with the system's error: `ENOENT` before the runner listens, `ECONNREFUSED` after it ended.
+ */
+export async function connectRunnerSocket(runDir: string, signal: AbortSignal): Promise<Socket> {
+  signal.throwIfAborted();
+  const handle = await open(join(runDir, socketFileName), O_PATH | constants.O_NOFOLLOW);
+  try {
+    if (!(await handle.stat()).isSocket()) throw new BerthError('sandbox_lost', "the runner's socket was replaced");
+    return await connectTo(handle, signal);
+  } finally {
+    await handle.close();
+  }
+}
+
+async function connectTo(handle: FileHandle, signal: AbortSignal): Promise<Socket> {
+  const socket = connect({ path: `/proc/self/fd/${handle.fd}` });
+  const abort = () => socket.destroy(signal.reason as Error);
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once('connect', resolve);
+      socket.once('error', reject);
+    });
+    return socket;
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}
+
+/** How often a socket that is not there yet is looked for. A start takes some 60 ms. */
+const pollMs = 1;
+const startDeadlineMs = 30_000;
+
+/**
+ * Resolves when `GET /health` is answered with 200. `isAlive` is asked now and then, so that a sandbox that
+ * ended while starting is told at once from one that is slow.
+ */
+export async function waitForRunner(runDir: string, isAlive: () => Promise<boolean>, signal: AbortSignal): Promise<void> {
+  const deadline = performance.now() + startDeadlineMs;
+  for (let attempt = 1; ; attempt++) {
+    signal.throwIfAborted();
+    if (await answersHealth(runDir, signal)) return;
+    if (attempt % 50 === 0 && !(await isAlive())) throw new BerthError('sandbox_lost', 'the sandbox ended while it was starting');
+    if (performance.now() > deadline) throw new BerthError('timeout', 'the runner did not answer');
+    await sleep(pollMs);
+  }
+}
+
+async function answersHealth(runDir: string, signal: AbortSignal): Promise<boolean> {
+  let socket: Socket;
+  try {
+    socket = await connectRunnerSocket(runDir, signal);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'EACCES') return false;
+    throw error;
+  }
+  return new Promise((resolve) => {
+    const call = request({ path: '/health', createConnection: () => socket, signal, timeout: 5000 }, (response) => {
+      response.resume();
+      response.on('close', () => resolve(response.statusCode === 200));
+    });
+    call.on('timeout', () => call.destroy());
+    call.on('error', () => resolve(false));
+    call.setHeader('connection', 'close');
+    call.end();
+  });
+}
+
+/** A byte stream to another port inside, through the runner. Throws the runner's own code when nothing listens there. */
+export async function dialThroughRunner(socket: Socket, port: number, token: string, signal: AbortSignal): Promise<Duplex> {
+  return new Promise((resolve, reject) => {
+    const call = request({
+      path: `/ports/${port}`,
+      createConnection: () => socket,
+      headers: { connection: 'Upgrade', upgrade: 'tcp', authorization: `Bearer ${token}` },
+    });
+    const abort = () => call.destroy(signal.reason as Error);
+    signal.addEventListener('abort', abort, { once: true });
+    const settle = () => signal.removeEventListener('abort', abort);
+    call.on('upgrade', (_response, stream, head) => {
+      settle();
+      if (head.length > 0) stream.unshift(head);
+      resolve(stream);
+    });
+    call.on('response', (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('close', () => {
+        settle();
+        socket.destroy();
+        reject(fromErrorBody(parseJson(Buffer.concat(chunks).toString('utf8')), response.statusCode ?? 500));
+      });
+    });
+    call.on('error', (cause) => {
+      settle();
+      reject(signal.aborted ? (signal.reason as Error) : new BerthError('sandbox_lost', 'the runner hung up', { cause }));
+    });
+    call.end();
+  });
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,113 @@
+import { existsSync } from 'node:fs';
+import { open, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { BerthError } from '../../../protocol/errors.ts';
+import type { FoundRuntime } from '../../host/runtimes.ts';
+import { runCommand } from '../../run-command.ts';
+
+export interface RunRequest {
+  id: string;
+  bundle: string;
+  /** Takes what the sandbox's init and runner print. */
+  logFile: string;
+  /** Made beforehand for a runtime that does not place itself; see `startsInCgroup`. */
+  cgroupDirectories: readonly string[];
+}
+
+/** The OCI runtime's command line. */
+export interface RuntimeCli {
+  readonly name: string;
+  /** Whether the caller must make the cgroup, with its limits, because the runtime leaves cgroups alone. */
+  readonly startsInCgroup: boolean;
+  /** Starts the sandbox in the background; resolves when its init runs. */
+  run(request: RunRequest, signal: AbortSignal): Promise<void>;
+  /** Drops the runtime's state of a sandbox whose processes have ended. No-op when there is none. */
+  forget(id: string): Promise<void>;
+}
+
+/** Of gVisor: system calls caught without KVM, files on the host's disk and not in its memory, sockets in bind mounts. */
+const runscFlags = ['--platform=systrap', '--ignore-cgroups', '--network=sandbox', '--overlay2=none', '--host-uds=create'];
+
+export function createRuntimeCli(runtime: FoundRuntime, stateDir: string): RuntimeCli {
+  const root = join(stateDir, runtime.name);
+  const gvisor = runtime.name === 'runsc';
+
+  function globalArgs(id: string): { args: string[]; log: string } {
+    const log = join(stateDir, `${id}.log`);
+    const target = runtime.name === 'crun' ? `file:${log}` : log;
+    return { args: ['--root', root, '--log', target, '--log-format', 'json', ...(gvisor ? runscFlags : [])], log };
+  }
+
+  return {
+    name: runtime.name,
+    startsInCgroup: gvisor,
+    async run({ id, bundle, logFile, cgroupDirectories }, signal) {
+      const { args, log } = globalArgs(id);
+      await rm(log, { force: true });
+      const output = await open(logFile, 'w', 0o600);
+      try {
+        const command = [runtime.path, ...args, 'run', '--detach', '--bundle', bundle, id];
+        const result = await runCommand(
+          // If Berth is killed, a half-done start ends with it instead of finishing unseen.
+          'setpriv',
+          ['--pdeathsig', 'KILL', '--', ...(gvisor ? inCgroup(cgroupDirectories, command) : command)],
+          { signal, stdio: ['ignore', output.fd, output.fd] },
+        );
+        if (result.exitCode !== 0) {
+          const reason = (await lastError(log)) ?? (await tail(logFile)) ?? `exit ${result.exitCode}`;
+          throw new BerthError('upstream_failed', `${runtime.name} could not start the sandbox: ${reason}`, {
+            context: { exitCode: result.exitCode },
+          });
+        }
+      } finally {
+        await output.close();
+      }
+    },
+    async forget(id) {
+      const { args, log } = globalArgs(id);
+      if (existsSync(join(root, id)) || gvisor) await runCommand(runtime.path, [...args, 'delete', '--force', id]);
+      // A start that was killed leaves state that the runtime itself does not recognise.
+      await rm(join(root, id), { recursive: true, force: true });
+      await rm(log, { force: true });
+    },
+  };
+}
+
+/** A shell that moves itself, and so what it becomes, into the cgroup. */
+function inCgroup(directories: readonly string[], command: readonly string[]): string[] {
+  const script = 'while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs" || exit 125; shift; done; shift; exec "$@"';
+  return ['/bin/sh', '-c', script, 'sh', ...directories, '--', ...command];
+}
+
+async function lastError(log: string): Promise<string | null> {
+  const text = await readFile(log, 'utf8').catch(() => '');
+  for (const line of text.trim().split('\n').toReversed()) {
+    try {
+      const entry = JSON.parse(line) as { level?: string; msg?: string };
+      if (entry.level === 'error' && entry.msg !== undefined) return entry.msg;
+    } catch {
+      // Not a line of JSON: crun prints plain text when it fails early.
+    }
+  }
+  return text.trim() === '' ? null : text.trim().slice(-1000);
+}
+
+const tailBytes = 2000;
+
+/** The end of a log, for an error message; `null` when there is nothing. */
+export async function tail(path: string): Promise<string | null> {
+  try {
+    const file = await open(path, 'r');
+    try {
+      const { size } = await file.stat();
+      const buffer = Buffer.alloc(Math.min(size, tailBytes));
+      await file.read(buffer, 0, buffer.length, size - buffer.length);
+      return buffer.toString('utf8').trim() || null;
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}

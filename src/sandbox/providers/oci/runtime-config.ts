@@ -1,0 +1,180 @@
+import { basename } from 'node:path';
+import { availableParallelism } from 'node:os';
+import {
+  guestAgentsPath,
+  guestHome,
+  guestObjectsPath,
+  guestRunnerPath,
+  guestUser,
+} from '../../../core/ports/sandbox-provider.ts';
+import { runnerEntry, runnerEnv, runnerNodeFlags } from '../../../protocol/runner-launch.ts';
+import type { CgroupLayout } from '../../host/cgroups.ts';
+import type { RunnerLayer } from '../../runner-layer/runner-layer.ts';
+import type { Template } from '../../templates/template.ts';
+import { guestRunPath, guestStatePath, socketFileName, tokenFileName, type DiskPaths, type SandboxPaths } from './paths.ts';
+import type { SandboxRecord } from './record.ts';
+import { createSeccompProfile } from './seccomp.ts';
+
+export interface RuntimeConfigInput {
+  record: SandboxRecord;
+  template: Template;
+  layer: RunnerLayer;
+  paths: SandboxPaths;
+  disk: DiskPaths;
+  objectsDir: string;
+  agentsDir: string;
+  cgroups: CgroupLayout;
+  cgroupPath: string;
+  /** The most that can be asked for; see `maxOpenFiles`. */
+  maxOpenFiles: number;
+  /** Whether the template has a glibc loader of its own for programs that are not Berth's. */
+  templateHasLoader: boolean;
+}
+
+/** What the kernel tells everyone who looks, about the host and not about the sandbox. As the runtime-spec's defaults. */
+const maskedPaths = [
+  '/proc/acpi', '/proc/asound', '/proc/interrupts', '/proc/kcore', '/proc/keys', '/proc/latency_stats',
+  '/proc/sched_debug', '/proc/scsi', '/proc/timer_list', '/proc/timer_stats', '/sys/devices/virtual/powercap', '/sys/firmware',
+];
+const readonlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
+
+const openFiles = 65_536;
+/** Killed before the host's own processes when memory runs out. Only upward: lowering it takes a capability. */
+const oomScoreAdj = 500;
+const cpuPeriodUs = 100_000;
+
+/** The `config.json` of one sandbox (OCI runtime-spec 1.0). */
+export function createRuntimeConfig(input: RuntimeConfigInput): object {
+  const { record, cgroups } = input;
+  const files = Math.min(openFiles, input.maxOpenFiles);
+  return {
+    ociVersion: '1.0.2',
+    hostname: hostnameOf(record.id),
+    root: { path: input.paths.rootfs, readonly: false },
+    process: {
+      terminal: false,
+      user: { uid: guestUser.uid, gid: guestUser.gid, umask: 0o022 },
+      cwd: guestHome,
+      args: [
+        `${guestRunnerPath}/bin/tini`,
+        '--',
+        `${guestRunnerPath}/bin/node`,
+        ...runnerNodeFlags,
+        `${guestRunnerPath}/${runnerEntry}`,
+      ],
+      env: Object.entries({ ...baseEnv, ...record.env, ...launchEnv }).map(([name, value]) => `${name}=${value}`),
+      capabilities: { bounding: [], effective: [], inheritable: [], permitted: [], ambient: [] },
+      noNewPrivileges: true,
+      oomScoreAdj,
+      rlimits: [
+        { type: 'RLIMIT_NOFILE', soft: files, hard: files },
+        { type: 'RLIMIT_CORE', soft: 0, hard: 0 },
+      ],
+    },
+    mounts: [...systemMounts(cgroups), ...ownMounts(input)],
+    linux: {
+      cgroupsPath: input.cgroupPath,
+      namespaces: ['pid', 'mount', 'uts', 'ipc', 'network', ...(cgroups.mode === 'v2' ? ['cgroup'] : [])].map((type) => ({ type })),
+      resources: createResources(record, cgroups),
+      seccomp: createSeccompProfile(),
+      maskedPaths,
+      readonlyPaths,
+      rootfsPropagation: 'private',
+    },
+  };
+}
+
+const baseEnv = {
+  PATH: `${guestHome}/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
+  HOME: guestHome,
+  USER: guestUser.name,
+  LOGNAME: guestUser.name,
+  LANG: 'C.UTF-8',
+};
+
+/** After the caller's own, which cannot change how the runner is reached. */
+const launchEnv = {
+  [runnerEnv.socket]: `${guestRunPath}/${socketFileName}`,
+  [runnerEnv.tokenFile]: `${guestRunPath}/${tokenFileName}`,
+  [runnerEnv.stateDir]: guestStatePath,
+};
+
+/** Short enough for any prompt: the end of the id, where its chance is. */
+function hostnameOf(id: string): string {
+  return id.replaceAll('_', '-').slice(-12).replace(/^-+/, '');
+}
+
+function systemMounts(cgroups: CgroupLayout): object[] {
+  const sealed = ['nosuid', 'noexec', 'nodev'];
+  return [
+    { destination: '/proc', type: 'proc', source: 'proc', options: sealed },
+    { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'strictatime', 'mode=755', 'size=64k'] },
+    {
+      destination: '/dev/pts',
+      type: 'devpts',
+      source: 'devpts',
+      options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
+    },
+    { destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: [...sealed, 'mode=1777', 'size=256m'] },
+    { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: sealed },
+    { destination: '/run', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', 'mode=1777', 'size=64m'] },
+    { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...sealed, 'ro'] },
+    // Node, Go and Java size themselves by the limits they read here.
+    ...(cgroups.mode === 'none'
+      ? []
+      : [{ destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: [...sealed, 'relatime', 'ro'] }]),
+  ];
+}
+
+function ownMounts(input: RuntimeConfigInput): object[] {
+  const { template, layer, disk } = input;
+  const readOnly = (source: string, destination: string) => ({
+    destination,
+    type: 'bind',
+    source,
+    options: ['bind', 'private', 'ro', 'nosuid', 'nodev'],
+  });
+  const writable = (source: string, destination: string, more: readonly string[] = []) => ({
+    destination,
+    type: 'bind',
+    source,
+    options: ['bind', 'private', 'rw', 'nosuid', 'nodev', ...more],
+  });
+  return [
+    ...template.binds.map(({ source, destination }) => readOnly(source, destination)),
+    ...(input.templateHasLoader ? [] : glibcMounts(layer, readOnly)),
+    writable(disk.home, guestHome),
+    readOnly(layer.path, guestRunnerPath),
+    readOnly(input.agentsDir, guestAgentsPath),
+    readOnly(input.objectsDir, guestObjectsPath),
+    writable(disk.run, guestRunPath, ['noexec']),
+  ];
+}
+
+/** Agents bring programs bound to glibc at its usual place; a template without glibc is lent Berth's. */
+function glibcMounts(layer: RunnerLayer, readOnly: (source: string, destination: string) => object): object[] {
+  const triplet = process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu';
+  return [
+    readOnly(`${layer.path}/lib/${basename(layer.loader)}`, layer.loader),
+    readOnly(`${layer.path}/lib`, `/lib/${triplet}`),
+  ];
+}
+
+function createResources({ limits }: SandboxRecord, cgroups: CgroupLayout): object {
+  const has = (controller: string) => cgroups.controllers.has(controller);
+  return {
+    devices: [{ allow: false, access: 'rwm' }],
+    ...(has('memory')
+      ? { memory: { limit: limits.memoryBytes, ...(cgroups.swapCounted ? { swap: limits.memoryBytes } : {}) } }
+      : {}),
+    ...(has('cpu')
+      ? {
+          cpu: {
+            quota: Math.max(1000, Math.round(Math.min(limits.cpus, availableParallelism()) * cpuPeriodUs)),
+            period: cpuPeriodUs,
+          },
+        }
+      : {}),
+    ...(has('pids') ? { pids: { limit: limits.pids } } : {}),
+  };
+}

@@ -1,0 +1,56 @@
+import { z } from 'zod';
+import {
+  admission,
+  agentInfo,
+  finding,
+  promptRequest,
+  serverHealth,
+  type Admission,
+  type AgentInfo,
+  type ServerHealth,
+} from '../protocol/api.ts';
+import type { CallOptions } from './resources/files.ts';
+import { createSessionsResource, type SessionsResource } from './resources/sessions.ts';
+import { Transport, type TransportOptions } from './transport.ts';
+
+export type BerthClientOptions = TransportOptions;
+export type PromptInput = z.input<typeof promptRequest>;
+export type DoctorFinding = z.infer<typeof finding>;
+
+/**
+ * A typed client of Berth's HTTP API, made of web standards only: it runs in browsers, Workers and
+ * Node. Every method throws `BerthError`; every answer is checked against its schema.
+ */
+export interface BerthClient {
+  readonly baseUrl: string;
+  readonly sessions: SessionsResource;
+  /** Prompts a session, or makes one of the other fields first; sent again after a network failure, under one idempotency key. */
+  prompt(input: PromptInput, options?: CallOptions): Promise<Admission>;
+  agents(options?: CallOptions): Promise<AgentInfo[]>;
+  /** What the server found on its machine. */
+  doctor(options?: CallOptions): Promise<DoctorFinding[]>;
+  /** Needs no token. */
+  health(options?: CallOptions): Promise<ServerHealth>;
+}
+
+/** No I/O before the first call. Throws `invalid_request` for an address that is not http or https. */
+export function createBerthClient(options: BerthClientOptions): BerthClient {
+  const transport = new Transport(options);
+  return {
+    baseUrl: transport.baseUrl,
+    sessions: createSessionsResource(transport),
+    prompt: (input, callOptions) =>
+      transport.json(admission, 'POST', '/api/session/prompt', {
+        json: { idempotencyKey: crypto.randomUUID(), ...input },
+        idempotent: true,
+        ...callOptions,
+      }),
+    async agents(callOptions) {
+      return (await transport.json(z.object({ agents: z.array(agentInfo) }), 'GET', '/api/agents', callOptions)).agents;
+    },
+    async doctor(callOptions) {
+      return (await transport.json(z.object({ findings: z.array(finding) }), 'GET', '/api/doctor', callOptions)).findings;
+    },
+    health: (callOptions) => transport.json(serverHealth, 'GET', '/api/health', callOptions),
+  };
+}

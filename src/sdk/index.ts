@@ -1,0 +1,29 @@
+/** Berth's client library: everything a program needs to use a Berth server. */
+export { createBerthClient } from './client.ts';
+export type { BerthClient, BerthClientOptions, DoctorFinding, PromptInput } from './client.ts';
+export { parseExit } from './attached-process.ts';
+export type { AttachedProcess, ProcessExit } from './attached-process.ts';
+export type { EventsOptions } from './session-events.ts';
+export type { CallOptions, FilesResource, WriteOptions } from './resources/files.ts';
+export type { AttachOptions, ProcessesResource } from './resources/processes.ts';
+export type { ExecOutput, ListSessionsOptions, SessionsResource } from './resources/sessions.ts';
+export type { Fetch, RequestBody } from './transport.ts';
+export { BerthError, errorTable, isErrorCode } from '../protocol/errors.ts';
+export type { ErrorBody, ErrorCode } from '../protocol/errors.ts';
+export { frameType } from '../protocol/frames.ts';
+export type { Frame, FrameType } from '../protocol/frames.ts';
+export type {
+  Admission,
+  AgentInfo,
+  CreateSessionInput,
+  CreateTurnInput,
+  ExecInput,
+  ProcessInput,
+  SandboxUsage,
+  ServerHealth,
+  Session,
+  SessionDiff,
+  Turn,
+} from '../protocol/api.ts';
+export type { PermissionOption, SessionEvent, SessionEventType, SessionStatus } from '../protocol/events.ts';
+export type { FileChange, FileInfo, PortInfo, ProcessInfo } from '../protocol/runner-api.ts';

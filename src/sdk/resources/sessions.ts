@@ -1,0 +1,186 @@
+import { z } from 'zod';
+import {
+  admission,
+  execResult,
+  portInfo,
+  sandboxUsage,
+  session,
+  sessionDiff,
+  turn,
+  type Admission,
+  type CreateSessionInput,
+  type CreateTurnInput,
+  type ExecInput,
+  type SandboxUsage,
+  type Session,
+  type SessionDiff,
+  type Turn,
+} from '../../protocol/api.ts';
+import { BerthError } from '../../protocol/errors.ts';
+import { sessionEvent, type SessionEvent, type SessionStatus } from '../../protocol/events.ts';
+import type { PortInfo } from '../../protocol/runner-api.ts';
+import { fromBase64, toBase64 } from '../base64.ts';
+import { backoffMs, delay } from '../delay.ts';
+import { sessionEvents, type EventsOptions } from '../session-events.ts';
+import type { Transport } from '../transport.ts';
+import { createFilesResource, type CallOptions, type FilesResource } from './files.ts';
+import { createProcessesResource, type ProcessesResource } from './processes.ts';
+
+export interface ListSessionsOptions extends CallOptions {
+  status?: SessionStatus;
+  /** Id of the oldest session of the page before. */
+  before?: string;
+  limit?: number;
+}
+
+/** A finished command. A non-zero exit is a result, not an error. */
+export interface ExecOutput {
+  exitCode: number | null;
+  signal: string | null;
+  timedOut: boolean;
+  /** Output beyond the server's limit was dropped. */
+  truncated: boolean;
+  durationMs: number;
+  stdout: Uint8Array;
+  stderr: Uint8Array;
+}
+
+export interface SessionsResource {
+  readonly files: FilesResource;
+  readonly processes: ProcessesResource;
+  /** Not sent again after a network failure; `client.prompt` makes a session and is. */
+  create(input: CreateSessionInput, options?: CallOptions): Promise<Session>;
+  get(id: string, options?: CallOptions): Promise<Session>;
+  /** Newest first. */
+  list(options?: ListSessionsOptions): Promise<Session[]>;
+  /** Resolves when the sandbox is gone too. */
+  delete(id: string, options?: CallOptions): Promise<void>;
+  /** Admits a turn and returns at once. Sent again after a network failure, under one idempotency key. */
+  prompt(id: string, input: CreateTurnInput | string, options?: CallOptions): Promise<Admission>;
+  turns(id: string, options?: CallOptions): Promise<Turn[]>;
+  turn(id: string, turnId: string, options?: CallOptions & { waitSeconds?: number }): Promise<Turn>;
+  /** The turn once it has ended. The first request fails at once; a server that goes away later is waited for. */
+  waitForTurn(id: string, turnId: string, options?: CallOptions): Promise<Turn>;
+  /** Ends the running turn and the queued ones; `interrupted` is `null` when none ran. */
+  interrupt(id: string, options?: CallOptions): Promise<{ interrupted: string | null }>;
+  setMode(id: string, modeId: string, options?: CallOptions): Promise<Session>;
+  setModel(id: string, model: string, options?: CallOptions): Promise<Session>;
+  setConfig(id: string, configId: string, value: string | boolean, options?: CallOptions): Promise<Session>;
+  /** `null` cancels the request. Throws `conflict` when it has been answered. */
+  answerPermission(id: string, requestId: string, optionId: string | null, options?: CallOptions): Promise<void>;
+  diff(id: string, options?: CallOptions): Promise<SessionDiff>;
+  usage(id: string, options?: CallOptions): Promise<SandboxUsage>;
+  ports(id: string, options?: CallOptions): Promise<PortInfo[]>;
+  /** Runs a command to its end; for long or interactive ones use `processes`. */
+  exec(
+    id: string,
+    input: Omit<ExecInput, 'stdin'> & { stdin?: string | Uint8Array },
+    options?: CallOptions,
+  ): Promise<ExecOutput>;
+  /** Events as they come, each once and in order, over any number of connections. */
+  events(id: string, options?: EventsOptions): AsyncIterable<SessionEvent>;
+  /** The events stored so far after `from` (default all), page by page, then the end. */
+  log(id: string, options?: CallOptions & { from?: number }): AsyncIterable<SessionEvent>;
+}
+
+/** As long as a turn may be waited for in one request. */
+const maxWaitSeconds = 50;
+
+export function createSessionsResource(transport: Transport): SessionsResource {
+  const path = (id: string, suffix = ''): string => `/api/sessions/${encodeURIComponent(id)}${suffix}`;
+  const sessionPage = z.object({ sessions: z.array(session) });
+  const turnPage = z.object({ turns: z.array(turn) });
+  const interrupted = z.object({ interrupted: z.string().nullable() });
+  const portPage = z.object({ ports: z.array(portInfo) });
+  const eventPage = z.object({ events: z.array(z.looseObject({ seq: z.number() })) });
+
+  const getTurn: SessionsResource['turn'] = (id, turnId, { waitSeconds, signal } = {}) =>
+    transport.json(turn, 'GET', path(id, `/turns/${encodeURIComponent(turnId)}`), { query: { waitSeconds }, signal });
+
+  return {
+    files: createFilesResource(transport),
+    processes: createProcessesResource(transport),
+
+    create: (input, options) => transport.json(session, 'POST', '/api/sessions', { json: input, ...options }),
+    get: (id, options) => transport.json(session, 'GET', path(id), options),
+    async list({ signal, ...query } = {}) {
+      return (await transport.json(sessionPage, 'GET', '/api/sessions', { query, signal })).sessions;
+    },
+    delete: (id, options) => transport.empty('DELETE', path(id), options),
+
+    prompt(id, input, options) {
+      const given = typeof input === 'string' ? { prompt: input } : input;
+      return transport.json(admission, 'POST', path(id, '/turns'), {
+        json: { idempotencyKey: crypto.randomUUID(), ...given },
+        idempotent: true,
+        ...options,
+      });
+    },
+    async turns(id, options) {
+      return (await transport.json(turnPage, 'GET', path(id, '/turns'), options)).turns;
+    },
+    turn: getTurn,
+    async waitForTurn(id, turnId, { signal } = {}) {
+      const call = signal === undefined ? {} : { signal };
+      let answered = false;
+      for (let attempt = 0; ; attempt++) {
+        try {
+          const now = await getTurn(id, turnId, { waitSeconds: maxWaitSeconds, ...call });
+          if (now.endedAt !== null) return now;
+          answered = true;
+          attempt = 0;
+          // A server that answers early must not be asked in a tight loop.
+          await delay(backoffMs(0), signal);
+        } catch (error) {
+          const passing = error instanceof BerthError && (error.code === 'unavailable' || error.code === 'timeout');
+          if (!answered || !passing || signal?.aborted) throw error;
+          await delay(backoffMs(attempt), signal);
+        }
+      }
+    },
+    interrupt: (id, options) =>
+      transport.json(interrupted, 'POST', path(id, '/interrupt'), { idempotent: true, ...options }),
+
+    setMode: (id, modeId, options) =>
+      transport.json(session, 'POST', path(id, '/mode'), { json: { modeId }, idempotent: true, ...options }),
+    setModel: (id, model, options) =>
+      transport.json(session, 'POST', path(id, '/model'), { json: { model }, idempotent: true, ...options }),
+    setConfig: (id, configId, value, options) =>
+      transport.json(session, 'POST', path(id, '/config'), { json: { configId, value }, idempotent: true, ...options }),
+    answerPermission: (id, requestId, optionId, options) =>
+      transport.empty('POST', path(id, `/permissions/${encodeURIComponent(requestId)}`), {
+        json: { optionId },
+        ...options,
+      }),
+
+    diff: (id, options) => transport.json(sessionDiff, 'GET', path(id, '/diff'), options),
+    usage: (id, options) => transport.json(sandboxUsage, 'GET', path(id, '/usage'), options),
+    async ports(id, options) {
+      return (await transport.json(portPage, 'GET', path(id, '/ports'), options)).ports;
+    },
+    async exec(id, { stdin, ...input }, options) {
+      const bytes = typeof stdin === 'string' ? new TextEncoder().encode(stdin) : stdin;
+      const result = await transport.json(execResult, 'POST', path(id, '/exec'), {
+        json: { ...input, ...(bytes === undefined ? {} : { stdin: toBase64(bytes) }) },
+        ...options,
+      });
+      return { ...result, stdout: fromBase64(result.stdout), stderr: fromBase64(result.stderr) };
+    },
+
+    events: (id, options) => sessionEvents(transport, id, options),
+    async *log(id, { from = 0, signal } = {}) {
+      for (let last = from; ; ) {
+        const page = await transport.json(eventPage, 'GET', path(id, '/log'), { query: { from: last }, signal });
+        const before = last;
+        for (const entry of page.events) {
+          if (entry.seq <= last) continue;
+          last = entry.seq;
+          // An event of a type that this client does not know is counted and skipped.
+          const known = sessionEvent.safeParse(entry);
+          if (known.success) yield known.data;
+        }
+        if (last === before) return;
+      }
+    },
+  };
+}
