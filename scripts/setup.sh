@@ -45,11 +45,14 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 command -v npm >/dev/null || fail "npm was not found: install Node (https://nodejs.org, or apt-get install nodejs npm)"
-stamp=node_modules/.berth-lock
-if ! cmp -s package-lock.json "$stamp"; then
+# The tests need more packages than the server; what was installed for them serves both.
+same() { cmp -s package-lock.json "node_modules/.berth-$1"; }
+if ! same test && { [ "$mode" = test ] || ! same run; }; then
   say "installing npm packages"
-  npm ci --no-audit --no-fund --loglevel=error >&2
-  cp package-lock.json "$stamp"
+  omit=()
+  [ "$mode" = test ] || omit=(--omit=dev)
+  npm ci "${omit[@]}" --no-audit --no-fund --loglevel=error >&2
+  cp package-lock.json "node_modules/.berth-$mode"
 fi
 # npm may be told to run no install scripts; the pinned Node then lies in its platform package.
 if ! node_modules/.bin/node --version >/dev/null 2>&1; then

@@ -117,7 +117,9 @@ function turnApp(outcome: 'completed' | 'failed' | 'cancelled'): { app: Hono; pr
     streamSSE(c, async (stream) => {
       let seq = 0;
       const send = (type: string, data: object): Promise<void> =>
-        stream.writeSSE({ data: JSON.stringify({ sessionId: 'ses_01', seq: ++seq, at, turnId: 'trn_01', type, data }) });
+        stream.writeSSE({
+          data: JSON.stringify({ sessionId: 'ses_01', seq: ++seq, at, turnId: 'trn_01', type, data }),
+        });
       await send('turn.started', {});
       await send('agent.update', {
         update: { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text: 'On it.\u001b[2J' } },
@@ -234,14 +236,25 @@ test('run --json is one event per line and nothing else', async () => {
   const { app } = turnApp('completed');
   served = await serveApp(app);
   const ran = await berth(['run', '--json', '--allow', 'once', 'Write']);
-  const events = ran.stdout.trim().split('\n').map((line) => JSON.parse(line) as { type: string });
-  expect(events.map(({ type }) => type)).toEqual(['turn.started', 'agent.update', 'permission.requested', 'turn.ended']);
+  const events = ran.stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { type: string });
+  expect(events.map(({ type }) => type)).toEqual([
+    'turn.started',
+    'agent.update',
+    'permission.requested',
+    'turn.ended',
+  ]);
   expect(ran).toMatchObject({ code: 0, stderr: '' });
 });
 
 test('run: a directory is for a server on this machine, and must be a repository', async () => {
   served = await serveApp(turnApp('completed').app);
-  expect(await berth(['run', '--repo', '.', 'x'])).toMatchObject({ code: 2, stderr: expect.stringContaining('(repository)') });
+  expect(await berth(['run', '--repo', '.', 'x'])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('(repository)'),
+  });
   await writeFile(join(home, '.git'), 'gitdir: elsewhere');
   const elsewhere = { BERTH_URL: 'http://berth.example' };
   expect(await berth(['run', '--repo', '.', 'x'], { env: elsewhere })).toMatchObject({
@@ -351,7 +364,9 @@ test('cp out of a sandbox writes nothing outside the target, whatever the sandbo
   const info = (path: string, entry: object): object => ({ path, name: '', sizeBytes: 2, modifiedAt: at, ...entry });
   const app = new Hono();
   app.get('/api/sessions/:id', (c) => c.json({ ...session, cwd: '/w' }));
-  app.get('/api/sessions/:id/files/stat', (c) => c.json(info(c.req.query('path') ?? '', { type: 'directory', mode: 0o755 })));
+  app.get('/api/sessions/:id/files/stat', (c) =>
+    c.json(info(c.req.query('path') ?? '', { type: 'directory', mode: 0o755 })),
+  );
   app.get('/api/sessions/:id/files/content', (c) => c.body('hi'));
   app.get('/api/sessions/:id/files', (c) => {
     const path = c.req.query('path') ?? '';

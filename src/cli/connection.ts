@@ -28,7 +28,7 @@ export async function resolveConnection(
 /** Whether the server runs on this machine, so that it can see this machine's directories. */
 export function isLocal(url: string): boolean {
   const host = URL.canParse(url) ? new URL(url).hostname : '';
-  return host === 'localhost' || host === '[::1]' || /^127\./.test(host);
+  return host === 'localhost' || host === '[::1]' || /^127(\.\d+){3}$/.test(host);
 }
 
 function origin(url: string): string {

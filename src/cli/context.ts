@@ -74,7 +74,10 @@ export function action<Options>(handler: Handler<Options>): (...raw: unknown[]) 
   return async (...raw) => {
     const command = raw.at(-1) as Command;
     const options = command.optsWithGlobals() as Options & GlobalFlags;
-    const argument = raw.slice(0, -2).flat().filter((each): each is string => typeof each === 'string');
+    const argument = raw
+      .slice(0, -2)
+      .flat()
+      .filter((each): each is string => typeof each === 'string');
     process.exitCode = (await handler(createContext(options), { argument, options })) ?? 0;
   };
 }

@@ -31,7 +31,7 @@ export async function converse(
     sessionId: session.id,
     policy: allow,
     interactive: context.interactive,
-    say: printer.say,
+    say: (line) => printer.say(line),
   });
   const openTurns = new Set<string>();
   const line = createPromptLine(context, {
@@ -96,10 +96,7 @@ interface PromptLine {
   close(): void;
 }
 
-function createPromptLine(
-  context: CliContext,
-  on: { submit: (text: string) => void; leave: () => void },
-): PromptLine {
+function createPromptLine(context: CliContext, on: { submit: (text: string) => void; leave: () => void }): PromptLine {
   if (!context.interactive) return { open: () => undefined, close: () => undefined };
   let reader: Interface | null = null;
   let draft = '';

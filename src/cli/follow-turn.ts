@@ -30,7 +30,7 @@ export async function followTurn(context: CliContext, client: BerthClient, optio
     sessionId,
     policy: allow,
     interactive: context.interactive,
-    say: printer.say,
+    say: (line) => printer.say(line),
   });
   using _ctrlC = onInterrupt(() => {
     printer.say('interrupting the turn; Ctrl-C again leaves it running');

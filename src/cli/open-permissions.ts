@@ -23,11 +23,19 @@ export async function findPermission(
   const open = await openPermissions(client, sessionId);
   const found = requestId === undefined ? open[0] : open.find((each) => each.requestId === requestId);
   if (found === undefined) {
-    throw new BerthError('not_found', requestId === undefined ? 'nothing is being asked' : `no open request ${requestId}`);
+    throw new BerthError(
+      'not_found',
+      requestId === undefined ? 'nothing is being asked' : `no open request ${requestId}`,
+    );
   }
   if (requestId === undefined && open.length > 1) {
-    const list = open.map((each) => `${each.requestId} (${sanitizeLine(String(each.toolCall['title'] ?? ''))})`);
+    const list = open.map((each) => `${each.requestId} (${requestTitle(each)})`);
     throw usageError(`several requests are open, name one: ${list.join(', ')}`, 'request');
   }
   return found;
+}
+
+/** What the agent wants to do, in its own words made safe; else the request's id. */
+export function requestTitle({ toolCall, requestId }: PermissionRequest): string {
+  return sanitizeLine(typeof toolCall['title'] === 'string' ? toolCall['title'] : requestId);
 }

@@ -22,19 +22,17 @@ export const runnerEnv = {
 export const runnerEntry = 'main.mjs';
 
 /**
- * Measured on Node 24.21 with the bundle, idle (`Private_Dirty` of smaps_rollup); see the decision of
- * 2026-11 in docs/decisions. Tried and left out: `--lite-mode`, `--optimize-for-size`, `--max-lazy`,
- * `--single-threaded` (no gain), `--jitless` (gains 0.3 MB, makes everything slow).
+ * Chosen by measuring the bundle on Node 24.21, idle (`Private_Dirty` of smaps_rollup) and at start. Left out: `--expose-gc`
+ * (30 ms later at start: it invalidates Node's code cache; see src/runner/collect-garbage.ts), `--lite-mode`, `--optimize-for-size`,
+ * `--max-lazy`, `--single-threaded` (no gain), `--jitless` (0.3 MB less and everything slow), `MALLOC_ARENA_MAX=1` (0.3 MB).
  */
 export const runnerNodeFlags: readonly string[] = [
-  // The default young generation grows to 3 x 16 MB under load and is not given back at once.
+  // The young generation would grow to 3 x 16 MB under load and be kept.
   '--max-semi-space-size=1',
-  // A leak ends the runner, which its init restarts or reports, before it eats the sandbox's memory.
+  // A leak ends the runner before it eats the memory of the sandbox, which its agent needs.
   '--max-old-space-size=256',
   // No V8 worker threads: three stacks and allocation arenas less for each sandbox.
   '--v8-pool-size=0',
-  // Lets the runner collect when it falls idle (src/runner/idle-memory.ts): 1.5 MB less.
-  '--expose-gc',
-  // SIGUSR1 would open a debugger, which any process of the same user could use to read the token.
+  // SIGUSR1 would open a debugger, by which any process of the same user could read the token.
   '--disable-sigusr1',
 ];

@@ -1,3 +1,5 @@
+import { collectGarbage } from './collect-garbage.ts';
+
 /** The price of a minor collection is under a millisecond, small against the copying of so many bytes. */
 const collectEveryBytes = 8 * 1024 * 1024;
 
@@ -11,5 +13,5 @@ export function countStreamed(bytes: number): void {
   uncollected += bytes;
   if (uncollected < collectEveryBytes) return;
   uncollected = 0;
-  globalThis.gc?.({ type: 'minor' });
+  collectGarbage('minor');
 }

@@ -127,14 +127,17 @@ test('files stream both ways and the token goes with every request', async () =>
   });
   const info = { path: '/home/user/a', name: 'a', type: 'file', mode: 0o644, modifiedAt: new Date(0).toISOString() };
   app.put('/api/sessions/:id/files/content', async (c) => {
-    expect(c.req.query()).toEqual({ path: '/home/user/a', mode: '493', makeParents: 'true' });
+    expect(c.req.query()).toEqual({ path: '/home/user/a', mode: '755', makeParents: 'true' });
     stored = new Uint8Array(await c.req.arrayBuffer());
     return c.json({ ...info, sizeBytes: stored.length });
   });
   app.get('/api/sessions/:id/files/content', (c) => c.body(stored));
   const client = await clientOf(app);
   const source = new Blob([new Uint8Array(300_000).fill(7)]).stream();
-  const written = await client.sessions.files.write('ses_a', '/home/user/a', source, { mode: 0o755, makeParents: true });
+  const written = await client.sessions.files.write('ses_a', '/home/user/a', source, {
+    mode: 0o755,
+    makeParents: true,
+  });
   expect(written.sizeBytes).toBe(300_000);
   const back = await new Response(await client.sessions.files.read('ses_a', '/home/user/a')).arrayBuffer();
   expect(new Uint8Array(back)).toEqual(stored);

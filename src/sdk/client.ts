@@ -49,7 +49,8 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
       return (await transport.json(z.object({ agents: z.array(agentInfo) }), 'GET', '/api/agents', callOptions)).agents;
     },
     async doctor(callOptions) {
-      return (await transport.json(z.object({ findings: z.array(finding) }), 'GET', '/api/doctor', callOptions)).findings;
+      return (await transport.json(z.object({ findings: z.array(finding) }), 'GET', '/api/doctor', callOptions))
+        .findings;
     },
     health: (callOptions) => transport.json(serverHealth, 'GET', '/api/health', callOptions),
   };

@@ -75,7 +75,9 @@ test('a server that dies in the middle of a message and comes back loses nothing
         await new Promise((resolve) => setTimeout(resolve, 20));
         crash();
       }
-      await stream.write(`:${from + 2},"at":"1970-01-01T00:00:00.000Z","turnId":null,"type":"turn.started","data":{}}\n\n`);
+      await stream.write(
+        `:${from + 2},"at":"1970-01-01T00:00:00.000Z","turnId":null,"type":"turn.started","data":{}}\n\n`,
+      );
     });
   });
   const first = await serveApp(app);

@@ -16,14 +16,19 @@ export const silenceLimitMs = 60_000;
 export async function* readSse(
   transport: Transport,
   path: string,
-  options: RequestOptions & { silenceLimitMs?: number },
+  options: RequestOptions & { /** `null`: it may be silent for ever. */ silenceLimitMs?: number | null },
 ): AsyncGenerator<EventSourceMessage> {
   const connection = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, connection.signal]) : connection.signal;
-  const limit = options.silenceLimitMs ?? silenceLimitMs;
-  const silence = (): void =>
-    connection.abort(new BerthError('unavailable', `the event stream was silent for ${limit / 1000} s`));
-  let timer = setTimeout(silence, limit);
+  const limit = options.silenceLimitMs === undefined ? silenceLimitMs : options.silenceLimitMs;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const listen = (): void => {
+    clearTimeout(timer);
+    if (limit === null) return;
+    const silent = new BerthError('unavailable', `the event stream was silent for ${limit / 1000} s`);
+    timer = setTimeout(() => connection.abort(silent), limit);
+  };
+  listen();
   try {
     const response = await transport.send('GET', path, {
       ...options,
@@ -33,8 +38,7 @@ export async function* readSse(
     if (response.body === null) throw new BerthError('upstream_failed', 'the event stream has no body');
     const heard = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
       transform(chunk, controller) {
-        clearTimeout(timer);
-        timer = setTimeout(silence, limit);
+        listen();
         controller.enqueue(chunk);
       },
     });

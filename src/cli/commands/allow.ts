@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { action } from '../context.ts';
 import { usageError } from '../failure.ts';
-import { findPermission } from '../open-permissions.ts';
+import { findPermission, requestTitle } from '../open-permissions.ts';
 import { chooseByPolicy } from '../render/permission.ts';
 import { sanitizeLine } from '../render/sanitize.ts';
 
@@ -33,7 +33,7 @@ export function register(program: Command): void {
         }
         await client.sessions.answerPermission(sessionId, request.requestId, option.optionId);
         if (context.json) return context.writeJson({ requestId: request.requestId, optionId: option.optionId });
-        context.write(`${sanitizeLine(option.name)}: ${sanitizeLine(String(request.toolCall['title'] ?? request.requestId))}\n`);
+        context.write(`${sanitizeLine(option.name)}: ${requestTitle(request)}\n`);
       }),
     );
 }

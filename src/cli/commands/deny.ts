@@ -1,8 +1,7 @@
 import type { Command } from 'commander';
 import { action } from '../context.ts';
-import { findPermission } from '../open-permissions.ts';
+import { findPermission, requestTitle } from '../open-permissions.ts';
 import { chooseByPolicy } from '../render/permission.ts';
-import { sanitizeLine } from '../render/sanitize.ts';
 
 export function register(program: Command): void {
   program
@@ -19,7 +18,7 @@ export function register(program: Command): void {
         const optionId = chooseByPolicy(request.options, 'reject');
         await client.sessions.answerPermission(sessionId, request.requestId, optionId);
         if (context.json) return context.writeJson({ requestId: request.requestId, optionId });
-        context.write(`refused: ${sanitizeLine(String(request.toolCall['title'] ?? request.requestId))}\n`);
+        context.write(`refused: ${requestTitle(request)}\n`);
       }),
     );
 }

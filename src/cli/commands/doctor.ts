@@ -8,8 +8,10 @@ export function register(program: Command): void {
   program
     .command('doctor')
     .summary('say what this machine can do, and how to get more')
-    .description('Say what was detected on this machine, what Berth chooses and why, and how to get better. Needs no server.')
-    .option('--server', "ask the server about its machine instead")
+    .description(
+      'Say what was detected on this machine, what Berth chooses and why, and how to get better. Needs no server.',
+    )
+    .option('--server', 'ask the server about its machine instead')
     .action(
       action<{ server?: boolean }>(async (context, { options }) => {
         const findings = options.server ? await (await context.client()).doctor() : await local();

@@ -34,9 +34,15 @@ function describe({ style }: CliContext, session: Session, turns: readonly Turn[
     ['status', session.statusReason === null ? status : `${status}: ${sanitizeLine(session.statusReason)}`],
     ['agent', sanitizeLine([session.agent, session.config['model'], session.modeId].filter(Boolean).join(' · '))],
     ['repository', session.repository === null ? null : sanitizeLine(session.repository)],
-    ['branch', session.branch === null ? null : sanitizeLine(`${session.branch} from ${session.baseBranch ?? 'default'}`)],
+    [
+      'branch',
+      session.branch === null ? null : sanitizeLine(`${session.branch} from ${session.baseBranch ?? 'default'}`),
+    ],
     ['sandbox', sanitizeLine([session.sandboxId ?? 'none yet', session.provider, session.template].join(' · '))],
-    ['limits', `${limits.cpus} CPUs, ${formatBytes(limits.memoryBytes)} memory, ${formatBytes(limits.diskBytes)} disk, ${limits.pids} processes`],
+    [
+      'limits',
+      `${limits.cpus} CPUs, ${formatBytes(limits.memoryBytes)} memory, ${formatBytes(limits.diskBytes)} disk, ${limits.pids} processes`,
+    ],
     ['directory', sanitizeLine(session.cwd)],
     ['made', `${formatAge(session.createdAt, now)} ago by ${sanitizeLine(session.owner)}`],
     ['events', String(session.lastSeq)],

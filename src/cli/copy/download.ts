@@ -26,8 +26,9 @@ export async function download(client: BerthClient, from: RemotePath, to: string
   const target = inside || to.endsWith('/') ? join(to, checkedName(posix.basename(from.path) || 'root')) : to;
   const copied: Copied = { files: 0, bytes: 0 };
   if (info.type !== 'directory') {
-    // A link that is named itself is followed: its content is what is wanted.
-    await fetchFile(client, from.sessionId, from.path, target, info.mode, copied);
+    // A link that is named itself is followed, and has no permissions of its own.
+    const mode = info.type === 'symlink' ? 0o644 : info.mode;
+    await fetchFile(client, from.sessionId, from.path, target, mode, copied);
     return copied;
   }
   const links: { path: string; target: string }[] = [];

@@ -23,7 +23,10 @@ export function absoluteRemote(path: string, cwd: string): string {
  */
 export function checkedName(name: string): string {
   if (name === '' || name === '.' || name === '..' || /[/\\\0]/.test(name)) {
-    throw new BerthError('upstream_failed', `the sandbox has a file name that cannot be used here: ${JSON.stringify(name)}`);
+    throw new BerthError(
+      'upstream_failed',
+      `the sandbox has a file name that cannot be used here: ${JSON.stringify(name)}`,
+    );
   }
   return name;
 }

@@ -60,7 +60,10 @@ async function uploadDirectory(client: BerthClient, from: string, to: RemotePath
   })();
   const [exit] = await Promise.all([unpacking, packing]);
   if (exit.exitCode !== 0) {
-    throw new BerthError('upstream_failed', `tar in the sandbox failed: ${sanitize(stderr).trim() || `exit ${exit.exitCode}`}`);
+    throw new BerthError(
+      'upstream_failed',
+      `tar in the sandbox failed: ${sanitize(stderr).trim() || `exit ${exit.exitCode}`}`,
+    );
   }
 }
 
@@ -69,7 +72,9 @@ async function pack(directory: string, write: (chunk: Uint8Array) => Promise<voi
   let stderr = '';
   tar.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
   const ended = new Promise<number | null>((done, fail) => {
-    tar.once('error', (error) => fail(new BerthError('unsupported', 'tar is needed to copy a directory', { cause: error })));
+    tar.once('error', (error) =>
+      fail(new BerthError('unsupported', 'tar is needed to copy a directory', { cause: error })),
+    );
     tar.once('close', done);
   });
   const copying = (async () => {

@@ -12,12 +12,24 @@ const plain = createStyle(false);
 
 test('durations, counts and sizes', () => {
   expect([0, 850, 1234, 9949, 12_400, 200_000, 3_600_000, 273_600_000].map(formatDuration)).toEqual([
-    '0 ms', '850 ms', '1.2 s', '9.9 s', '12 s', '3 min 20 s', '1 h', '3 d 4 h',
+    '0 ms',
+    '850 ms',
+    '1.2 s',
+    '9.9 s',
+    '12 s',
+    '3 min 20 s',
+    '1 h',
+    '3 d 4 h',
   ]);
   expect([999, 3420, 120_400, 1_234_567].map(formatCount)).toEqual(['999', '3.4k', '120k', '1.2M']);
   expect([512, 1536, 20 * 1024 ** 2, 2 * 1024 ** 3].map(formatBytes)).toEqual(['512 B', '1.5 KiB', '20 MiB', '2 GiB']);
   expect(['512m', '2g', '1.5GiB', '100', 'lots', ''].map(parseBytes)).toEqual([
-    512 * 1024 ** 2, 2 * 1024 ** 3, 1.5 * 1024 ** 3, 100, null, null,
+    512 * 1024 ** 2,
+    2 * 1024 ** 3,
+    1.5 * 1024 ** 3,
+    100,
+    null,
+    null,
   ]);
   expect(formatAge(new Date(0).toISOString(), 1000)).toBe('now');
   expect(formatAge(new Date(0).toISOString(), 400_000)).toBe('6 min');
@@ -81,7 +93,13 @@ test('a diff in numbers', () => {
 test('findings fit 80 columns', () => {
   const text = renderFindings(
     [
-      { subject: 'runtime', status: 'ok', detected: 'runc 1.1.5, crun 1.8.1', choice: 'runc: works with both cgroup hierarchies', advice: null },
+      {
+        subject: 'runtime',
+        status: 'ok',
+        detected: 'runc 1.1.5, crun 1.8.1',
+        choice: 'runc: works with both cgroup hierarchies',
+        advice: null,
+      },
       {
         subject: 'checkpoint',
         status: 'degraded',
@@ -89,7 +107,13 @@ test('findings fit 80 columns', () => {
         choice: 'hibernate is off: idle sandboxes are stopped and keep only their disk',
         advice: 'install CRIU 4 or newer, then run berth doctor again to see whether it starts',
       },
-      { subject: 'KVM', status: 'missing', detected: 'no /dev/kvm', choice: 'no virtual machines', advice: 'turn on nested virtualization' },
+      {
+        subject: 'KVM',
+        status: 'missing',
+        detected: 'no /dev/kvm',
+        choice: 'no virtual machines',
+        advice: 'turn on nested virtualization',
+      },
     ],
     plain,
     80,
@@ -125,9 +149,16 @@ test('an event on one line', () => {
 });
 
 test('permission options get keys, and policies choose by kind', () => {
-  const option = (optionId: string, kind: 'allow_once' | 'allow_always' | 'reject_once'): { optionId: string; name: string; kind: typeof kind } =>
-    ({ optionId, name: optionId, kind });
-  const all = [option('1', 'allow_always'), option('2', 'allow_once'), option('3', 'allow_once'), option('4', 'reject_once')];
+  const option = (
+    optionId: string,
+    kind: 'allow_once' | 'allow_always' | 'reject_once',
+  ): { optionId: string; name: string; kind: typeof kind } => ({ optionId, name: optionId, kind });
+  const all = [
+    option('1', 'allow_always'),
+    option('2', 'allow_once'),
+    option('3', 'allow_once'),
+    option('4', 'reject_once'),
+  ];
   expect(keyOptions(all).map(({ key }) => key)).toEqual(['a', 'y', '3', 'n']);
   expect(chooseByPolicy(all, 'once')).toBe('2');
   expect(chooseByPolicy(all, 'always')).toBe('1');

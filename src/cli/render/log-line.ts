@@ -19,7 +19,9 @@ function gist(event: SessionEvent): string {
     return sanitizeLine([sessionUpdate, ...rest].join('  '));
   }
   if (event.type === 'turn.queued') {
-    return sanitizeLine(event.data.prompt.map((part) => part['text'] ?? part.type).join(' '));
+    return sanitizeLine(
+      event.data.prompt.map((part) => (typeof part['text'] === 'string' ? part['text'] : part.type)).join(' '),
+    );
   }
   return sanitizeLine(
     Object.entries(event.data)

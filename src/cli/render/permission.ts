@@ -35,7 +35,10 @@ export type AllowPolicy = 'once' | 'always' | 'ask';
  * The option a policy chooses, or `null` to cancel the request. `once` never turns into a lasting
  * grant; `always` may fall back to a single one, which grants less.
  */
-export function chooseByPolicy(options: readonly PermissionOption[], policy: 'once' | 'always' | 'reject'): string | null {
+export function chooseByPolicy(
+  options: readonly PermissionOption[],
+  policy: 'once' | 'always' | 'reject',
+): string | null {
   const wanted = {
     once: ['allow_once'],
     always: ['allow_always', 'allow_once'],

@@ -31,7 +31,24 @@ describe('sanitize', () => {
   test('nothing that a terminal acts on is ever left, and doing it twice changes nothing', () => {
     const hostile = fc.array(
       fc.oneof(
-        fc.constantFrom(esc, '[', ']', '\\', '\u0007', '\u009b', '\u009d', 'P', '_', '^', ';', '1', 'm', '\r', '\n', '\u202e'),
+        fc.constantFrom(
+          esc,
+          '[',
+          ']',
+          '\\',
+          '\u0007',
+          '\u009b',
+          '\u009d',
+          'P',
+          '_',
+          '^',
+          ';',
+          '1',
+          'm',
+          '\r',
+          '\n',
+          '\u202e',
+        ),
         fc.string({ unit: 'binary', maxLength: 3 }),
       ),
       { maxLength: 40 },

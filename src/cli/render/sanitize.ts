@@ -20,8 +20,7 @@ const sequences = new RegExp(
 // oxlint-disable-next-line no-control-regex -- finding control characters is what this file is for
 const c0 = /[\u0000-\u0008\u000b-\u001f]/g;
 /** DEL, C1 controls (a terminal may read them as escapes), line separators, bidirectional marks, tag characters. */
-const unseen =
-  /[\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]|[\u{e0000}-\u{e007f}]/gu;
+const unseen = /[\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]|[\u{e0000}-\u{e007f}]/gu;
 
 /** Text safe to print: lines and tabs stay, colours go, every other control is made visible. */
 export function sanitize(text: string): string {

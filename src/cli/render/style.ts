@@ -1,11 +1,11 @@
 /** Colours and glyphs as functions, so that rendering is pure and the same without colours. */
 export interface Style {
-  bold(text: string): string;
-  dim(text: string): string;
-  red(text: string): string;
-  green(text: string): string;
-  yellow(text: string): string;
-  cyan(text: string): string;
+  bold: (text: string) => string;
+  dim: (text: string) => string;
+  red: (text: string) => string;
+  green: (text: string) => string;
+  yellow: (text: string) => string;
+  cyan: (text: string) => string;
 }
 
 const off: Style = { bold: same, dim: same, red: same, green: same, yellow: same, cyan: same };

@@ -12,7 +12,10 @@ const toolCallFields = z.object({
   title: z.string().nullish().catch(null),
   kind: z.string().nullish().catch(null),
   status: z.string().nullish().catch(null),
-  content: z.array(z.looseObject({ type: z.string() })).nullish().catch(null),
+  content: z
+    .array(z.looseObject({ type: z.string() }))
+    .nullish()
+    .catch(null),
   rawInput: z.unknown().optional(),
 });
 
@@ -77,7 +80,11 @@ export function renderRequest(call: ToolCall, width: number, cwd: string | null)
   const text = Array.isArray(command) ? command.join(' ') : typeof command === 'string' ? command : null;
   const lines: string[] = [];
   if (text !== null && sanitizeLine(text) !== sanitizeLine(call.title).replace(/^`|`$/g, '')) {
-    lines.push(...sanitize(text).split('\n').map((line) => `$ ${line}`));
+    lines.push(
+      ...sanitize(text)
+        .split('\n')
+        .map((line) => `$ ${line}`),
+    );
   }
   lines.push(...diffLines(call, cwd));
   return lines.flatMap((line) => chunk(line, width));

@@ -27,8 +27,7 @@ function events(parts: readonly object[]): SessionEvent[] {
 }
 
 const update = (data: object): object => ({ type: 'agent.update', data: { update: data } });
-const say = (text: string): object =>
-  update({ sessionUpdate: 'agent_message_chunk', content: { type: 'text', text } });
+const say = (text: string): object => update({ sessionUpdate: 'agent_message_chunk', content: { type: 'text', text } });
 const think = (text: string): object =>
   update({ sessionUpdate: 'agent_thought_chunk', content: { type: 'text', text } });
 const ended = (data: object = {}): object => ({
@@ -60,7 +59,12 @@ const wholeTurn = [
   { type: 'session.created', data: { agent: 'claude', repository: 'https://host/team/app.git', branch: 'berth/01' } },
   {
     type: 'turn.queued',
-    data: { prompt: [{ type: 'text', text: 'Fix the flaky test.\nKeep it small.' }], by: 'me', position: 2, estimatedWaitSeconds: 40 },
+    data: {
+      prompt: [{ type: 'text', text: 'Fix the flaky test.\nKeep it small.' }],
+      by: 'me',
+      position: 2,
+      estimatedWaitSeconds: 40,
+    },
   },
   { type: 'progress', data: { stage: 'clone', message: 'cloning team/app', fraction: 0.1 } },
   { type: 'progress', data: { stage: 'clone', message: 'cloning team/app', fraction: 0.9 } },
@@ -78,7 +82,13 @@ const wholeTurn = [
       { content: 'Run it 100 times', status: 'pending' },
     ],
   }),
-  update({ sessionUpdate: 'tool_call', toolCallId: 't1', title: 'Read /home/user/project/a.test.ts', kind: 'read', status: 'pending' }),
+  update({
+    sessionUpdate: 'tool_call',
+    toolCallId: 't1',
+    title: 'Read /home/user/project/a.test.ts',
+    kind: 'read',
+    status: 'pending',
+  }),
   update({
     sessionUpdate: 'tool_call_update',
     toolCallId: 't1',
@@ -117,7 +127,10 @@ const wholeTurn = [
   say('One still fails:\n'),
   say('\n- the **clock** one'),
   ended({ usage: { inputTokens: 3000, outputTokens: 420 } }),
-  { type: 'git.committed', data: { sha: '0123456789abcdef', branch: 'berth/01', subject: 'Inject a clock', byAgent: true } },
+  {
+    type: 'git.committed',
+    data: { sha: '0123456789abcdef', branch: 'berth/01', subject: 'Inject a clock', byAgent: true },
+  },
 ];
 
 test('a whole turn', () => {
@@ -200,7 +213,9 @@ test('however the text is cut, it comes out the same', () => {
   const text = 'First line.\n\nSecond paragraph,\nwith two lines.\n\n\n';
   const whole = render([say(text), ended()]);
   for (const size of [1, 2, 3, 7]) {
-    const pieces = Array.from({ length: Math.ceil(text.length / size) }, (_, at) => say(text.slice(at * size, (at + 1) * size)));
+    const pieces = Array.from({ length: Math.ceil(text.length / size) }, (_, at) =>
+      say(text.slice(at * size, (at + 1) * size)),
+    );
     expect(render([...pieces, ended()])).toBe(whole);
   }
 });
@@ -231,7 +246,10 @@ test('a call that never ended is shown when the turn ends, and a late update of 
 test('nothing that an agent sends reaches the terminal raw', () => {
   const evil = '\u001b]52;c;AAAA\u0007\u001b[2J\u202e';
   const text = render([
-    { type: 'turn.queued', data: { prompt: [{ type: 'text', text: evil }], by: evil, position: 0, estimatedWaitSeconds: 0 } },
+    {
+      type: 'turn.queued',
+      data: { prompt: [{ type: 'text', text: evil }], by: evil, position: 0, estimatedWaitSeconds: 0 },
+    },
     { type: 'progress', data: { stage: evil, message: evil, fraction: null } },
     { type: 'agent.started', data: { agent: evil, acpSessionId: evil, resumed: 'new', version: evil } },
     { type: 'agent.log', data: { level: 'error', message: evil } },

@@ -2,7 +2,15 @@ import type { SessionEvent } from '../../sdk/index.ts';
 import { renderChoices } from './permission.ts';
 import { sanitize, sanitizeLine } from './sanitize.ts';
 import type { Style } from './style.ts';
-import { changedPaths, hasEnded, mergeToolCall, renderRequest, renderToolCall, titleOf, type ToolCall } from './tool-call.ts';
+import {
+  changedPaths,
+  hasEnded,
+  mergeToolCall,
+  renderRequest,
+  renderToolCall,
+  titleOf,
+  type ToolCall,
+} from './tool-call.ts';
 import { formatCount, formatDuration, plural } from './units.ts';
 import { truncate } from './width.ts';
 
@@ -88,12 +96,16 @@ export function reduceTranscript(
       const step = block(state, 'prompt', `${lines.join('\n')}\n`);
       if (position === 0) return activity(step, 'starting');
       const wait = estimatedWaitSeconds > 0 ? `, about ${formatDuration(estimatedWaitSeconds * 1000)}` : '';
-      return activity(join(step, note(step.state, style.dim(`waiting for a slot: place ${position}${wait}`))), 'waiting');
+      return activity(
+        join(step, note(step.state, style.dim(`waiting for a slot: place ${position}${wait}`))),
+        'waiting',
+      );
     }
     case 'progress': {
       const message = sanitizeLine(event.data.message) || sanitizeLine(event.data.stage);
       const percent = event.data.fraction === null ? '' : ` ${Math.round(event.data.fraction * 100)} %`;
-      const step = message === state.progress ? unchanged(state) : note(state, style.dim(`· ${truncate(message, width - 2)}`));
+      const step =
+        message === state.progress ? unchanged(state) : note(state, style.dim(`· ${truncate(message, width - 2)}`));
       return activity({ ...step, state: { ...step.state, progress: message } }, message + percent);
     }
     case 'sandbox.status': {
@@ -112,7 +124,9 @@ export function reduceTranscript(
       const { exitCode, signal, stderrTail } = event.data;
       if (exitCode === 0) return unchanged(state);
       const tail = sanitize(stderrTail).trimEnd().split('\n').slice(-5).filter(Boolean);
-      const head = style.yellow(`! the agent ended: ${signal === null ? `exit code ${exitCode}` : sanitizeLine(signal)}`);
+      const head = style.yellow(
+        `! the agent ended: ${signal === null ? `exit code ${exitCode}` : sanitizeLine(signal)}`,
+      );
       return note(state, [head, ...tail.map((line) => `    ${style.dim(truncate(line, width - 4))}`)].join('\n'));
     }
     case 'agent.log': {
@@ -125,7 +139,10 @@ export function reduceTranscript(
     case 'agent.update':
       return agentUpdate(state, event.data.update, options);
     case 'turn.started':
-      return { ...unchanged({ ...state, turnStartedAt: event.at, changed: [], activity: 'working' }), status: 'working' };
+      return {
+        ...unchanged({ ...state, turnStartedAt: event.at, changed: [], activity: 'working' }),
+        status: 'working',
+      };
     case 'turn.ended':
       return turnEnd(state, event, options);
     case 'permission.requested': {
@@ -134,13 +151,19 @@ export function reduceTranscript(
       const request = renderRequest(call, width - 4, options.cwd);
       const shown = request.slice(0, maxRequestLines).map((line) => `    ${line}`);
       if (request.length > shown.length) {
-        shown.push(style.yellow(`    … ${plural(request.length - shown.length, 'more line')}: berth logs ${event.sessionId}`));
+        shown.push(
+          style.yellow(`    … ${plural(request.length - shown.length, 'more line')}: berth logs ${event.sessionId}`),
+        );
       }
       const how =
         options.answerWith === 'keys'
           ? renderChoices(choices, style)
           : style.dim(`berth allow ${event.sessionId} ${sanitizeLine(requestId)}, or berth deny`);
-      const lines = [`${style.yellow('?')} ${style.bold(`permission wanted: ${titleOf(call, options.cwd)}`)}`, ...shown, `  ${how}`];
+      const lines = [
+        `${style.yellow('?')} ${style.bold(`permission wanted: ${titleOf(call, options.cwd)}`)}`,
+        ...shown,
+        `  ${how}`,
+      ];
       const names = Object.fromEntries(choices.map((choice) => [choice.optionId, sanitizeLine(choice.name)]));
       const step = block(
         { ...state, asked: { ...state.asked, [requestId]: names } },
@@ -153,7 +176,11 @@ export function reduceTranscript(
       const { requestId, outcome, optionId, by } = event.data;
       const { [requestId]: names, ...asked } = state.asked;
       const said =
-        outcome === 'selected' ? (names?.[optionId ?? ''] ?? sanitizeLine(optionId ?? '')) : outcome === 'expired' ? 'refused: no answer in time' : 'cancelled';
+        outcome === 'selected'
+          ? (names?.[optionId ?? ''] ?? sanitizeLine(optionId ?? ''))
+          : outcome === 'expired'
+            ? 'refused: no answer in time'
+            : 'cancelled';
       const who = by === null ? '' : ` (${sanitizeLine(by)})`;
       const step = append({ ...state, asked }, 'permission', `  ${style.dim(`→ ${said}${who}`)}\n`);
       return activity(step, 'working');
@@ -164,7 +191,10 @@ export function reduceTranscript(
         `${style.green('●')} committed ${event.data.sha.slice(0, 10)} ${truncate(sanitizeLine(event.data.subject), width - 24)}`,
       );
     case 'git.pushed':
-      return note(state, `${style.green('●')} pushed ${event.data.sha.slice(0, 10)} to ${sanitizeLine(event.data.branch)}`);
+      return note(
+        state,
+        `${style.green('●')} pushed ${event.data.sha.slice(0, 10)} to ${sanitizeLine(event.data.branch)}`,
+      );
     case 'task.pull_request':
       return note(state, `${style.green('●')} pull request #${event.data.number} ${sanitizeLine(event.data.url)}`);
     default:
@@ -238,10 +268,16 @@ function turnEnd(
     head,
     tokens > 0 ? `${formatCount(tokens)} tokens` : null,
     state.changed.length > 0 ? `${plural(state.changed.length, 'file')} changed` : null,
-    stopReason !== null && !['end_turn', 'cancelled'].includes(stopReason) ? `stopped: ${sanitizeLine(stopReason)}` : null,
+    stopReason !== null && !['end_turn', 'cancelled'].includes(stopReason)
+      ? `stopped: ${sanitizeLine(stopReason)}`
+      : null,
   ].filter((fact) => fact !== null);
   const why = error === null ? '' : `  ${style.red(`${sanitizeLine(error.message)} (${sanitizeLine(error.code)})`)}\n`;
-  const end = block({ ...step.state, calls: {}, activity: null, turnStartedAt: null }, 'end', `${facts.join(' · ')}\n${why}`);
+  const end = block(
+    { ...step.state, calls: {}, activity: null, turnStartedAt: null },
+    'end',
+    `${facts.join(' · ')}\n${why}`,
+  );
   return { ...join(step, end), status: null };
 }
 

@@ -1,6 +1,7 @@
 const segmenter = new Intl.Segmenter();
 /** East Asian wide characters and emoji take two columns; combining marks and joiners none. */
-const wide = /\p{Emoji_Presentation}|[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|[\u{20000}-\u{3fffd}]/u;
+const wide =
+  /\p{Emoji_Presentation}|[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|[\u{20000}-\u{3fffd}]/u;
 const zero = /^[\p{Mark}\u200b-\u200d]+$/u;
 
 /** Columns that plain text (no escape sequences, no tabs) takes on a terminal. */

@@ -46,6 +46,8 @@ interface Entry {
   lastUsedMs: number;
   /** Serialises stop, destroy and ensure of one session. */
   tail: Promise<unknown>;
+  /** Fires when the session is being deleted: what is being made is given up. */
+  gone: AbortController;
 }
 
 /** How long a call that is not a turn (a terminal, a file) waits for a slot. */
@@ -61,7 +63,14 @@ export function createSessionSandboxes(deps: Dependencies, events: SessionSandbo
   function entryOf(sessionId: string): Entry {
     let entry = entries.get(sessionId);
     if (entry === undefined) {
-      entry = { connection: null, ensuring: null, uses: 0, lastUsedMs: deps.clock.now().getTime(), tail: Promise.resolve() };
+      entry = {
+        connection: null,
+        ensuring: null,
+        uses: 0,
+        lastUsedMs: deps.clock.now().getTime(),
+        tail: Promise.resolve(),
+        gone: new AbortController(),
+      };
       entries.set(sessionId, entry);
     }
     return entry;
@@ -87,13 +96,14 @@ export function createSessionSandboxes(deps: Dependencies, events: SessionSandbo
   }
 
   async function bringUp(sessionId: string, entry: Entry): Promise<Connection> {
-    const signal = AbortSignal.any([closing.signal, AbortSignal.timeout(operationTimeoutMs)]);
+    const signal = AbortSignal.any([closing.signal, entry.gone.signal, AbortSignal.timeout(operationTimeoutMs)]);
     await waitForSlot(sessionId, signal);
-    const session = await existingSession(sessionId);
+    let session = await existingSession(sessionId);
     const sandbox = await existingSandbox(session);
     const progress: Progress = (stage, message, fraction = null) => reportProgress(sessionId, stage, message, fraction);
     try {
-      await makeRun(session, sandbox, progress, signal);
+      const { isNew } = await makeRun(session, sandbox, progress, signal);
+      if (isNew && session.baseCommit !== null) session = await forgetDisk(session);
       const connection = openConnection(deps, {
         sessionId,
         sandboxId: sandbox.id,
@@ -136,7 +146,7 @@ export function createSessionSandboxes(deps: Dependencies, events: SessionSandbo
     sandbox: SandboxRecord,
     progress: Progress,
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<{ isNew: boolean }> {
     const found = await findSandbox(sandbox.id, signal);
     if (found?.status !== 'running') {
       if (found === null) {
@@ -159,6 +169,20 @@ export function createSessionSandboxes(deps: Dependencies, events: SessionSandbo
       }
     }
     await setSandboxStatus(session.id, sandbox.id, 'running', null);
+    return { isNew: found === null };
+  }
+
+  /** The disk a session had is gone: it starts over from its base, and its log says so. */
+  async function forgetDisk(session: SessionRecord): Promise<SessionRecord> {
+    const message = 'the sandbox of this session was lost with its disk; starting again from the base commit';
+    deps.logger.error({ sessionId: session.id }, message);
+    await deps.store.transaction(async (tx) => {
+      await tx.updateSession(session.id, { baseCommit: null, acpSessionId: null, updatedAt: now() });
+      await tx.appendEvents(session.id, [
+        { at: now(), turnId: null, type: 'progress', data: { stage: 'sandbox', message, fraction: null } },
+      ]);
+    });
+    return existingSession(session.id);
   }
 
   async function findSandbox(id: string, signal: AbortSignal): Promise<SandboxInfo | null> {
@@ -342,6 +366,7 @@ export function createSessionSandboxes(deps: Dependencies, events: SessionSandbo
       await stopSession(sessionId, 'it was asked to stop', false);
     },
     async destroy(sessionId) {
+      entryOf(sessionId).gone.abort();
       await serialised(sessionId, async () => {
         await disconnect(sessionId);
         for (const sandbox of await deps.store.read.sandboxes()) {

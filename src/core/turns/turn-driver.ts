@@ -1,5 +1,6 @@
 import { asBerthError, BerthError } from '../../protocol/errors.ts';
 import type { Dependencies } from '../dependencies.ts';
+import type { RunnerClient } from '../ports/runner.ts';
 import type { TurnRecord } from '../ports/store.ts';
 import type { SessionSandboxes } from '../sandboxes/session-sandboxes.ts';
 import { agentOf, agentSpecOf } from './agent-spec.ts';
@@ -8,6 +9,7 @@ import { hasEnded, settleSessionStatus } from './turn-states.ts';
 
 const retryBaseMs = 500;
 const retryMaxMs = 15_000;
+const cancelTimeoutMs = 15_000;
 
 /**
  * Brings a claimed turn to the runner: sandbox, workspace, agent, prompt. From then on the runner
@@ -28,7 +30,7 @@ export async function driveTurn(
     } catch (cause) {
       const now = deps.clock.now().toISOString();
       if (signal.aborted) {
-        await afterAbort(deps, turn.id, now);
+        await afterAbort(deps, sandboxes, turn, now);
         return;
       }
       const error = asBerthError(cause);
@@ -64,7 +66,7 @@ async function handOver(
   const current = await deps.store.read.turn(turn.id);
   if (current === null || hasEnded(current.state)) return;
   signal.throwIfAborted();
-  await connection.runner.startTurn(session.id, { turnId: turn.id, prompt: turn.prompt }, signal);
+  await startTurn(connection.runner, turn, signal);
   await deps.store.transaction(async (tx) => {
     const latest = await tx.turn(turn.id);
     if (latest === null || hasEnded(latest.state) || latest.state === 'running') return;
@@ -79,11 +81,30 @@ async function handOver(
 }
 
 /** An interrupt ends the turn; a closing server leaves it for the next start. */
-async function afterAbort(deps: Dependencies, turnId: string, now: string): Promise<void> {
-  await deps.store.transaction(async (tx) => {
-    const turn = await tx.turn(turnId);
-    if (turn?.cancelRequestedAt != null && turn.state === 'starting') await endTurn(tx, turnId, 'cancelled', null, now);
+async function afterAbort(
+  deps: Dependencies,
+  sandboxes: SessionSandboxes,
+  turn: TurnRecord,
+  now: string,
+): Promise<void> {
+  const ended = await deps.store.transaction(async (tx) => {
+    const latest = await tx.turn(turn.id);
+    if (latest?.cancelRequestedAt == null || latest.state !== 'starting') return false;
+    return endTurn(tx, turn.id, 'cancelled', null, now);
   });
+  // The runner may have got it just before.
+  if (ended) await sandboxes.connected(turn.sessionId)?.runner.cancelTurn(turn.sessionId, turn.id, AbortSignal.timeout(cancelTimeoutMs));
+}
+
+/** Hands a turn over; one that the server has ended but the runner still works at is ended there first. */
+async function startTurn(runner: RunnerClient, turn: TurnRecord, signal: AbortSignal): Promise<void> {
+  try {
+    await runner.startTurn(turn.sessionId, { turnId: turn.id, prompt: turn.prompt }, signal);
+  } catch (cause) {
+    if (asBerthError(cause).code !== 'conflict') throw cause;
+    await runner.cancelTurn(turn.sessionId, null, signal);
+    throw new BerthError('unavailable', 'the agent is still busy with an earlier turn', { cause });
+  }
 }
 
 /** Writes one progress event per line, at most a few a second, in order. */

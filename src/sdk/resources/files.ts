@@ -30,11 +30,7 @@ export interface FilesResource {
    * Changes under a path from now on. Ends with `unavailable` when the connection is lost: changes in
    * between cannot be known, so the caller must look again rather than trust a silent reconnect.
    */
-  watch(
-    sessionId: string,
-    path: string,
-    options?: CallOptions & { recursive?: boolean },
-  ): AsyncIterable<FileChange>;
+  watch(sessionId: string, path: string, options?: CallOptions & { recursive?: boolean }): AsyncIterable<FileChange>;
 }
 
 export function createFilesResource(transport: Transport): FilesResource {
@@ -54,7 +50,7 @@ export function createFilesResource(transport: Transport): FilesResource {
     },
     write: (sessionId, path, content, { signal, mode, makeParents } = {}) =>
       transport.json(fileInfo, 'PUT', files(sessionId, '/content'), {
-        query: { path, mode, makeParents },
+        query: { path, mode: mode?.toString(8).padStart(3, '0'), makeParents },
         headers: { 'content-type': 'application/octet-stream' },
         body: content,
         idempotent: true,
@@ -70,7 +66,12 @@ export function createFilesResource(transport: Transport): FilesResource {
     remove: (sessionId, path, { recursive, signal } = {}) =>
       transport.empty('DELETE', files(sessionId), { query: { path, recursive }, signal }),
     async *watch(sessionId, path, { recursive, signal } = {}) {
-      const messages = readSse(transport, files(sessionId, '/watch'), { query: { path, recursive }, signal });
+      const messages = readSse(transport, files(sessionId, '/watch'), {
+        query: { path, recursive },
+        signal,
+        // A quiet directory says nothing, and this stream has no heartbeat.
+        silenceLimitMs: null,
+      });
       for await (const message of messages) yield fileChange.parse(JSON.parse(message.data));
       throw new BerthError('unavailable', 'the server closed the watch');
     },

@@ -169,7 +169,7 @@ export function createSessionsResource(transport: Transport): SessionsResource {
 
     events: (id, options) => sessionEvents(transport, id, options),
     async *log(id, { from = 0, signal } = {}) {
-      for (let last = from; ; ) {
+      for (let last = from; ;) {
         const page = await transport.json(eventPage, 'GET', path(id, '/log'), { query: { from: last }, signal });
         const before = last;
         for (const entry of page.events) {

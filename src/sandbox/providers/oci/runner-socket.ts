@@ -37,6 +37,8 @@ async function connectTo(handle: FileHandle, signal: AbortSignal): Promise<Socke
       socket.once('connect', resolve);
       socket.once('error', reject);
     });
+    // Until its taker listens, and after: a broken stream is told by `close`, and must not end the server.
+    socket.on('error', () => {});
     return socket;
   } finally {
     signal.removeEventListener('abort', abort);
@@ -101,7 +103,11 @@ export async function dialThroughRunner(socket: Socket, port: number, token: str
     });
     call.on('response', (response) => {
       const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('data', (chunk: Buffer) => {
+        // Whoever answers there may be hostile: an error body is small.
+        if (chunks.length < maxErrorChunks) chunks.push(chunk);
+        else response.destroy();
+      });
       response.on('close', () => {
         settle();
         socket.destroy();
@@ -115,6 +121,8 @@ export async function dialThroughRunner(socket: Socket, port: number, token: str
     call.end();
   });
 }
+
+const maxErrorChunks = 16;
 
 function parseJson(text: string): unknown {
   try {

@@ -74,7 +74,7 @@ export function createRuntimeConfig(input: RuntimeConfigInput): object {
     mounts: [...systemMounts(cgroups), ...ownMounts(input)],
     linux: {
       cgroupsPath: input.cgroupPath,
-      namespaces: ['pid', 'mount', 'uts', 'ipc', 'network', ...(cgroups.mode === 'v2' ? ['cgroup'] : [])].map((type) => ({ type })),
+      namespaces: ['pid', 'mount', 'uts', 'ipc', 'network', 'cgroup'].map((type) => ({ type })),
       resources: createResources(record, cgroups),
       seccomp: createSeccompProfile(),
       maskedPaths,

@@ -1,0 +1,57 @@
+import { chmodSync, chownSync, existsSync, mkdirSync, openSync, closeSync, rmSync, writeSync, constants, readdirSync } from 'node:fs';
+import { cp } from 'node:fs/promises';
+import { join } from 'node:path';
+import { guestHome, guestUser } from '../../../core/ports/sandbox-provider.ts';
+import type { Template } from '../../templates/template.ts';
+import { guestStatePath, tokenFileName, type DiskPaths } from './paths.ts';
+
+/** Lays out a new, empty disk. Synchronous calls: a handful on a fresh directory, in less time than their scheduling. */
+export async function layOutDisk(disk: DiskPaths, template: Template): Promise<void> {
+  for (const directory of [disk.upper, disk.work, disk.home]) makeDirectory(directory, 0o755);
+  chownSync(disk.home, guestUser.uid, guestUser.gid);
+  let path = disk.upper;
+  for (const name of guestStatePath.split('/').filter(Boolean)) {
+    path = join(path, name);
+    makeDirectory(path, 0o755);
+  }
+  chmodSync(path, 0o700);
+  chownSync(path, guestUser.uid, guestUser.gid);
+  await copyTemplateHome(join(template.rootfs, guestHome), disk.home);
+}
+
+/** The home is a directory of its own, so what the template has there would be hidden. */
+async function copyTemplateHome(source: string, home: string): Promise<void> {
+  if (!existsSync(source) || readdirSync(source).length === 0) return;
+  await cp(source, home, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true, mode: constants.COPYFILE_FICLONE });
+  chownTree(home);
+}
+
+function chownTree(directory: string): void {
+  for (const entry of readdirSync(directory, { withFileTypes: true, recursive: true })) {
+    const path = join(entry.parentPath, entry.name);
+    if (!entry.isSymbolicLink()) chownSync(path, guestUser.uid, guestUser.gid);
+  }
+}
+
+/**
+ * Makes the directory that is shared with the sandbox, with the token in it. Anew at each start:
+ * what an earlier run left there is hostile. Nothing of the sandbox runs while this does.
+ */
+export function prepareRunDirectory(disk: DiskPaths, token: string): void {
+  rmSync(disk.run, { recursive: true, force: true });
+  makeDirectory(disk.run, 0o700);
+  chownSync(disk.run, guestUser.uid, guestUser.gid);
+  const path = join(disk.run, tokenFileName);
+  const file = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o400);
+  try {
+    writeSync(file, `${token}\n`);
+  } finally {
+    closeSync(file);
+  }
+  chownSync(path, guestUser.uid, guestUser.gid);
+}
+
+function makeDirectory(path: string, mode: number): void {
+  mkdirSync(path, { mode });
+  chmodSync(path, mode);
+}

@@ -1,0 +1,92 @@
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { BerthError } from '../../../protocol/errors.ts';
+import { detectCgroups, type CgroupLayout } from '../../host/cgroups.ts';
+import { maxOpenFiles } from '../../host/limits.ts';
+import { chooseRuntime, type RuntimeName } from '../../host/runtimes.ts';
+import { installationCgroup, runtimeStateDir } from '../../installation-paths.ts';
+import { installationId, lockInstallation, type InstanceLock } from '../../instance-lock.ts';
+import type { PlaceBundle } from '../../runner-layer/bundle.ts';
+import { ensureRunnerLayer, type RunnerLayer } from '../../runner-layer/runner-layer.ts';
+import { openStorage, type Storage, type StorageChoice } from '../../storage/storage.ts';
+import { createTemplates, type Templates } from '../../templates/template.ts';
+import { createRuntimeCli, type RuntimeCli } from './runtime-cli.ts';
+
+export interface InstallationOptions {
+  dataDir: string;
+  /** Shown at `guestAgentsPath`; filled by the agent installer while sandboxes run. */
+  agentsDir: string;
+  runtime: RuntimeName | null;
+  storage: StorageChoice;
+  placeBundle: PlaceBundle;
+}
+
+/** One data directory, opened and locked by this process. */
+export interface Installation {
+  id: string;
+  sandboxesDir: string;
+  agentsDir: string;
+  storage: Storage;
+  templates: Templates;
+  runtime: RuntimeCli;
+  cgroups: CgroupLayout;
+  cgroupPath(sandboxId: string): string;
+  maxOpenFiles: number;
+  /** Built when the first sandbox is made or started, and again after a failure. */
+  layer(): Promise<RunnerLayer>;
+  release(): Promise<void>;
+}
+
+/** Takes the lock, brings the storage up and chooses the runtime. Leaves nothing held when it throws. */
+export async function openInstallation(options: InstallationOptions): Promise<Installation> {
+  const { dataDir } = options;
+  // Both end an entry in the options of an overlay mount.
+  if (/[,:\\\s]/.test(dataDir)) {
+    throw new BerthError('invalid_request', `the data directory's path must not contain , : \\ or spaces: ${dataDir}`);
+  }
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const id = await installationId(dataDir);
+  const lock = await lockInstallation(dataDir, id);
+  try {
+    return await open(options, id, lock);
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+async function open(options: InstallationOptions, id: string, lock: InstanceLock): Promise<Installation> {
+  const cgroups = await detectCgroups();
+  const [{ chosen, reason }, storage, files] = await Promise.all([
+    chooseRuntime(cgroups.mode, options.runtime),
+    openStorage(options.dataDir, options.storage),
+    maxOpenFiles(),
+  ]);
+  if (chosen === null) throw new BerthError('unavailable', `no OCI runtime can be used: ${reason}`);
+  const stateDir = runtimeStateDir(id);
+  const sandboxesDir = join(options.dataDir, 'sandboxes');
+  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  await mkdir(sandboxesDir, { recursive: true, mode: 0o700 });
+  if (!existsSync(options.agentsDir)) await mkdir(options.agentsDir, { recursive: true, mode: 0o755 });
+  let layer: Promise<RunnerLayer> | null = null;
+  return {
+    id,
+    sandboxesDir,
+    agentsDir: options.agentsDir,
+    storage,
+    templates: createTemplates(join(options.dataDir, 'templates')),
+    runtime: createRuntimeCli(chosen, stateDir),
+    cgroups,
+    cgroupPath: (sandboxId) => `${installationCgroup(id)}/${sandboxId}`,
+    maxOpenFiles: files,
+    layer() {
+      layer ??= ensureRunnerLayer(join(options.dataDir, 'runner'), options.placeBundle).catch((error: unknown) => {
+        layer = null;
+        throw error;
+      });
+      return layer;
+    },
+    release: () => lock.release(),
+  };
+}

@@ -1,0 +1,274 @@
+import { z } from 'zod';
+import {
+  type SandboxCapabilities,
+  type SandboxInfo,
+  type SandboxLimits,
+  type SandboxProvider,
+} from '../../../core/ports/sandbox-provider.ts';
+import { BerthError } from '../../../protocol/errors.ts';
+import { runnerPort } from '../../../protocol/runner-api.ts';
+import { createHostReport } from '../../host/report.ts';
+import type { DriverFactory } from '../../registry.ts';
+import { placePackagedBundle, type PlaceBundle } from '../../runner-layer/bundle.ts';
+import { shareObjects } from '../../storage/share-objects.ts';
+import { privateMemory } from './cgroup.ts';
+import { openInstallation, type Installation } from './installation.ts';
+import { createKeyLock } from './key-lock.ts';
+import { readRecord } from './record.ts';
+import { connectRunnerSocket, dialThroughRunner } from './runner-socket.ts';
+import { bootSandbox, haltSandbox, inspectSandbox, makeSandbox, removeSandbox, sandboxIds, sandboxParts } from './sandbox.ts';
+import { checkId, checkSpec } from './spec-check.ts';
+
+export interface OciOptions {
+  dataDir: string;
+  /** Default `<dataDir>/agents`. */
+  agentsDir?: string | undefined;
+  /** Default: what suits the host's cgroups. */
+  runtime?: 'runc' | 'crun' | 'runsc' | null | undefined;
+  /** Default `auto`: btrfs, a btrfs image, plain directories, whichever works first. */
+  storage?: 'auto' | 'btrfs' | 'btrfs-image' | 'directory' | undefined;
+  /** Where the runner's bundle comes from. Default: this package. */
+  placeBundle?: PlaceBundle | undefined;
+  /** How long `stop` lets processes end by themselves. Default 3000. */
+  stopGraceMs?: number | undefined;
+}
+
+const driverOptions = z.strictObject({
+  agentsDir: z.string().startsWith('/').optional(),
+  runtime: z.enum(['runc', 'crun', 'runsc']).nullish(),
+  storage: z.enum(['auto', 'btrfs', 'btrfs-image', 'directory']).optional(),
+  stopGraceMs: z.number().int().min(0).optional(),
+});
+
+export const ociDriver: DriverFactory = (context, options) => {
+  const parsed = driverOptions.safeParse(options);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw new BerthError('invalid_request', `oci: ${issue?.message}`, { field: issue?.path.join('.') ?? 'options' });
+  }
+  return createOciProvider({ dataDir: context.dataDir, ...parsed.data });
+};
+
+const defaultStopGraceMs = 3000;
+/** Below this nothing new is started: a full disk hurts those that run. */
+const minFreeBytes = 512 * 1024 ** 2;
+
+/**
+ * Sandboxes on this machine through an OCI runtime's command line, one process of Berth per data
+ * directory. Everything is found again on the host itself, so a new process goes on where another ended.
+ */
+export function createOciProvider(options: OciOptions): SandboxProvider {
+  const lock = createKeyLock();
+  const making = new Set<string>();
+  let opening: Promise<Installation> | null = null;
+  let opened: Installation | null = null;
+  let closed = false;
+
+  function open(): Promise<Installation> {
+    if (closed) throw new BerthError('unavailable', 'the provider is closed');
+    opening ??= openInstallation({
+      dataDir: options.dataDir,
+      agentsDir: options.agentsDir ?? `${options.dataDir}/agents`,
+      runtime: options.runtime ?? null,
+      storage: options.storage ?? 'auto',
+      placeBundle: options.placeBundle ?? placePackagedBundle,
+    }).then(
+      (installation) => (opened = installation),
+      (error: unknown) => {
+        // The next call tries again.
+        opening = null;
+        throw error;
+      },
+    );
+    return opening;
+  }
+
+  async function existing(installation: Installation, id: string): Promise<SandboxInfo> {
+    checkId(id);
+    const info = making.has(id) ? null : await inspectSandbox(installation, id);
+    if (info === null) throw new BerthError('not_found', `there is no sandbox ${id}`, { context: { id } });
+    return info;
+  }
+
+  /** After a failed dial: why. */
+  async function whyUnreachable(installation: Installation, id: string, cause: unknown): Promise<BerthError> {
+    if (cause instanceof BerthError) return cause;
+    const info = await existing(installation, id);
+    return new BerthError('sandbox_lost', `sandbox ${id} is ${info.status} and its runner cannot be reached`, {
+      context: { id, status: info.status },
+      cause,
+    });
+  }
+
+  return {
+    name: 'oci',
+    get capabilities() {
+      return capabilitiesOf(opened, options);
+    },
+
+    async probe({ signal }) {
+      signal.throwIfAborted();
+      return createHostReport({
+        dataDir: options.dataDir,
+        runtime: options.runtime ?? null,
+        storage: options.storage ?? 'auto',
+      });
+    },
+
+    async create(spec, { signal }) {
+      const installation = await open();
+      checkSpec(spec, capabilitiesOf(installation, options));
+      return lock.run(spec.id, async () => {
+        signal.throwIfAborted();
+        const template = await installation.templates.current(spec.template);
+        const freeBytes = await installation.storage.freeBytes();
+        if (freeBytes < minFreeBytes) {
+          throw new BerthError('resource_exhausted', 'the disk for sandboxes is full', { context: { freeBytes } });
+        }
+        making.add(spec.id);
+        try {
+          const record = {
+            id: spec.id,
+            createdAt: new Date().toISOString(),
+            template: { name: template.name, version: template.version },
+            limits: { ...spec.limits },
+            network: 'none' as const,
+            labels: { ...spec.labels },
+            env: { ...spec.env },
+            runnerToken: spec.runnerToken,
+          };
+          await makeSandbox(installation, record, template, signal);
+        } finally {
+          making.delete(spec.id);
+        }
+        return existing(installation, spec.id);
+      });
+    },
+
+    async list({ signal }) {
+      const installation = await open();
+      const ids = await sandboxIds(installation);
+      signal.throwIfAborted();
+      // One that is being made does not exist yet; one that vanishes while it is looked at does not any more.
+      const infos = await Promise.all(ids.filter((id) => !making.has(id)).map((id) => inspectSandbox(installation, id)));
+      return infos.filter((info) => info !== null);
+    },
+
+    async get(id, { signal }) {
+      const installation = await open();
+      signal.throwIfAborted();
+      return existing(installation, id);
+    },
+
+    async stop(id, { signal }) {
+      const installation = await open();
+      await lock.run(id, async () => {
+        signal.throwIfAborted();
+        await existing(installation, id);
+        await haltSandbox(installation, sandboxParts(installation, id), options.stopGraceMs ?? defaultStopGraceMs);
+      });
+    },
+
+    async start(id, { signal }) {
+      const installation = await open();
+      return lock.run(id, async () => {
+        signal.throwIfAborted();
+        const info = await existing(installation, id);
+        if (info.status === 'running') return info;
+        const parts = sandboxParts(installation, id);
+        const record = await readRecord(parts.paths.record);
+        if (record === null || info.status !== 'stopped') {
+          throw new BerthError('conflict', `sandbox ${id} is ${info.status}: it can only be destroyed`, { context: { id } });
+        }
+        const template = await installation.templates.version(record.template.name, record.template.version);
+        try {
+          // What an end without a stop left: a reboot, or the sandbox's own end.
+          await haltSandbox(installation, parts, 0);
+          await bootSandbox(installation, parts, record, template, signal);
+        } catch (error) {
+          await haltSandbox(installation, parts, 0);
+          throw error;
+        }
+        return existing(installation, id);
+      });
+    },
+
+    async destroy(id, { signal }) {
+      checkId(id);
+      const installation = await open();
+      await lock.run(id, async () => {
+        signal.throwIfAborted();
+        await removeSandbox(installation, id);
+      });
+    },
+
+    async dial(id, port, { signal }) {
+      checkId(id);
+      const installation = await open();
+      const { disk, paths } = sandboxParts(installation, id);
+      try {
+        const socket = await connectRunnerSocket(disk.run, signal);
+        if (port === runnerPort) return socket;
+        const record = await readRecord(paths.record);
+        if (record === null) {
+          socket.destroy();
+          throw new BerthError('not_found', `there is no sandbox ${id}`, { context: { id } });
+        }
+        return await dialThroughRunner(socket, port, record.runnerToken, signal);
+      } catch (cause) {
+        signal.throwIfAborted();
+        throw await whyUnreachable(installation, id, cause);
+      }
+    },
+
+    async stats(id, { signal }) {
+      const installation = await open();
+      await existing(installation, id);
+      const { cgroup } = sandboxParts(installation, id);
+      const [usage, privateMemoryBytes, diskBytes] = await Promise.all([
+        cgroup.usage(),
+        cgroup.processes().then(privateMemory),
+        installation.storage.diskUsage(id, signal),
+      ]);
+      return { ...usage, privateMemoryBytes, diskBytes };
+    },
+
+    async shareObjects(id, objectsDir, { signal }) {
+      const installation = await open();
+      await existing(installation, id);
+      await shareObjects(objectsDir, installation.storage.objectsPath(id), signal);
+    },
+
+    async close() {
+      if (closed) return;
+      closed = true;
+      await lock.idle();
+      await opening?.then(
+        (installation) => installation.release(),
+        () => {},
+      );
+    },
+  };
+}
+
+/** Before the first call the most that a host can have; from then on what this host has. */
+function capabilitiesOf(installation: Installation | null, options: OciOptions): SandboxCapabilities {
+  const controllers = installation?.cgroups.controllers;
+  const has = (name: string) => controllers === undefined || controllers.has(name);
+  const limits: (keyof SandboxLimits)[] = [];
+  if (has('cpu')) limits.push('cpus');
+  if (has('memory')) limits.push('memoryBytes');
+  if (has('pids')) limits.push('pids');
+  if (installation?.storage.limitsDisk ?? options.storage !== 'directory') limits.push('diskBytes');
+  return {
+    pause: 'none',
+    hibernate: 'none',
+    snapshot: 'none',
+    fork: 'none',
+    ports: 'dynamic',
+    network: ['none'],
+    limits,
+    sharedObjects: 'hardlink',
+    isolation: options.runtime === 'runsc' ? 'user-kernel' : 'namespaces',
+  };
+}

@@ -1,0 +1,199 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { mkdir, rm, rmdir, unlink, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { SandboxInfo, SandboxStatus } from '../../../core/ports/sandbox-provider.ts';
+import { BerthError } from '../../../protocol/errors.ts';
+import type { Template } from '../../templates/template.ts';
+import { openCgroup, type SandboxCgroup } from './cgroup.ts';
+import { layOutDisk, prepareRunDirectory } from './disk.ts';
+import type { Installation } from './installation.ts';
+import { diskPaths, sandboxPaths, type DiskPaths, type SandboxPaths } from './paths.ts';
+import { readRecord, writeRecord, type SandboxRecord } from './record.ts';
+import { mountRoot, unmountRoot } from './root-mount.ts';
+import { waitForRunner } from './runner-socket.ts';
+import { createRuntimeConfig } from './runtime-config.ts';
+import { tail } from './runtime-cli.ts';
+
+/**
+ * One sandbox's parts on the host, in the order in which they are made: directory with record, disk,
+ * root mount, cgroup with processes and the runtime's state. They are taken away in the reverse order,
+ * each step a no-op when done, so `remove` ends whatever a crash at any instant left.
+ */
+export interface SandboxParts {
+  id: string;
+  paths: SandboxPaths;
+  disk: DiskPaths;
+  cgroup: SandboxCgroup;
+}
+
+export function sandboxParts(installation: Installation, id: string): SandboxParts {
+  return {
+    id,
+    paths: sandboxPaths(installation.sandboxesDir, id),
+    disk: diskPaths(installation.storage.diskPath(id)),
+    cgroup: openCgroup(installation.cgroups, installation.cgroupPath(id)),
+  };
+}
+
+export async function makeSandbox(
+  installation: Installation,
+  record: SandboxRecord,
+  template: Template,
+  signal: AbortSignal,
+): Promise<void> {
+  const parts = sandboxParts(installation, record.id);
+  const { storage } = installation;
+  try {
+    await mkdir(parts.paths.directory, { mode: 0o700 });
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
+    throw new BerthError('conflict', `sandbox ${record.id} exists`, { cause });
+  }
+  try {
+    await writeFile(parts.paths.creating, '');
+    // The record's way to the disk is as long as everything else up to the start, so both go side by side.
+    await allDone([
+      writeRecord(parts.paths.record, record),
+      (async () => {
+        const path = await storage.createDisk(record.id, signal);
+        const limited = storage.limitsDisk ? storage.limitDisk(record.id, record.limits.diskBytes, signal) : Promise.resolve();
+        await mkdir(storage.objectsPath(record.id), { recursive: true, mode: 0o755 });
+        await layOutDisk(diskPaths(path), template);
+        await allDone([limited, bootSandbox(installation, parts, record, template, signal, () => limited)]);
+      })(),
+    ]);
+    await unlink(parts.paths.creating);
+  } catch (error) {
+    await removeSandbox(installation, record.id);
+    throw error;
+  }
+}
+
+/**
+ * Mounts the root and starts the runner; the disk must be there and nothing may run. Resolves when
+ * the runner answers. `ready` is awaited before the first process of the sandbox starts.
+ */
+export async function bootSandbox(
+  installation: Installation,
+  parts: SandboxParts,
+  record: SandboxRecord,
+  template: Template,
+  signal: AbortSignal,
+  ready: () => Promise<void> = () => Promise.resolve(),
+): Promise<void> {
+  const { runtime, cgroups } = installation;
+  const [layer] = await Promise.all([installation.layer(), mountRoot(template, parts.paths, parts.disk, signal)]);
+  prepareRunDirectory(parts.disk, record.runnerToken);
+  const config = createRuntimeConfig({
+    record,
+    template,
+    layer,
+    paths: parts.paths,
+    disk: parts.disk,
+    objectsDir: installation.storage.objectsPath(parts.id),
+    agentsDir: installation.agentsDir,
+    cgroups,
+    cgroupPath: installation.cgroupPath(parts.id),
+    maxOpenFiles: installation.maxOpenFiles,
+    templateHasLoader: hasLoader(template, layer.loader),
+  });
+  await writeFile(parts.paths.config, JSON.stringify(config), { mode: 0o600 });
+  await ready();
+  // Both end when one fails: a runner that will never come is not waited for.
+  const failing = new AbortController();
+  const both = AbortSignal.any([signal, failing.signal]);
+  const alive = async () => !started || (await parts.cgroup.processes()).length > 0;
+  let started = false;
+  try {
+    await allDone([
+      runtime
+        .run({ id: parts.id, bundle: parts.paths.directory, logFile: parts.disk.log, cgroupDirectories: parts.cgroup.directories }, signal)
+        .then(() => (started = true))
+        .catch((error: unknown) => {
+          failing.abort(error);
+          throw error;
+        }),
+      waitForRunner(parts.disk.run, alive, both),
+    ]);
+  } catch (error) {
+    if (signal.aborted || !(error instanceof BerthError)) throw error;
+    const log = await tail(parts.disk.log);
+    throw new BerthError(error.code, error.message, { cause: error, context: { ...error.context, log } });
+  }
+}
+
+/** Ends the processes and takes the runtime's state, the cgroup and the mount away. With grace, the runner may end its own first. */
+export async function haltSandbox(installation: Installation, parts: SandboxParts, graceMs: number): Promise<void> {
+  if (graceMs > 0) await endGently(parts.cgroup, graceMs);
+  await parts.cgroup.kill();
+  await installation.runtime.forget(parts.id);
+  await parts.cgroup.kill();
+  await parts.cgroup.remove();
+  await unmountRoot(parts.paths);
+}
+
+async function endGently(cgroup: SandboxCgroup, graceMs: number): Promise<void> {
+  const deadline = performance.now() + graceMs;
+  await cgroup.signalInit('SIGTERM');
+  for (let waitMs = 2; performance.now() < deadline; waitMs = Math.min(waitMs * 2, 50)) {
+    if ((await cgroup.processes()).length === 0) return;
+    await sleep(waitMs);
+  }
+}
+
+/** Removes whatever there is of a sandbox; the record goes last. Idempotent. */
+export async function removeSandbox(installation: Installation, id: string): Promise<void> {
+  const parts = sandboxParts(installation, id);
+  await haltSandbox(installation, parts, 0);
+  await installation.storage.removeDisk(id);
+  await rm(parts.paths.record, { force: true });
+  await rmdir(parts.paths.rootfs).catch((error: NodeJS.ErrnoException) => {
+    // Never recursively: should the root still be mounted, the sandbox's files would be what is removed.
+    if (error.code !== 'ENOENT') throw error;
+  });
+  await rm(parts.paths.directory, { recursive: true, force: true });
+}
+
+/** Ids of all of which anything is there. */
+export async function sandboxIds(installation: Installation): Promise<string[]> {
+  const ids = new Set([...readdirSync(installation.sandboxesDir), ...(await installation.storage.listDisks())]);
+  return [...ids].toSorted();
+}
+
+/** `null` when there is nothing of it. */
+export async function inspectSandbox(installation: Installation, id: string): Promise<SandboxInfo | null> {
+  const parts = sandboxParts(installation, id);
+  const hasDisk = existsSync(installation.storage.diskPath(id));
+  if (!hasDisk && !existsSync(parts.paths.directory)) return null;
+  const record = await readRecord(parts.paths.record);
+  const reference = `${installation.runtime.name}:${installation.cgroupPath(id)}`;
+  if (record === null) {
+    const limits = { cpus: 0, memoryBytes: 0, pids: 0, diskBytes: 0 };
+    return { id, status: 'broken', template: '', labels: {}, limits, reference, createdAt: new Date(0).toISOString() };
+  }
+  const whole = hasDisk && !existsSync(parts.paths.creating);
+  const status: SandboxStatus = !whole ? 'broken' : (await parts.cgroup.processes()).length > 0 ? 'running' : 'stopped';
+  return {
+    id,
+    status,
+    template: record.template.name,
+    labels: record.labels,
+    limits: record.limits,
+    reference,
+    createdAt: record.createdAt,
+  };
+}
+
+function hasLoader(template: Template, loader: string): boolean {
+  const inTemplate = join(template.rootfs, loader);
+  // A template that shows the host's /usr has the host's loader, behind a link that leads there.
+  return template.binds.some((bind) => bind.destination === '/usr') || existsSync(inTemplate) || existsSync(join(template.rootfs, 'usr/lib64', basename(loader)));
+}
+
+/** As `Promise.all`, but a failure is thrown only when all have ended, so that nothing goes on behind a clean-up. */
+async function allDone(promises: readonly Promise<unknown>[]): Promise<void> {
+  const results = await Promise.allSettled(promises);
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+}

@@ -1,0 +1,44 @@
+import type { SandboxCapabilities, SandboxLimits, SandboxSpec } from '../../../core/ports/sandbox-provider.ts';
+import { BerthError } from '../../../protocol/errors.ts';
+
+const idPattern = /^[a-z][a-z0-9_-]{0,62}$/;
+/** Below these not even the runner starts. */
+const minimum: SandboxLimits = { cpus: 0.05, memoryBytes: 64 * 1024 ** 2, pids: 32, diskBytes: 16 * 1024 ** 2 };
+const maxLabels = 32;
+const maxLabelLength = 256;
+
+/** An id becomes part of paths and of cgroup names, so anything else is refused before it is used. */
+export function checkId(id: string): void {
+  if (!idPattern.test(id)) throw new BerthError('invalid_request', `not a sandbox id: ${JSON.stringify(id)}`, { field: 'id' });
+}
+
+/**
+ * Throws `invalid_request` naming the field. A limit that this host cannot enforce must be 0, which asks for none: a
+ * caller that counts on a limit is told, not left without it.
+ */
+export function checkSpec(spec: SandboxSpec, capabilities: SandboxCapabilities): void {
+  checkId(spec.id);
+  if (!capabilities.network.includes(spec.network)) {
+    throw new BerthError('unsupported', `the oci provider has no network mode "${spec.network}"`, { field: 'network' });
+  }
+  for (const name of Object.keys(minimum) as (keyof SandboxLimits)[]) {
+    const value = spec.limits[name];
+    const field = `limits.${name}`;
+    if (!capabilities.limits.includes(name)) {
+      if (value === 0) continue;
+      throw new BerthError('invalid_request', `this host cannot enforce ${name}; ask for 0 to go without (see "berth doctor")`, { field });
+    }
+    if (!Number.isFinite(value) || value < minimum[name] || (name !== 'cpus' && !Number.isSafeInteger(value))) {
+      throw new BerthError('invalid_request', `${name} must be at least ${minimum[name]}, not ${value}`, { field });
+    }
+  }
+  const labels = Object.entries(spec.labels);
+  if (labels.length > maxLabels || labels.some(([key, value]) => key.length > maxLabelLength || value.length > maxLabelLength)) {
+    throw new BerthError('invalid_request', `at most ${maxLabels} labels of ${maxLabelLength} characters`, { field: 'labels' });
+  }
+  for (const [name, value] of Object.entries(spec.env)) {
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) || value.includes('\0')) {
+      throw new BerthError('invalid_request', `not an environment variable: ${JSON.stringify(name)}`, { field: 'env' });
+    }
+  }
+}
