@@ -19,8 +19,8 @@ export function createGithubForge(connection: Connection, calls: InstallationCal
       async (octokit, at) => (await octokit.rest.pulls.list({ ...at, state: 'open', head: `${at.owner}:${branch}` })).data,
       signal,
     );
-    // GitHub ignores a `head` that it cannot read, and then lists everything.
-    const pull = found.find((each) => each.head.ref === branch && isName(each.head.repo?.full_name, repository));
+    // GitHub ignores a `head` that it cannot read, and then lists everything. A fork's branch is not ours.
+    const pull = found.find((each) => each.head.ref === branch && each.head.repo?.id === each.base.repo.id);
     return pull === undefined ? null : { number: pull.number, url: pull.html_url };
   }
 
@@ -153,7 +153,3 @@ const reactions: Record<'issue' | 'issue_comment' | 'review_comment' | 'review' 
   review: null,
   request: null,
 };
-
-function isName(fullName: string | undefined, { owner, name }: RepositoryRecord): boolean {
-  return fullName?.toLowerCase() === `${owner}/${name}`.toLowerCase();
-}

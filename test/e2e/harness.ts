@@ -102,14 +102,15 @@ async function readAddress(child: ChildProcess, dataDir: string): Promise<{ url:
   let stderr = '';
   child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
   const lines = createInterface({ input: child.stdout! });
+  let text = '';
   const timer = setTimeout(() => child.kill('SIGKILL'), startDeadlineMs);
   try {
     for await (const line of lines) {
-      const message = JSON.parse(line) as { url?: string; token?: string };
-      if (message.url !== undefined && message.token !== undefined) {
-        child.stdout?.resume();
-        return { url: message.url, token: message.token };
-      }
+      text += line;
+      // One document over several lines; it is whole at the brace that stands alone.
+      if (line !== '}') continue;
+      child.stdout?.resume();
+      return JSON.parse(text) as { url: string; token: string };
     }
   } finally {
     clearTimeout(timer);

@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
 import type { DoctorFinding } from '../../sdk/index.ts';
 import { action } from '../context.ts';
-import { exitCode } from '../exit-codes.ts';
 import { renderFindings } from '../render/findings.ts';
 
 export function register(program: Command): void {
@@ -17,7 +16,6 @@ export function register(program: Command): void {
         const findings = options.server ? await (await context.client()).doctor() : await local();
         if (context.json) context.writeJson({ findings });
         else context.write(renderFindings(findings, context.style, context.width));
-        return findings.some((finding) => finding.status === 'missing') ? exitCode.failed : exitCode.ok;
       }),
     );
 }

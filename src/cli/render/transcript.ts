@@ -96,10 +96,9 @@ export function reduceTranscript(
       const step = block(state, 'prompt', `${lines.join('\n')}\n`);
       if (position === 0) return activity(step, 'starting');
       const wait = estimatedWaitSeconds > 0 ? `, about ${formatDuration(estimatedWaitSeconds * 1000)}` : '';
-      return activity(
-        join(step, note(step.state, style.dim(`waiting for a slot: place ${position}${wait}`))),
-        'waiting',
-      );
+      const place = `waiting for a slot: place ${position}${wait}`;
+      // The next in line mostly starts at once: worth a glance at the status, not a line that stays.
+      return activity(position === 1 ? step : join(step, note(step.state, style.dim(place))), place);
     }
     case 'progress': {
       const message = sanitizeLine(event.data.message) || sanitizeLine(event.data.stage);
