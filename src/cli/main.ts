@@ -16,5 +16,7 @@ try {
 } catch (error) {
   process.exitCode = reportFailure(error, json);
 }
-// Sockets kept alive and an unread standard input would hold the process; on POSIX what was written has been handed over.
+// Sockets kept alive and an unread standard input would hold the process, so it is ended; but not
+// before a slow reader of a pipe has got everything.
+await Promise.all([process.stdout, process.stderr].map((stream) => new Promise((done) => stream.write('', done))));
 process.exit();

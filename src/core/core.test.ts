@@ -59,6 +59,7 @@ describe('turns', () => {
     await boot(1);
     const [a, b, c] = [await newSession(), await newSession(), await newSession()];
     const running = await prompt(a.id, 'busy');
+    expect(running.admission).toMatchObject({ queuePosition: 0, estimatedWaitSeconds: 0 });
     await until(() => world.started.length === 1);
     const normal = await prompt(b.id, 'normal');
     const premium = await prompt(c.id, 'premium', { priority: 'premium' });

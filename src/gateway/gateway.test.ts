@@ -100,24 +100,24 @@ function dial(client: ClientHttp2Session): ClientHttp2Stream {
   return stream;
 }
 
+type CallOptions = Omit<RequestOptions, 'headers'> & {
+  headers?: Record<string, string>;
+  body?: string | Buffer;
+  stream?: Duplex;
+};
+
 interface Answer {
   status: number;
   headers: IncomingMessage['headers'];
   body: string;
 }
 
-async function call(
-  path: string,
-  options: RequestOptions & { body?: string | Buffer; stream?: Duplex } = {},
-): Promise<Answer> {
+async function call(path: string, options: CallOptions = {}): Promise<Answer> {
   const response = await begin(path, options);
   return { status: response.statusCode!, headers: response.headers, body: await text(response) };
 }
 
-async function begin(
-  path: string,
-  options: RequestOptions & { body?: string | Buffer; stream?: Duplex } = {},
-): Promise<IncomingMessage> {
+async function begin(path: string, options: CallOptions = {}): Promise<IncomingMessage> {
   const stream = options.stream ?? dial(await attach());
   const request = httpRequest({
     method: options.body === undefined ? 'GET' : 'POST',
@@ -325,7 +325,7 @@ describe('streaming', () => {
       const more = (): void => {
         while (written < 200 * 1024 * 1024) {
           written += chunk.length;
-          if (!response.write(chunk)) return void blocked();
+          if (!response.write(chunk)) return blocked();
         }
       };
       // Stops where the socket says so; a proxy without backpressure would drain all of it.
@@ -440,7 +440,6 @@ test('through the real runner, from a port in the sandbox', async () => {
     await once(free, 'listening');
     const { port } = free.address() as AddressInfo;
     await new Promise((resolve) => free.close(resolve));
-    console.error("S1");
     const attachment = gateway.attach(session, await runner.client.openGatewayChannel(port, AbortSignal.timeout(5000)));
     const body = 'x'.repeat(3_000_000);
     const answers = await Promise.all(
@@ -452,14 +451,11 @@ test('through the real runner, from a port in the sandbox', async () => {
         }).then((response) => response.json() as Promise<{ headers: Record<string, string>; body: string }>),
       ),
     );
-    console.error("S2");
     for (const answer of answers) expect([answer.headers['x-api-key'], answer.body === body]).toEqual([realKey, true]);
     const outside = await fetch(`http://127.0.0.1:${port}/elsewhere`);
     expect([outside.status, await outside.text()]).toEqual([403, expect.stringContaining('no network')]);
-    console.error("S3");
     attachment.close();
     await attachment.closed;
-    console.error("S4");
   } finally {
     await runner[Symbol.asyncDispose]();
   }

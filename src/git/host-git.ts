@@ -256,12 +256,13 @@ async function feed(child: ChildProcessWithoutNullStreams, input: GitCall['input
 
 /** Of what a remote says, only what can be shown. */
 function clean(line: string): string {
-  // oxlint-disable-next-line no-control-regex -- control characters are what is removed
+  /* oxlint-disable no-control-regex -- control characters are what is removed */
   return line
     .replace(/\x1b\[[0-9;]*[A-Za-z]/g, '')
     .replace(/[\x00-\x1f\x7f]/g, '')
     .trim()
     .slice(0, 500);
+  /* oxlint-enable no-control-regex */
 }
 
 function baseEnvironment(options: HostGitOptions, settingsPath: string): Record<string, string> {

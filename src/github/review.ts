@@ -17,7 +17,10 @@ export async function saidBy(
   const { said, review } = candidate;
   const whole = review === null ? null : await readReview(calls, repository, candidate, review.id, signal);
   // Without the review, deleted since or not told of, what came with the event stands for itself.
-  if (whole === null) return said.text.trim() === '' && said.kind !== 'issue' ? null : said;
+  if (whole === null) {
+    const isSilent = said.kind !== 'issue' && said.text.trim() === '';
+    return isSilent || review?.isApproval === true ? null : said;
+  }
   const { body, isApproval, comments } = whole;
   const [first] = comments;
   if (first === undefined) {

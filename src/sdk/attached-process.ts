@@ -57,7 +57,15 @@ export function attachToSocket(socket: WebSocket, signal?: AbortSignal): Attache
     wake();
   };
   const onAbort = (): void => finish(new BerthError('cancelled', 'the operation was cancelled'));
-  const lost = (): void => finish(new BerthError('unavailable', 'the connection to the process was lost'));
+  const lost = (event: Event): void => {
+    const { code, reason } = event as Partial<CloseEvent>;
+    const why = reason ? `: ${reason}` : '';
+    finish(
+      new BerthError('unavailable', `the connection to the process was lost${why}`, {
+        context: code === undefined ? {} : { closeCode: code },
+      }),
+    );
+  };
 
   socket.binaryType = 'arraybuffer';
   socket.addEventListener('message', (message) => {
@@ -75,8 +83,8 @@ export function attachToSocket(socket: WebSocket, signal?: AbortSignal): Attache
       if (frame.type === frameType.exit) return finish(null);
     }
   });
+  // `error` says nothing, and `close` always follows it.
   socket.addEventListener('close', lost);
-  socket.addEventListener('error', lost);
   if (signal?.aborted) onAbort();
   else signal?.addEventListener('abort', onAbort, { once: true });
 

@@ -1,9 +1,11 @@
+import { once } from 'node:events';
 import type { Command } from 'commander';
-import { frameType, parseExit, type AttachedProcess, type BerthClient } from '../../sdk/index.ts';
+import { BerthError, frameType, parseExit, type AttachedProcess, type BerthClient } from '../../sdk/index.ts';
 import { toBase64 } from '../../sdk/base64.ts';
 import { action, type CliContext } from '../context.ts';
-import { exitCodeOfProcess } from '../exit-codes.ts';
+import { exitCode, exitCodeOfProcess } from '../exit-codes.ts';
 import { usageError } from '../failure.ts';
+import { startGated } from '../gated-process.ts';
 import { onInterrupt } from '../interrupt.ts';
 
 interface ExecOptions {
@@ -55,18 +57,22 @@ async function streamed(
   cwd: string,
   stdin: boolean,
 ): Promise<number> {
-  const { id } = await client.sessions.processes.start(sessionId, { argv, cwd, stdin });
-  const attached = await client.sessions.processes.attach(sessionId, id);
+  const attached = await startGated(client, sessionId, { argv, cwd });
   using _ctrlC = onInterrupt(() => {
-    client.sessions.processes.signal(sessionId, id, 'SIGINT').catch(() => process.exit(130));
+    client.sessions.processes.signal(sessionId, attached.id, 'SIGINT').catch(() => process.exit(exitCode.interrupted));
   });
   if (stdin) void sendInput(attached);
+  else attached.end();
   for await (const frame of attached.output) {
-    if (frame.type === frameType.stdout) process.stdout.write(frame.payload);
-    else if (frame.type === frameType.stderr) process.stderr.write(frame.payload);
+    if (frame.type === frameType.stdout) await writeTo(process.stdout, frame.payload);
+    else if (frame.type === frameType.stderr) await writeTo(process.stderr, frame.payload);
     else if (frame.type === frameType.exit) return exitCodeOfProcess(parseExit(frame));
   }
-  throw new Error('the process stream ended without an exit');
+  throw new BerthError('upstream_failed', 'the process stream ended without an exit');
+}
+
+async function writeTo(stream: NodeJS.WriteStream, bytes: Uint8Array): Promise<void> {
+  if (!stream.write(bytes)) await once(stream, 'drain');
 }
 
 /** Standard input to its end. A command that ends first leaves the rest unread. */

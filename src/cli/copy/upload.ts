@@ -4,6 +4,7 @@ import { stat } from 'node:fs/promises';
 import { basename, posix, resolve } from 'node:path';
 import { BerthError, frameType, parseExit, type BerthClient } from '../../sdk/index.ts';
 import { usageError } from '../failure.ts';
+import { startGated } from '../gated-process.ts';
 import { sanitize } from '../render/sanitize.ts';
 import type { RemotePath } from './remote-path.ts';
 
@@ -37,16 +38,14 @@ async function isDirectory(client: BerthClient, { sessionId, path }: RemotePath)
 }
 
 async function uploadDirectory(client: BerthClient, from: string, to: RemotePath): Promise<void> {
-  const { id } = await client.sessions.processes.start(to.sessionId, {
+  const attached = await startGated(client, to.sessionId, {
     argv: ['/bin/sh', '-c', 'mkdir -p "$1" && exec tar -xf - -C "$1"', 'berth-cp', to.path],
-    stdin: true,
   });
-  const attached = await client.sessions.processes.attach(to.sessionId, id);
   const packing = pack(from, (chunk) => attached.write(chunk)).then(
     () => attached.end(),
     async (error: unknown) => {
       // Without this the far side would take a cut archive for a whole one.
-      await client.sessions.processes.signal(to.sessionId, id, 'SIGKILL').catch(() => undefined);
+      await client.sessions.processes.signal(to.sessionId, attached.id, 'SIGKILL').catch(() => undefined);
       throw error;
     },
   );

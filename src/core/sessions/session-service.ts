@@ -6,7 +6,7 @@ import type { Dependencies } from '../dependencies.ts';
 import type { RunnerClient } from '../ports/runner.ts';
 import type { SessionFilter, SessionRecord, StoreTransaction, TurnRecord } from '../ports/store.ts';
 import type { SessionSandboxes } from '../sandboxes/session-sandboxes.ts';
-import { admissionOf, queuePosition } from '../turns/admission.ts';
+import { admissionOf } from '../turns/admission.ts';
 import type { Dispatcher } from '../turns/dispatcher.ts';
 import { endTurn } from '../turns/end-turn.ts';
 import { openTurnStates, priorities, settleSessionStatus } from '../turns/turn-states.ts';
@@ -111,7 +111,7 @@ export function createSessionService(
           data: {
             prompt: turn.prompt,
             by,
-            position: await queuePosition(tx, turn.id),
+            position: admission.queuePosition,
             estimatedWaitSeconds: admission.estimatedWaitSeconds,
           },
         },
