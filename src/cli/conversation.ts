@@ -2,6 +2,7 @@ import { createInterface, type Interface } from 'node:readline';
 import { BerthError, type BerthClient, type Session } from '../sdk/index.ts';
 import type { CliContext } from './context.ts';
 import { onInterrupt } from './interrupt.ts';
+import { createOutageNotice } from './outage.ts';
 import { createPermissionAnswers } from './permission-answers.ts';
 import type { AllowPolicy } from './render/permission.ts';
 import { columns } from './render/width.ts';
@@ -59,13 +60,15 @@ export async function converse(
     for (const turn of await client.sessions.turns(session.id)) if (turn.endedAt === null) openTurns.add(turn.id);
     caughtUp();
   }
+  const outage = createOutageNotice((line) => printer.say(line));
   try {
     const events = client.sessions.events(session.id, {
       from,
       signal: leave.signal,
-      onReconnect: (error) => printer.say(`connection lost (${error.message}); trying again`),
+      onReconnect: () => outage.lost(),
     });
     for await (const event of events) {
+      outage.back();
       line.close();
       if (event.type === 'turn.queued' && event.turnId !== null) openTurns.add(event.turnId);
       if (event.type === 'turn.ended' && event.turnId !== null) openTurns.delete(event.turnId);

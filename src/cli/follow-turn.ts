@@ -2,6 +2,7 @@ import type { BerthClient, SessionEvent } from '../sdk/index.ts';
 import type { CliContext } from './context.ts';
 import { exitCode, type ExitCode } from './exit-codes.ts';
 import { onInterrupt } from './interrupt.ts';
+import { createOutageNotice } from './outage.ts';
 import { createPermissionAnswers } from './permission-answers.ts';
 import type { AllowPolicy } from './render/permission.ts';
 import { createTranscriptPrinter } from './transcript-printer.ts';
@@ -37,12 +38,14 @@ export async function followTurn(context: CliContext, client: BerthClient, optio
     client.sessions.interrupt(sessionId).catch((error: Error) => printer.say(`not interrupted: ${error.message}`));
   });
   answers.begin();
+  const outage = createOutageNotice((line) => printer.say(line));
   try {
     const events = client.sessions.events(sessionId, {
       from,
-      onReconnect: (error) => printer.say(`connection lost (${error.message}); trying again`),
+      onReconnect: () => outage.lost(),
     });
     for await (const event of events) {
+      outage.back();
       printer.print(event);
       answers.see(event);
       if (event.type === 'turn.ended' && event.turnId === turnId) return codeOf(event, answers.refused);

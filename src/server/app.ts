@@ -14,15 +14,22 @@ import { sessionRoutes } from './routes/sessions.ts';
 import { turnRoutes } from './routes/turns.ts';
 import { workspaceRoutes } from './routes/workspace.ts';
 
-/** Largest JSON body; files have a route of their own that streams. */
+/** Largest JSON body; files have a route of their own that streams, webhooks a limit of their own. */
 const maxJsonBytes = 16 * 1024 * 1024;
-const fileContentPath = /^\/api\/sessions\/[^/]+\/files\/content$/;
+const ownLimitPath = /^(?:\/api\/sessions\/[^/]+\/files\/content|\/webhooks\/[^/]+)$/;
 
-/** A part of the server that brings its own routes, outside the token's wall: webhooks, set-up pages. */
+/** A part of the server that brings its own routes. */
 export type Extension = (app: Router) => void;
 
+export interface Extensions {
+  /** Outside the token's wall: webhooks, set-up pages. */
+  public?: readonly Extension[];
+  /** Behind it. */
+  authenticated?: readonly Extension[];
+}
+
 /** The HTTP application; pure wiring, so that tests can call `app.request()`. */
-export function createApp(deps: AppDependencies, extensions: readonly Extension[] = []): Router {
+export function createApp(deps: AppDependencies, extensions: Extensions = {}): Router {
   const app = createRouter();
   app.onError(createErrorHandler(deps.logger));
   app.notFound(notFoundHandler);
@@ -37,10 +44,10 @@ export function createApp(deps: AppDependencies, extensions: readonly Extension[
       throw new BerthError('payload_too_large', `a body has at most ${maxJsonBytes} bytes`, { field: 'body' });
     },
   });
-  app.use((c, next) => (fileContentPath.test(c.req.path) ? next() : limit(c, next)));
+  app.use((c, next) => (ownLimitPath.test(c.req.path) ? next() : limit(c, next)));
 
   healthRoutes(app, deps);
-  for (const extend of extensions) extend(app);
+  for (const extend of extensions.public ?? []) extend(app);
   app.doc31('/api/openapi.json', {
     openapi: '3.1.0',
     info: { title: 'Berth', version: deps.version, description: 'Sandboxes for coding agents that keep their disk and processes.' },
@@ -55,5 +62,6 @@ export function createApp(deps: AppDependencies, extensions: readonly Extension[
   workspaceRoutes(app, deps);
   fileRoutes(app, deps);
   processRoutes(app, deps);
+  for (const extend of extensions.authenticated ?? []) extend(app);
   return app;
 }

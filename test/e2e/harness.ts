@@ -4,7 +4,9 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { releaseStorage } from '../../src/sandbox/storage/release.ts';
 import { createBerthClient, type BerthClient } from '../../src/sdk/index.ts';
+import { findLeaks } from './leaks.ts';
 
 export const root = resolve(import.meta.dirname, '../..');
 
@@ -87,8 +89,10 @@ export async function createInstallation(env: Record<string, string> = {}): Prom
         for (const session of sessions) await server.client.sessions.delete(session.id);
       }
       await server.stop();
+      const leaks = await findLeaks(dataDir);
       await releaseStorage(dataDir);
       await rm(dataDir, { recursive: true, force: true });
+      if (leaks.length > 0) throw new Error(`left over after every session was deleted:\n${leaks.join('\n')}`);
     },
   };
 }
@@ -124,9 +128,4 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   const exited = once(child, 'exit');
   child.kill(signal);
   await exited;
-}
-
-async function releaseStorage(dataDir: string): Promise<void> {
-  const { releaseStorage: release } = await import('../../src/sandbox/storage/release.ts');
-  await release(dataDir);
 }
