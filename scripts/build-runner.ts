@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build, type Plugin } from 'esbuild';
+import { build as esbuild, type Plugin } from 'esbuild';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 export const runnerBuildDir = join(root, 'build/runner');
@@ -36,7 +36,7 @@ export async function buildRunner(outDir: string = runnerBuildDir): Promise<{ ve
 
 async function bundle(outDir: string): Promise<void> {
   const present = Object.entries(entries).filter(([, file]) => existsSync(join(root, file)));
-  await build({
+  await esbuild({
     absWorkingDir: root,
     entryPoints: Object.fromEntries(present),
     outdir: outDir,
@@ -59,8 +59,8 @@ async function bundle(outDir: string): Promise<void> {
 /** zod exports its messages in fifty languages as one object: 400 kB to parse whenever a schema is first used. */
 const englishOnly: Plugin = {
   name: 'english-only',
-  setup({ onLoad }) {
-    onLoad({ filter: /[/\\]zod[/\\]v4[/\\]locales[/\\]index\.js$/ }, () => ({
+  setup(build) {
+    build.onLoad({ filter: /[/\\]zod[/\\]v4[/\\]locales[/\\]index\.js$/ }, () => ({
       contents: "export { default as en } from './en.js';",
     }));
   },

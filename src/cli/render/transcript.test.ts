@@ -184,7 +184,7 @@ test('what is under way is the status, until the turn ends', () => {
   expect(statuses(wholeTurn)).toMatchInlineSnapshot(`
     [
       null,
-      "waiting",
+      "waiting for a slot: place 2, about 40 s",
       "cloning team/app 10 %",
       "cloning team/app 90 %",
       "cloning team/app 90 %",
