@@ -7,7 +7,7 @@ export function createLogger(config: Pick<Config, 'log' | 'logLevel'>): Logger {
   const destination =
     config.log === 'stderr'
       ? pino.destination(2)
-      : pino.destination({ dest: config.log, mkdir: true, mode: 0o600, sync: false });
+      : pino.destination({ dest: config.log, mkdir: true, mode: 0o600 });
   return pino(
     {
       level: config.logLevel,

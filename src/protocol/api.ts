@@ -219,7 +219,7 @@ export type SandboxUsage = z.infer<typeof sandboxUsage>;
  * | POST S/processes/:pid/signal | `{ signal }` -> 204 |
  * | GET S/files?path= | -> `{ files: fileInfo[] }` |
  * | GET S/files/stat?path= | -> `fileInfo` |
- * | GET, PUT S/files/content?path= | raw bytes; PUT -> `fileInfo`; `mode`, `makeParents` |
+ * | GET, PUT S/files/content?path= | raw bytes; PUT -> `fileInfo`; `mode` (octal digits), `makeParents` |
  * | POST S/files/mkdir, S/files/move | `{ path, parents }`, `{ from, to }` -> `fileInfo` |
  * | DELETE S/files?path=&recursive= | -> 204 |
  * | GET S/files/watch?path=&recursive= | SSE of `fileChange` |

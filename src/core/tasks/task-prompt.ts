@@ -24,7 +24,7 @@ export function followUpPrompt(trigger: TaskTrigger): string {
     `${trigger.login} ${said[trigger.kind]} #${trigger.number}. Go on with the same work on the same branch.`,
     'You may commit; what you leave uncommitted is committed and pushed for you.',
     '',
-    trigger.kind === 'request' ? trigger.text : untrusted(trigger.text),
+    trigger.kind === 'request' ? trigger.text || 'Try again.' : untrusted(trigger.text),
   ].join('\n');
 }
 

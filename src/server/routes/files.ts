@@ -8,6 +8,8 @@ import type { AppDependencies, AppEnv, Router } from '../context.ts';
 import { failures, json, jsonBody, queryFlag, sessionParams, tokenNeeded, workspacePath } from '../schemas.ts';
 
 const maxFileBytes = 5 * 1024 ** 3;
+/** So that a dead connection is noticed while nothing changes. */
+const heartbeatMs = 15_000;
 const pathQuery = z.object({ path: workspacePath });
 
 /** Files of a session's sandbox. Relative paths are below the session's working directory. */
@@ -194,11 +196,16 @@ export function fileRoutes(app: Router, deps: AppDependencies): void {
       return streamSSE(c, async (stream) => {
         const stop = new AbortController();
         stream.onAbort(() => stop.abort());
-        await sessions.withRunner(id, stop.signal, async (runner) => {
-          for await (const change of runner.watchFiles(absolute(session.cwd, path), { recursive }, stop.signal)) {
-            await stream.writeSSE({ data: JSON.stringify(change) });
-          }
-        });
+        const heartbeat = setInterval(() => void stream.write(': heartbeat\n\n'), heartbeatMs);
+        try {
+          await sessions.withRunner(id, stop.signal, async (runner) => {
+            for await (const change of runner.watchFiles(absolute(session.cwd, path), { recursive }, stop.signal)) {
+              await stream.writeSSE({ data: JSON.stringify(change) });
+            }
+          });
+        } finally {
+          clearInterval(heartbeat);
+        }
       });
     },
   );

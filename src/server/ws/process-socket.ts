@@ -1,13 +1,12 @@
 import type { Duplex } from 'node:stream';
-import type { WSEvents } from 'hono/ws';
+import type { WSContext, WSEvents } from 'hono/ws';
+import type { WebSocket } from 'ws';
 import { asBerthError, toErrorBody } from '../../protocol/errors.ts';
 import { encodeFrame, FrameDecoder, frameType, maxFrameBytes } from '../../protocol/frames.ts';
 import type { AppDependencies } from '../context.ts';
 import { drained } from './session-socket.ts';
 
 const fromClient: readonly number[] = [frameType.stdin, frameType.stdinEnd, frameType.resize];
-/** Frames a client sent before the process was attached; more than this is a broken client. */
-const maxPending = 64;
 
 /** A process over one WebSocket: every message is one frame. Closing it leaves the process running. */
 export function openProcessSocket(deps: AppDependencies, sessionId: string, pid: string, from: number): WSEvents {
@@ -15,6 +14,7 @@ export function openProcessSocket(deps: AppDependencies, sessionId: string, pid:
   const stop = new AbortController();
   const release = sessions.hold(sessionId);
   let stream: Duplex | null = null;
+  /** What was on its way before the socket could be paused. */
   const pending: Uint8Array[] = [];
   const end = () => {
     stop.abort();
@@ -24,9 +24,13 @@ export function openProcessSocket(deps: AppDependencies, sessionId: string, pid:
 
   return {
     async onOpen(_event, ws) {
+      const input = flowOf(ws);
       try {
+        input.pause();
         stream = await sessions.withRunner(sessionId, stop.signal, (runner) => runner.attachProcess(pid, from, stop.signal));
         for (const frame of pending.splice(0)) stream.write(frame);
+        stream.on('drain', input.resume);
+        input.resume();
         const decoder = new FrameDecoder();
         for await (const chunk of stream) {
           for (const frame of decoder.push(chunk as Uint8Array)) {
@@ -48,13 +52,19 @@ export function openProcessSocket(deps: AppDependencies, sessionId: string, pid:
         ws.close(1008, 'a message is one frame of stdin, end or resize');
         return;
       }
-      if (stream !== null) stream.write(bytes);
-      else if (pending.length < maxPending) pending.push(bytes);
-      else ws.close(1008, 'too much before the process was attached');
+      if (stream === null) pending.push(bytes);
+      // A process that does not read its input holds up its writer, not our memory.
+      else if (!stream.write(bytes)) flowOf(ws).pause();
     },
     onClose: end,
     onError: end,
   };
+}
+
+/** Stops and starts the reading of a socket; what the adapter wraps can do it, the web's own interface cannot. */
+function flowOf(ws: WSContext): { pause: () => void; resume: () => void } {
+  const raw = ws.raw as WebSocket;
+  return { pause: () => raw.pause(), resume: () => raw.resume() };
 }
 
 function isOneFrame(bytes: Uint8Array): boolean {
