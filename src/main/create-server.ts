@@ -86,7 +86,7 @@ export async function createServer(config: Config, say: (line: string) => void):
           dial: (port, options) => provider.dial(sandboxId, port, options),
           token: keys.runnerToken(sandboxId),
         }),
-      runnerToken: keys.runnerToken,
+      runnerToken: (id) => keys.runnerToken(id),
       gateway,
       git: createGit({
         dir: join(dataDir, 'storage', 'git'),
