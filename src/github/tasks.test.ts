@@ -281,8 +281,8 @@ describe('a crash', () => {
       let crashed = false;
       for (const when of ['before', 'after'] as const) {
         issue = state.addIssue(state.repository(fullName), { title: `Crash ${at}`, body: '', author: state.account('maria') });
-        const bomb = createBomb(at, when);
-        const doomed = createTaskService({ deps: { ...site.world.deps, git: bomb.arm(memory.git) }, forge: bomb.arm(site.github.forge), core: site.core });
+        const bomb = createBomb(at, when, () => void doomed.close());
+        const doomed: TaskService = createTaskService({ deps: { ...site.world.deps, git: bomb.arm(memory.git) }, forge: bomb.arm(site.github.forge), core: site.core });
         await doomed.request(repository, triggerOf(issue));
         await expect.poll(async () => bomb.hasExploded() || (await runs()), patient).toBe(true);
         if (!bomb.hasExploded()) await finishTurn({ 'h.txt': `${issue.number}\n` });
@@ -335,13 +335,17 @@ function triggerOf(of: Issue): TaskTrigger {
   };
 }
 
-/** Makes the n-th call its last: it never comes back, as to a process that was killed. */
-function createBomb(at: number, when: 'before' | 'after') {
+/**
+ * Makes the n-th call the service's last: it is closed there and then, so that nothing that it would
+ * have done with the answer is done; but it lets go of its sandbox, as a process that ends does.
+ */
+function createBomb(at: number, when: 'before' | 'after', close: () => void) {
   const calls: string[] = [];
   let dead = false;
-  const never = () => {
+  const end = () => {
     dead = true;
-    return new Promise<never>(() => {});
+    close();
+    throw new Error('the process has ended');
   };
   return {
     hasExploded: () => dead,
@@ -351,12 +355,12 @@ function createBomb(at: number, when: 'before' | 'after') {
         get(target, name) {
           const method = target[name as keyof T] as (...args: unknown[]) => Promise<unknown>;
           return async (...args: unknown[]) => {
-            if (dead) return never();
+            if (dead) return end();
             calls.push(String(name));
             const isLast = calls.length - 1 === at;
-            if (isLast && when === 'before') return never();
+            if (isLast && when === 'before') return end();
             const result = await method.apply(target, args);
-            return isLast ? never() : result;
+            return isLast ? end() : result;
           };
         },
       });

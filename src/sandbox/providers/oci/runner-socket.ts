@@ -1,5 +1,4 @@
-import { constants } from 'node:fs';
-import { open, type FileHandle } from 'node:fs/promises';
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -19,17 +18,18 @@ const O_PATH = 0o10_000_000;
  */
 export async function connectRunnerSocket(runDir: string, signal: AbortSignal): Promise<Socket> {
   signal.throwIfAborted();
-  const handle = await open(join(runDir, socketFileName), O_PATH | constants.O_NOFOLLOW);
+  // Synchronous: a lookup that reads nothing, and it is repeated every millisecond while a sandbox starts.
+  const fd = openSync(join(runDir, socketFileName), O_PATH | constants.O_NOFOLLOW);
   try {
-    if (!(await handle.stat()).isSocket()) throw new BerthError('sandbox_lost', "the runner's socket was replaced");
-    return await connectTo(handle, signal);
+    if (!fstatSync(fd).isSocket()) throw new BerthError('sandbox_lost', "the runner's socket was replaced");
+    return await connectTo(fd, signal);
   } finally {
-    await handle.close();
+    closeSync(fd);
   }
 }
 
-async function connectTo(handle: FileHandle, signal: AbortSignal): Promise<Socket> {
-  const socket = connect({ path: `/proc/self/fd/${handle.fd}` });
+async function connectTo(fd: number, signal: AbortSignal): Promise<Socket> {
+  const socket = connect({ path: `/proc/self/fd/${fd}` });
   const abort = () => socket.destroy(signal.reason as Error);
   signal.addEventListener('abort', abort, { once: true });
   try {

@@ -11,6 +11,7 @@ import { runnerEntry, runnerEnv, runnerNodeFlags } from '../../../protocol/runne
 import type { CgroupLayout } from '../../host/cgroups.ts';
 import type { RunnerLayer } from '../../runner-layer/runner-layer.ts';
 import type { Template } from '../../templates/template.ts';
+import { cpuPeriodUs } from './cgroup.ts';
 import { guestRunPath, guestStatePath, socketFileName, tokenFileName, type DiskPaths, type SandboxPaths } from './paths.ts';
 import type { SandboxRecord } from './record.ts';
 import { createSeccompProfile } from './seccomp.ts';
@@ -41,7 +42,6 @@ const readonlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc
 const openFiles = 65_536;
 /** Killed before the host's own processes when memory runs out. Only upward: lowering it takes a capability. */
 const oomScoreAdj = 500;
-const cpuPeriodUs = 100_000;
 
 /** The `config.json` of one sandbox (OCI runtime-spec 1.0). */
 export function createRuntimeConfig(input: RuntimeConfigInput): object {
@@ -117,7 +117,7 @@ function systemMounts(cgroups: CgroupLayout): object[] {
     },
     { destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: [...sealed, 'mode=1777', 'size=256m'] },
     { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: sealed },
-    { destination: '/run', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', 'mode=1777', 'size=64m'] },
+    { destination: '/run', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', 'mode=755', 'size=64m'] },
     { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...sealed, 'ro'] },
     // Node, Go and Java size themselves by the limits they read here.
     ...(cgroups.mode === 'none'

@@ -100,6 +100,7 @@ export async function bootSandbox(
   });
   await writeFile(parts.paths.config, JSON.stringify(config), { mode: 0o600 });
   await ready();
+  if (runtime.startsInCgroup) await parts.cgroup.make(record.limits);
   // Both end when one fails: a runner that will never come is not waited for.
   const failing = new AbortController();
   const both = AbortSignal.any([signal, failing.signal]);
