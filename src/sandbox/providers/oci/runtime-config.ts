@@ -7,6 +7,7 @@ import {
   guestRunnerPath,
   guestUser,
 } from '../../../core/ports/sandbox-provider.ts';
+import { runnerProgram } from '../../runner-layer/runner-layer.ts';
 import { runnerEntry, runnerEnv, runnerNodeFlags } from '../../../protocol/runner-launch.ts';
 import type { CgroupLayout } from '../../host/cgroups.ts';
 import type { RunnerLayer } from '../../runner-layer/runner-layer.ts';
@@ -58,7 +59,7 @@ export function createRuntimeConfig(input: RuntimeConfigInput): object {
       args: [
         `${guestRunnerPath}/bin/tini`,
         '--',
-        `${guestRunnerPath}/bin/node`,
+        `${guestRunnerPath}/bin/${runnerProgram}`,
         ...runnerNodeFlags,
         `${guestRunnerPath}/${runnerEntry}`,
       ],
