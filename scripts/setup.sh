@@ -52,7 +52,11 @@ check_node() {
 
 install_modules() {
   if [[ -f "$stamp" ]] && cmp -s package-lock.json "$stamp"; then return; fi
-  # Installed by other means and in step with the lock: npm writes a copy of what it installed.
+  # Installed by hand since the lock last changed: npm writes this file at the end of an installation.
+  if [[ ! -f "$stamp" && node_modules/.package-lock.json -nt package-lock.json ]]; then
+    cp package-lock.json "$stamp"
+    return
+  fi
   say "installing npm packages"
   npm ci --no-audit --no-fund --loglevel=error
   cp package-lock.json "$stamp"

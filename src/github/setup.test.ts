@@ -85,13 +85,17 @@ describe('the page', () => {
       installations: [{ account: 'acme', suspended: false }],
       problem: null,
     });
-    expect((await (await site.call('POST', '/api/repositories')).json()).repositories).toMatchObject([{ name: 'widgets' }]);
+    expect((await (await site.call('POST', '/api/repositories')).json()).repositories).toMatchObject([
+      { name: 'widgets' },
+    ]);
   });
 
   test('allows no script, no other origin, no frame, and is not kept', async () => {
     const { page, html, cookie } = await openPage(await makeLink());
     const policy = page.headers.get('content-security-policy')!;
-    expect(policy).toMatch(/^default-src 'none'; style-src 'sha256-[^']+'; form-action 'self' http:\/\/127\.0\.0\.1:\d+; base-uri 'none'; frame-ancestors 'none'$/);
+    expect(policy).toMatch(
+      /^default-src 'none'; style-src 'sha256-[^']+'; form-action 'self' http:\/\/127\.0\.0\.1:\d+; base-uri 'none'; frame-ancestors 'none'$/,
+    );
     expect(policy).toContain(site.forge.url);
     expect(html).not.toMatch(/<script|javascript:|\son\w+=/i);
     expect(page.headers.get('cache-control')).toBe('no-store');
@@ -102,7 +106,9 @@ describe('the page', () => {
 
   test('for an organisation goes there, and a hostile name goes nowhere', async () => {
     const link = await makeLink();
-    expect((await openPage(`${link}&organization=acme`)).action).toContain('/organizations/acme/settings/apps/new?state=');
+    expect((await openPage(`${link}&organization=acme`)).action).toContain(
+      '/organizations/acme/settings/apps/new?state=',
+    );
     for (const name of ['../x', '"><script>alert(1)</script>', 'a/b', '-a', 'x'.repeat(200)]) {
       const { page, html, action } = await openPage(`${link}&organization=${encodeURIComponent(name)}`);
       expect([page.status, action]).toEqual([400, '']);
@@ -114,7 +120,9 @@ describe('the page', () => {
 describe('refused', () => {
   test('a page without a good link', async () => {
     const link = await makeLink();
-    const other = site.secrets.seal(JSON.stringify({ purpose: 'state', linkId: 'x', id: 'x', replaces: null, expiresAt: '2999-01-01T00:00:00.000Z' }));
+    const other = site.secrets.seal(
+      JSON.stringify({ purpose: 'state', linkId: 'x', id: 'x', replaces: null, expiresAt: '2999-01-01T00:00:00.000Z' }),
+    );
     for (const path of [
       '/setup/github',
       '/setup/github?setup=',
@@ -132,10 +140,9 @@ describe('refused', () => {
 
   test('a link after its hour', async () => {
     const link = await makeLink();
-    const now = site.world.deps.clock.now;
+    // The site, and so its clock, is this test's own.
     site.world.deps.clock.now = () => new Date(Date.now() + 3_600_001);
     expect((await openPage(link)).page.status).toBe(403);
-    site.world.deps.clock.now = now;
   });
 
   test('an answer in another browser, with another state, or twice', async () => {
@@ -150,7 +157,9 @@ describe('refused', () => {
     expect((await comeBack(back, mine.cookie)).status).toBe(409);
     // The link is used up with it.
     expect((await openPage(link)).page.status).toBe(409);
-    expect((await comeBack(await submit({ ...other, manifest: renamed(other.manifest) }), other.cookie)).status).toBe(409);
+    expect((await comeBack(await submit({ ...other, manifest: renamed(other.manifest) }), other.cookie)).status).toBe(
+      409,
+    );
     expect(await site.store.read.githubApp()).toEqual(saved);
   });
 
@@ -177,15 +186,25 @@ describe('refused', () => {
 });
 
 describe('an App that is there already', () => {
-  const given = () => ({ appId: site.forge.app.id, privateKey: site.forge.app.privateKey, webhookSecret: site.forge.webhookSecret });
+  const given = () => ({
+    appId: site.forge.app.id,
+    privateKey: site.forge.app.privateKey,
+    webhookSecret: site.forge.webhookSecret,
+  });
 
   test('is confirmed by GitHub before it is stored, with what it may reach', async () => {
     site.forge.install(site.forge.app, { account: 'acme' });
     site.forge.install(site.forge.app, { account: 'jane' });
     const response = await site.call('POST', '/api/github/app', given());
-    expect([response.status, await response.json()]).toMatchObject([201, { slug: 'berth-test', appId: site.forge.app.id }]);
+    expect([response.status, await response.json()]).toMatchObject([
+      201,
+      { slug: 'berth-test', appId: site.forge.app.id },
+    ]);
     const { repositories } = await (await site.call('GET', '/api/repositories')).json();
-    expect(repositories.map(({ owner, name }: Record<string, string>) => `${owner}/${name}`)).toEqual(['acme/widgets', 'jane/notes']);
+    expect(repositories.map(({ owner, name }: Record<string, string>) => `${owner}/${name}`)).toEqual([
+      'acme/widgets',
+      'jane/notes',
+    ]);
   });
 
   test.each([
@@ -203,14 +222,23 @@ describe('an App that is there already', () => {
 
   test("another App's key is not taken", async () => {
     const { generateKeyPairSync } = await import('node:crypto');
-    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048, privateKeyEncoding: { type: 'pkcs8', format: 'pem' }, publicKeyEncoding: { type: 'spki', format: 'pem' } });
+    const { privateKey } = generateKeyPairSync('rsa', {
+      modulusLength: 2048,
+      privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+      publicKeyEncoding: { type: 'spki', format: 'pem' },
+    });
     const response = await site.call('POST', '/api/github/app', { ...given(), privateKey });
     expect([response.status, (await response.json()).error]).toMatchObject([400, { field: 'privateKey' }]);
   });
 });
 
 test('without an App, everything says so', async () => {
-  expect(await (await site.call('GET', '/api/github')).json()).toEqual({ configured: false, app: null, installations: [], problem: null });
+  expect(await (await site.call('GET', '/api/github')).json()).toEqual({
+    configured: false,
+    app: null,
+    installations: [],
+    problem: null,
+  });
   expect((await site.call('POST', '/api/repositories')).status).toBe(404);
   expect(await site.github.credentialsFor(site.forge.gitUrl('acme', 'widgets'), signal)).toBeNull();
   const headers = { 'x-hub-signature-256': `sha256=${'0'.repeat(64)}` };
@@ -220,7 +248,11 @@ test('without an App, everything says so', async () => {
 test('a GitHub that does not answer is told, not hidden', async () => {
   await site.register();
   site.forge.failNext('apps/list-installations', 502);
-  expect(await (await site.call('GET', '/api/github')).json()).toMatchObject({ configured: true, installations: null, problem: expect.stringContaining('upstream_failed') });
+  expect(await (await site.call('GET', '/api/github')).json()).toMatchObject({
+    configured: true,
+    installations: null,
+    problem: expect.stringContaining('upstream_failed'),
+  });
 });
 
 function renamed(manifest: string): string {

@@ -91,6 +91,7 @@ export async function createServer(config: Config, say: (line: string) => void):
       publicUrl: () => publicUrl ?? `http://${config.host}:${config.port}`,
       apiUrl: config.github.apiUrl,
       ...(config.github.htmlUrl === null ? {} : { webUrl: config.github.htmlUrl }),
+      accounts: config.github.accounts,
       pacing: config.github.pacing,
     });
     onClose.push(() => github.close());
@@ -137,27 +138,31 @@ export async function createServer(config: Config, say: (line: string) => void):
     const tasks = createTaskService({ deps, forge: github.forge, core });
     onClose.push(() => tasks.close());
     const { forge, forgeApp } = github;
-    const app = createApp({
-      core,
-      store,
-      agents,
-      installer,
-      logger,
-      providerName: provider.name,
-      version,
-      report: async () =>
-        (await createHostReport({ dataDir, ...(config.runtime === null ? {} : { runtime: config.runtime }) })).findings,
-    }, {
-      public: [
-        githubWebhookRoutes(forgeApp),
-        githubSetupRoutes({ forgeApp, logger, isSecure: () => publicUrl?.startsWith('https:') ?? false }),
-      ],
-      authenticated: [
-        githubRoutes(forgeApp),
-        repositoryRoutes({ store, agents, forgeApp }),
-        taskRoutes({ store, tasks, forge }),
-      ],
-    });
+    const app = createApp(
+      {
+        core,
+        store,
+        agents,
+        installer,
+        logger,
+        providerName: provider.name,
+        version,
+        report: async () =>
+          (await createHostReport({ dataDir, ...(config.runtime === null ? {} : { runtime: config.runtime }) }))
+            .findings,
+      },
+      {
+        public: [
+          githubWebhookRoutes(forgeApp),
+          githubSetupRoutes({ forgeApp, logger, isSecure: () => publicUrl?.startsWith('https:') ?? false }),
+        ],
+        authenticated: [
+          githubRoutes(forgeApp),
+          repositoryRoutes({ store, agents, forgeApp }),
+          taskRoutes({ store, tasks, forge }),
+        ],
+      },
+    );
     const token = await ownerToken(store, dataDir, systemClock.now());
     await core.start(signal);
     const http = await listen(app, config.host, config.port);

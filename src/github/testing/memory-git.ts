@@ -7,7 +7,7 @@ import type { Git } from '../../core/ports/git.ts';
  */
 export interface MemoryGit {
   git: Git;
-  /** Files by the session's folder and branch, in the order sessions are asked for. */
+  /** What the agent of the turn that ends next has left, under `next`: path to content. */
   left: Map<string, Record<string, string>>;
   /** Commit messages by branch, as pushed or not. */
   messages: Map<string, string[]>;

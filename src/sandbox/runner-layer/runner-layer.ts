@@ -44,7 +44,10 @@ export async function ensureRunnerLayer(directory: string, placeBundle: PlaceBun
   await rm(bundle, { recursive: true, force: true });
   try {
     const bundleVersion = await placeBundle(bundle);
-    const version = createHash('sha256').update(`${basename(base)}\0${bundleVersion}`).digest('hex').slice(0, 16);
+    const version = createHash('sha256')
+      .update(`${basename(base)}\0${bundleVersion}`)
+      .digest('hex')
+      .slice(0, 16);
     const path = join(directory, version);
     if (!existsSync(path)) await built(path, (staging) => assemble(staging, base, bundle));
     return { path, version, loader: libraries.loader };

@@ -58,7 +58,9 @@ export function openCgroup(layout: CgroupLayout, path: string): SandboxCgroup {
         const pids = await processes();
         if (pids.length === 0) return;
         if (performance.now() > deadline) {
-          throw new BerthError('upstream_failed', `${pids.length} processes of ${path} do not end`, { context: { pids } });
+          throw new BerthError('upstream_failed', `${pids.length} processes of ${path} do not end`, {
+            context: { pids },
+          });
         }
         if (v2 && counting !== null) await writeOptional(join(counting, 'cgroup.kill'), '1');
         for (const pid of pids) signalProcess(pid, 'SIGKILL');

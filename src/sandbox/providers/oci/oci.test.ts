@@ -6,7 +6,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { options, sandboxProviderSuite, shell, specFor, type ProviderHarness } from '../../../../test/conformance/sandbox-provider.ts';
+import {
+  options,
+  sandboxProviderSuite,
+  shell,
+  specFor,
+  type ProviderHarness,
+} from '../../../../test/conformance/sandbox-provider.ts';
 import type { SandboxProvider } from '../../../core/ports/sandbox-provider.ts';
 import { cgroupDirectories, detectCgroups } from '../../host/cgroups.ts';
 import { installationCgroup, runtimeStateDir } from '../../installation-paths.ts';
@@ -88,14 +94,18 @@ describe('oci: isolation', () => {
 
   test('no capability, no new privileges, a filter on system calls', async () => {
     const status = (await run('cat /proc/self/status')).stdout;
-    for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb']) expect(status).toMatch(new RegExp(`^${set}:\\s+0{16}$`, 'm'));
+    for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'])
+      expect(status).toMatch(new RegExp(`^${set}:\\s+0{16}$`, 'm'));
     expect(status).toMatch(/^NoNewPrivs:\s+1$/m);
     expect(status).toMatch(/^Seccomp:\s+2$/m);
   });
 
   test('namespaces of its own', async () => {
     for (const name of ['pid', 'mnt', 'uts', 'ipc', 'net', 'cgroup']) {
-      const [inside, outside] = [(await run(`readlink /proc/self/ns/${name}`)).stdout, await import('node:fs/promises').then((fs) => fs.readlink(`/proc/self/ns/${name}`))];
+      const [inside, outside] = [
+        (await run(`readlink /proc/self/ns/${name}`)).stdout,
+        await import('node:fs/promises').then((fs) => fs.readlink(`/proc/self/ns/${name}`)),
+      ];
       expect(inside, name).not.toBe(outside);
     }
   });
@@ -109,14 +119,31 @@ describe('oci: isolation', () => {
   });
 
   test('what is not its own is not writable', async () => {
-    for (const path of ['/usr', '/etc', '/berth/runner', '/berth/agents', '/berth/objects', '/sys', '/proc/sys/kernel', '/sys/fs/cgroup/memory', '/']) {
+    for (const path of [
+      '/usr',
+      '/etc',
+      '/berth/runner',
+      '/berth/agents',
+      '/berth/objects',
+      '/sys',
+      '/proc/sys/kernel',
+      '/sys/fs/cgroup/memory',
+      '/',
+    ]) {
       expect((await run(`touch ${path}/x`)).exitCode, path).not.toBe(0);
     }
     expect((await run('cat /proc/kcore /proc/keys /proc/timer_list 2>/dev/null | wc -c')).stdout).toBe('0');
   });
 
   test('nothing of the host: accounts, keys, homes, machine id', async () => {
-    for (const path of ['/etc/shadow', '/etc/ssh', '/etc/machine-id', '/etc/ssl/private', '/root/.ssh', harness.dataDir]) {
+    for (const path of [
+      '/etc/shadow',
+      '/etc/ssh',
+      '/etc/machine-id',
+      '/etc/ssl/private',
+      '/root/.ssh',
+      harness.dataDir,
+    ]) {
       expect((await run(`ls ${path} 2>/dev/null | head -1`)).stdout, path).toBe('');
     }
     expect((await run('cut -d: -f1 /etc/passwd')).stdout.split('\n')).toEqual(['root', 'user', 'nobody']);
@@ -132,7 +159,13 @@ describe('oci: isolation', () => {
     };
     for (const [name, call] of Object.entries(calls)) expect((await run(call)).exitCode, name).not.toBe(0);
     // What must go on working beside them.
-    expect((await run(`python3 -c 'import socket,threading,subprocess;socket.socket();subprocess.check_call(["true"]);t=threading.Thread(target=print);t.start();t.join()'`)).exitCode).toBe(0);
+    expect(
+      (
+        await run(
+          `python3 -c 'import socket,threading,subprocess;socket.socket();subprocess.check_call(["true"]);t=threading.Thread(target=print);t.start();t.join()'`,
+        )
+      ).exitCode,
+    ).toBe(0);
   });
 
   test('no subvolume can be made to get out of the disk limit', async () => {
@@ -183,8 +216,14 @@ print("made" if made==0 else ctypes.get_errno())
     const other = specFor(provider, 'default');
     await provider.create(other, options());
     try {
-      await shell(provider, other, '(sleep 0.1; kill -9 $(pgrep -x node) ; kill -9 $(pgrep -f main.mjs)) >/dev/null 2>&1 &');
-      await expect.poll(async () => (await provider.get(other.id, options())).status, { timeout: 10_000 }).toBe('stopped');
+      await shell(
+        provider,
+        other,
+        '(sleep 0.1; kill -9 $(pgrep -x node) ; kill -9 $(pgrep -f main.mjs)) >/dev/null 2>&1 &',
+      );
+      await expect
+        .poll(async () => (await provider.get(other.id, options())).status, { timeout: 10_000 })
+        .toBe('stopped');
       expect((await provider.start(other.id, options())).status).toBe('running');
     } finally {
       await provider.destroy(other.id, options());
@@ -193,7 +232,10 @@ print("made" if made==0 else ctypes.get_errno())
 
   test('a second process on the same data directory is told who has it', async () => {
     const second = createOciProvider({ dataDir: harness.dataDir });
-    await expect(second.list(options())).rejects.toMatchObject({ code: 'conflict', context: { pid: String(process.pid) } });
+    await expect(second.list(options())).rejects.toMatchObject({
+      code: 'conflict',
+      context: { pid: String(process.pid) },
+    });
     await second.close();
   });
 });
@@ -211,11 +253,24 @@ describe('oci: templates without glibc', () => {
       const spec = specFor(provider, 'bare');
       await provider.create(spec, options());
       const { createRunnerClient } = await import('../../runner-client/index.ts');
-      const runner = createRunnerClient({ dial: (port, call) => provider.dial(spec.id, port, call), token: spec.runnerToken });
-      const node = await runner.exec({ argv: ['/berth/runner/bin/node', '-p', 'process.version'] }, AbortSignal.timeout(10_000));
+      const runner = createRunnerClient({
+        dial: (port, call) => provider.dial(spec.id, port, call),
+        token: spec.runnerToken,
+      });
+      const node = await runner.exec(
+        { argv: ['/berth/runner/bin/node', '-p', 'process.version'] },
+        AbortSignal.timeout(10_000),
+      );
       expect(Buffer.from(node.stdout).toString().trim()).toBe(process.version);
       // Copied in with its usual interpreter, as an agent's own binary is.
-      await runner.writeFile('/home/user/true', (async function* () { yield readFileSync('/bin/true'); })(), { mode: 0o755, makeParents: false }, AbortSignal.timeout(10_000));
+      await runner.writeFile(
+        '/home/user/true',
+        (async function* () {
+          yield readFileSync('/bin/true');
+        })(),
+        { mode: 0o755, makeParents: false },
+        AbortSignal.timeout(10_000),
+      );
       const program = await runner.exec({ argv: ['/home/user/true'] }, AbortSignal.timeout(10_000));
       expect(program.exitCode).toBe(0);
       runner.close();
@@ -236,7 +291,10 @@ describe('oci: storage without btrfs', () => {
       expect(provider.capabilities.limits).not.toContain('diskBytes');
       const spec = specFor(provider, 'default');
       const limited = { ...spec, limits: { ...spec.limits, diskBytes: 1024 ** 3 } };
-      await expect(provider.create(limited, options())).rejects.toMatchObject({ code: 'invalid_request', field: 'limits.diskBytes' });
+      await expect(provider.create(limited, options())).rejects.toMatchObject({
+        code: 'invalid_request',
+        field: 'limits.diskBytes',
+      });
       await provider.create(spec, options());
       expect((await shell(provider, spec, 'echo fine')).stdout).toBe('fine');
       expect((await provider.stats(spec.id, options())).diskBytes).toBeGreaterThan(0);
@@ -260,9 +318,13 @@ describe('oci: killed at any instant', () => {
       await harness.provider.close();
       for (const afterMs of [5, 12, 20, 30, 45, 60, 80, 100, 120, 140]) {
         const id = `sbx_killed_${afterMs}`;
-        const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, 'kill.fixture.ts'), dataDir, id], {
-          stdio: ['ignore', 'pipe', 'inherit'],
-        });
+        const child = spawn(
+          process.execPath,
+          ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, 'kill.fixture.ts'), dataDir, id],
+          {
+            stdio: ['ignore', 'pipe', 'inherit'],
+          },
+        );
         await once(child.stdout, 'data');
         await sleep(afterMs);
         child.kill('SIGKILL');
@@ -270,7 +332,11 @@ describe('oci: killed at any instant', () => {
         const next = createOciProvider({ dataDir });
         const infos = await next.list(options());
         const left = await leftovers(dataDir, id);
-        if (left.length > 0) expect(infos.map((info) => info.id), `killed after ${afterMs} ms: ${left.join(', ')}`).toEqual([id]);
+        if (left.length > 0)
+          expect(
+            infos.map((info) => info.id),
+            `killed after ${afterMs} ms: ${left.join(', ')}`,
+          ).toEqual([id]);
         await next.destroy(id, options());
         await next.close();
         // A moment later: nothing may come up after the removal.

@@ -13,7 +13,14 @@ import type { CgroupLayout } from '../../host/cgroups.ts';
 import type { RunnerLayer } from '../../runner-layer/runner-layer.ts';
 import type { Template } from '../../templates/template.ts';
 import { cpuPeriodUs } from './cgroup.ts';
-import { guestRunPath, guestStatePath, socketFileName, tokenFileName, type DiskPaths, type SandboxPaths } from './paths.ts';
+import {
+  guestRunPath,
+  guestStatePath,
+  socketFileName,
+  tokenFileName,
+  type DiskPaths,
+  type SandboxPaths,
+} from './paths.ts';
 import type { SandboxRecord } from './record.ts';
 import { createSeccompProfile } from './seccomp.ts';
 
@@ -35,8 +42,18 @@ export interface RuntimeConfigInput {
 
 /** What the kernel tells everyone who looks, about the host and not about the sandbox. As the runtime-spec's defaults. */
 const maskedPaths = [
-  '/proc/acpi', '/proc/asound', '/proc/interrupts', '/proc/kcore', '/proc/keys', '/proc/latency_stats',
-  '/proc/sched_debug', '/proc/scsi', '/proc/timer_list', '/proc/timer_stats', '/sys/devices/virtual/powercap', '/sys/firmware',
+  '/proc/acpi',
+  '/proc/asound',
+  '/proc/interrupts',
+  '/proc/kcore',
+  '/proc/keys',
+  '/proc/latency_stats',
+  '/proc/sched_debug',
+  '/proc/scsi',
+  '/proc/timer_list',
+  '/proc/timer_stats',
+  '/sys/devices/virtual/powercap',
+  '/sys/firmware',
 ];
 const readonlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
 
