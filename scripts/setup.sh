@@ -1,77 +1,71 @@
 #!/usr/bin/env bash
-# Makes a fresh Debian or Ubuntu machine ready for Berth: system packages, npm packages, Node 24.
-# Idempotent; does only what is missing and says each step.
+# Installs what Berth needs on a Debian or Ubuntu machine, and nothing that is there already.
+#   scripts/setup.sh run    what `make up` needs
+#   scripts/setup.sh test   the same, and what the tests need
+# Needs root for missing Debian packages, and a Node (any since 18) with npm to fetch the pinned one.
 set -euo pipefail
+cd "$(dirname "$0")/.."
+mode=${1:-run}
+case $mode in run | test) ;; *) echo "usage: scripts/setup.sh run|test" >&2; exit 2 ;; esac
 
-root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
-cd "$root"
-
-say() { printf 'setup: %s\n' "$*"; }
+say() { printf '  %s\n' "$*" >&2; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
-# The machine's own Node only has to run npm; Berth runs on the one that npm brings.
-min_node=20
-node_bin="node_modules/node/bin/node"
-# Which lock file the installed packages belong to.
-stamp="node_modules/.berth-lock"
+# command (or file) -> Debian package
+need=(
+  "runc:runc"
+  "/usr/bin/tini-static:tini"
+  "patchelf:patchelf"
+  "mkfs.btrfs:btrfs-progs"
+  "git:git"
+  "mount:mount"
+  "nsenter:util-linux"
+  "setpriv:util-linux"
+  "losetup:mount"
+  "/etc/ssl/certs/ca-certificates.crt:ca-certificates"
+)
+[ "$mode" = run ] || need+=("pgrep:procps" "musl-gcc:musl-tools")
 
-install_packages() {
-  # A program that Berth needs, and its package.
-  local needed=(
-    runc:runc tini-static:tini patchelf:patchelf mkfs.btrfs:btrfs-progs git:git ps:procps
-    setpriv:util-linux losetup:util-linux mount:mount
-  )
-  local missing=() entry
-  # A machine with another runtime keeps it.
-  for entry in "${needed[@]}"; do
-    if [[ "$entry" == runc:* ]] && has crun; then continue; fi
-    has "${entry%%:*}" || missing+=("${entry#*:}")
-  done
-  [[ -s /etc/ssl/certs/ca-certificates.crt ]] || missing+=(ca-certificates)
-  if ((${#missing[@]} == 0)); then return; fi
-  command -v apt-get >/dev/null || fail "not installed: ${missing[*]}; there is no apt-get here, install them by hand"
-  ((EUID == 0)) || fail "not installed: ${missing[*]}; run this as root"
+export PATH="$PATH:/usr/sbin:/sbin"
+missing=()
+for entry in "${need[@]}"; do
+  what=${entry%%:*} package=${entry##*:}
+  case $what in
+    /*) [ -e "$what" ] || missing+=("$package") ;;
+    *) command -v "$what" >/dev/null || missing+=("$package") ;;
+  esac
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  command -v apt-get >/dev/null || fail "missing ${missing[*]}, and this is not Debian or Ubuntu: install them by hand"
+  [ "$(id -u)" = 0 ] || fail "missing ${missing[*]}: run as root, or apt-get install ${missing[*]}"
   say "installing ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
-  # A machine's package lists may be too old, or absent in an image.
-  apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null 2>&1 || {
-    apt-get update -qq
-    apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
-  }
-}
+  log=$(mktemp)
+  { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 ||
+    { tail -n 20 "$log" >&2; fail "apt-get could not install ${missing[*]}"; }
+  rm -f "$log"
+fi
 
-has() { PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" command -v "$1" >/dev/null; }
-
-check_node() {
-  command -v node >/dev/null || fail "Node $min_node or newer is needed to run npm: https://nodejs.org"
-  local major
-  major="$(node -p 'process.versions.node.split(".")[0]')"
-  ((major >= min_node)) || fail "Node $min_node or newer is needed, this is $(node --version)"
-  command -v npm >/dev/null || fail "npm is not installed"
-}
-
-install_modules() {
-  if [[ -f "$stamp" ]] && cmp -s package-lock.json "$stamp"; then return; fi
-  # Installed by hand since the lock last changed: npm writes this file at the end of an installation.
-  if [[ ! -f "$stamp" && node_modules/.package-lock.json -nt package-lock.json ]]; then
-    cp package-lock.json "$stamp"
-    return
-  fi
+command -v npm >/dev/null || fail "npm was not found: install Node (https://nodejs.org, or apt-get install nodejs npm)"
+# The tests need more packages than the server; what was installed for them serves both.
+same() { cmp -s package-lock.json "node_modules/.berth-$1"; }
+if ! same test && { [ "$mode" = test ] || ! same run; }; then
   say "installing npm packages"
-  npm ci --no-audit --no-fund --loglevel=error
-  cp package-lock.json "$stamp"
-}
-
-install_node() {
-  if [[ -x "$node_bin" ]] && "$node_bin" --version >/dev/null 2>&1; then return; fi
-  # Where install scripts are switched off, the package is there without its program.
-  say "installing Node $(node -p 'require("./node_modules/node/package.json").version')"
-  (cd node_modules/node && node installArchSpecificPackage.js >/dev/null)
-  [[ -x "$node_bin" ]] || fail "$node_bin is missing; allow the install script of the npm package \"node\""
-}
-
-install_packages
-check_node
-install_modules
-install_node
-say "ready: $("$node_bin" --version)"
+  omit=()
+  [ "$mode" = test ] || omit=(--omit=dev)
+  npm ci "${omit[@]}" --no-audit --no-fund --loglevel=error >&2
+  cp package-lock.json "node_modules/.berth-$mode"
+fi
+# npm may be told to run no install scripts, and it is such a script that fetches the pinned Node's platform package.
+if ! node_modules/.bin/node --version >/dev/null 2>&1; then
+  say "fetching the pinned Node"
+  (cd node_modules/node && node installArchSpecificPackage.js >&2) || true
+fi
+if ! node_modules/.bin/node --version >/dev/null 2>&1; then
+  found=$(find node_modules -path '*/bin/node' -type f -perm -u+x | head -n 1)
+  [ -n "$found" ] || fail "the pinned Node is not in node_modules: check npm's settings for optional packages"
+  mkdir -p node_modules/.bin
+  ln -sf "$(pwd)/$found" node_modules/.bin/node
+fi
+# esbuild's own install script only checks; its binary is in the platform package.
+say "Node $(node_modules/.bin/node --version) and packages are ready"
