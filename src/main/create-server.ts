@@ -5,6 +5,7 @@ import { createAgentInstaller } from '../agents/installer.ts';
 import { agentSettingsPatterns } from '../agents/settings-paths.ts';
 import { createCore } from '../core/create-core.ts';
 import type { Dependencies } from '../core/dependencies.ts';
+import type { SandboxCapabilities, SandboxLimits } from '../core/ports/sandbox-provider.ts';
 import { createGateway } from '../gateway/gateway.ts';
 import { createTaskService } from '../core/tasks/task-service.ts';
 import { createGit } from '../git/create-git.ts';
@@ -124,7 +125,7 @@ export async function createServer(config: Config, say: (line: string) => void):
       settings: {
         slots: config.slots,
         defaultTemplate: 'default',
-        defaultLimits: config.sandboxLimits,
+        defaultLimits: enforceable(config.sandboxLimits, provider.capabilities),
         maxLimits: config.maxSandboxLimits,
         defaultPermissionTimeoutMs,
         idleStopMs: config.idleStopMs,
@@ -177,4 +178,10 @@ export async function createServer(config: Config, say: (line: string) => void):
     await close();
     throw error;
   }
+}
+
+/** A limit that this host cannot enforce is not promised: 0 says so, and `berth doctor` why. */
+function enforceable(limits: SandboxLimits, { limits: enforced }: SandboxCapabilities): SandboxLimits {
+  const entries = Object.entries(limits) as [keyof SandboxLimits, number][];
+  return Object.fromEntries(entries.map(([name, value]) => [name, enforced.includes(name) ? value : 0])) as unknown as SandboxLimits;
 }
