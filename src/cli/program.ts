@@ -6,6 +6,7 @@ import * as deny from './commands/deny.ts';
 import * as diff from './commands/diff.ts';
 import * as doctor from './commands/doctor.ts';
 import * as exec from './commands/exec.ts';
+import * as github from './commands/github.ts';
 import * as interrupt from './commands/interrupt.ts';
 import * as logs from './commands/logs.ts';
 import * as ls from './commands/ls.ts';
@@ -14,6 +15,7 @@ import * as rm from './commands/rm.ts';
 import * as run from './commands/run.ts';
 import * as shell from './commands/shell.ts';
 import * as show from './commands/show.ts';
+import * as tasks from './commands/tasks.ts';
 import * as up from './commands/up.ts';
 
 /** Commands under the heading where help lists them. */
@@ -22,6 +24,7 @@ const groups: Record<string, readonly { register(program: Command): void }[]> = 
   'Working with agents:': [run, attach, prompt, interrupt, allow, deny],
   'Sessions:': [ls, show, logs, diff, rm],
   'Inside a sandbox:': [exec, shell, cp],
+  'GitHub:': [github, tasks],
 };
 
 const notes = `

@@ -6,6 +6,7 @@ export type { AttachedProcess, ProcessExit } from './attached-process.ts';
 export type { EventsOptions } from './session-events.ts';
 export type { CallOptions, FilesResource, WriteOptions } from './resources/files.ts';
 export type { AttachOptions, ProcessesResource } from './resources/processes.ts';
+export type { GithubResource } from './resources/github.ts';
 export type { ExecOutput, ListSessionsOptions, SessionsResource } from './resources/sessions.ts';
 export type { Fetch, RequestBody } from './transport.ts';
 export { BerthError, errorTable, isErrorCode } from '../protocol/errors.ts';
@@ -25,5 +26,6 @@ export type {
   SessionDiff,
   Turn,
 } from '../protocol/api.ts';
+export type { GithubStatus, Repository, RepositoryChange, SetupLink, Task } from '../protocol/forge-api.ts';
 export type { PermissionOption, SessionEvent, SessionEventType, SessionStatus } from '../protocol/events.ts';
 export type { FileChange, FileInfo, PortInfo, ProcessInfo } from '../protocol/runner-api.ts';
