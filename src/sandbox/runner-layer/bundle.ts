@@ -18,7 +18,9 @@ export const placePackagedBundle: PlaceBundle = async (outDir) => {
   const script = join(packageRoot, 'scripts/build-runner.ts');
   if (existsSync(script)) {
     const program = 'const { buildRunner } = await import(process.argv[1]); await buildRunner(process.argv[2]);';
-    await mustRun(process.execPath, ['--input-type=module', '--eval', program, pathToFileURL(script).href, outDir]);
+    const build = ['--input-type=module', '--eval', program, pathToFileURL(script).href, outDir];
+    // If Berth is killed, the build ends with it instead of writing into a data directory that is being removed.
+    await mustRun('setpriv', ['--pdeathsig', 'KILL', '--', process.execPath, ...build]);
   } else {
     const built = join(packageRoot, 'build/runner');
     if (!existsSync(built)) throw new BerthError('unavailable', `the runner is not built: ${built} is missing`);

@@ -18,6 +18,7 @@ import { readRecord } from './record.ts';
 import { connectRunnerSocket, dialThroughRunner } from './runner-socket.ts';
 import {
   bootSandbox,
+  describeSandbox,
   haltSandbox,
   inspectSandbox,
   makeSandbox,
@@ -146,10 +147,10 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
             runnerToken: spec.runnerToken,
           };
           await makeSandbox(installation, record, template, signal);
+          return describeSandbox(installation, record, 'running');
         } finally {
           making.delete(spec.id);
         }
-        return existing(installation, spec.id);
       });
     },
 

@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, watch, type FSWatcher } from 'node:fs';
 import { request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ const O_PATH = 0o10_000_000;
  */
 export async function connectRunnerSocket(runDir: string, signal: AbortSignal): Promise<Socket> {
   signal.throwIfAborted();
-  // Synchronous: a lookup that reads nothing, and it is repeated every millisecond while a sandbox starts.
+  // Synchronous: a lookup that reads nothing is done sooner than it is scheduled.
   const fd = openSync(join(runDir, socketFileName), O_PATH | constants.O_NOFOLLOW);
   try {
     if (!fstatSync(fd).isSocket()) throw new BerthError('sandbox_lost', "the runner's socket was replaced");
@@ -45,13 +45,16 @@ async function connectTo(fd: number, signal: AbortSignal): Promise<Socket> {
   }
 }
 
-/** How often a socket that is not there yet is looked for. A start takes some 60 ms. */
-const pollMs = 1;
+/** Between two looks when the kernel tells of nothing, and how soon an end without a word is noticed. */
+const lookMs = 25;
+/** From its name's appearance to its first connection a socket takes less. */
+const listenMs = 1;
 const startDeadlineMs = 30_000;
 
 /**
- * Resolves when `GET /health` is answered with 200. `isAlive` is asked now and then, so that a sandbox that
- * ended while starting is told at once from one that is slow.
+ * Resolves when `GET /health` is answered with 200. Waits for the socket's appearance rather than polls: the
+ * machine's cores are needed by what is starting. `isAlive` is asked now and then, so that a sandbox that ended
+ * while starting is told at once from one that is slow.
  */
 export async function waitForRunner(
   runDir: string,
@@ -59,32 +62,86 @@ export async function waitForRunner(
   signal: AbortSignal,
 ): Promise<void> {
   const deadline = performance.now() + startDeadlineMs;
-  for (let attempt = 1; ; attempt++) {
-    signal.throwIfAborted();
-    if (await answersHealth(runDir, signal)) return;
-    if (attempt % 50 === 0 && !(await isAlive()))
-      throw new BerthError('sandbox_lost', 'the sandbox ended while it was starting');
-    if (performance.now() > deadline) throw new BerthError('timeout', 'the runner did not answer');
-    await sleep(pollMs);
+  const changes = watchDirectory(runDir);
+  try {
+    for (;;) {
+      signal.throwIfAborted();
+      const health = await askHealth(runDir, signal);
+      if (health === 'answered') return;
+      if (performance.now() > deadline) throw new BerthError('timeout', 'the runner did not answer');
+      if (health === 'absent') {
+        const changed = await changes.next(lookMs, signal);
+        if (!changed && !(await isAlive()))
+          throw new BerthError('sandbox_lost', 'the sandbox ended while it was starting');
+      } else {
+        await sleep(listenMs);
+        if (!(await isAlive())) throw new BerthError('sandbox_lost', 'the sandbox ended while it was starting');
+      }
+    }
+  } finally {
+    changes.close();
   }
 }
 
-async function answersHealth(runDir: string, signal: AbortSignal): Promise<boolean> {
+interface DirectoryChanges {
+  /** Resolves to `true` at the next change, or at once if there was one since the last call; to `false` when time is up or the signal fires. */
+  next(timeoutMs: number, signal: AbortSignal): Promise<boolean>;
+  close(): void;
+}
+
+function watchDirectory(path: string): DirectoryChanges {
+  let changed = false;
+  let wake = () => {};
+  const notice = () => {
+    changed = true;
+    wake();
+  };
+  let watcher: FSWatcher | null = null;
+  try {
+    watcher = watch(path, { persistent: false }, notice);
+    watcher.on('error', () => {});
+  } catch {
+    // The user's inotify watches are used up: the looks in between are enough, only later.
+  }
+  return {
+    async next(timeoutMs, signal) {
+      if (!changed) {
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, timeoutMs);
+          wake = () => {
+            clearTimeout(timer);
+            resolve();
+          };
+          signal.addEventListener('abort', wake, { once: true });
+        });
+        signal.removeEventListener('abort', wake);
+      }
+      const result = changed;
+      changed = false;
+      return result;
+    },
+    close: () => watcher?.close(),
+  };
+}
+
+/** `absent`: no socket yet. `silent`: one that does not answer. */
+async function askHealth(runDir: string, signal: AbortSignal): Promise<'answered' | 'absent' | 'silent'> {
   let socket: Socket;
   try {
     socket = await connectRunnerSocket(runDir, signal);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'EACCES') return false;
+    if (code === 'ENOENT') return 'absent';
+    if (code === 'ECONNREFUSED' || code === 'EACCES') return 'silent';
     throw error;
   }
   return new Promise((resolve) => {
     const call = request({ path: '/health', createConnection: () => socket, signal, timeout: 5000 }, (response) => {
       response.resume();
-      response.on('close', () => resolve(response.statusCode === 200));
+      response.on('close', () => resolve(response.statusCode === 200 ? 'answered' : 'silent'));
     });
     call.on('timeout', () => call.destroy());
-    call.on('error', () => resolve(false));
+    call.on('error', () => resolve('silent'));
     call.setHeader('connection', 'close');
     call.end();
   });

@@ -185,13 +185,17 @@ export async function inspectSandbox(installation: Installation, id: string): Pr
   }
   const whole = hasDisk && !existsSync(parts.paths.creating);
   const status: SandboxStatus = !whole ? 'broken' : (await parts.cgroup.processes()).length > 0 ? 'running' : 'stopped';
+  return describeSandbox(installation, record, status);
+}
+
+export function describeSandbox(installation: Installation, record: SandboxRecord, status: SandboxStatus): SandboxInfo {
   return {
-    id,
+    id: record.id,
     status,
     template: record.template.name,
     labels: record.labels,
     limits: record.limits,
-    reference,
+    reference: `${installation.runtime.name}:${installation.cgroupPath(record.id)}`,
     createdAt: record.createdAt,
   };
 }

@@ -1,0 +1,73 @@
+import { ratioOf, type Sample } from './measure.ts';
+
+/** One line of the table: what Berth took, what the other took, and how they relate. */
+export interface Row {
+  what: string;
+  berth: string;
+  against: string;
+  other: string;
+  ratio: string;
+  goal: string;
+  met: string;
+}
+
+const headings: Row = {
+  what: 'what',
+  berth: 'Berth',
+  against: 'compared with',
+  other: 'its figure',
+  ratio: 'ratio',
+  goal: 'goal',
+  met: 'met',
+};
+const columns = Object.keys(headings) as (keyof Row)[];
+
+/** A comparison of two durations. `goal`: the most that the ratio may be; `null` where there is none. */
+export function ratioRow(what: string, berth: Sample, against: string, other: Sample, goal: number | null): Row {
+  const ratio = ratioOf(berth, other);
+  return {
+    what,
+    berth: duration(berth),
+    against,
+    other: duration(other),
+    ratio: `${ratio.toFixed(2)}x`,
+    goal: goal === null ? '-' : `<= ${goal}x`,
+    met: goal === null ? '-' : ratio <= goal ? 'yes' : 'no',
+  };
+}
+
+/** A size on its own. */
+export function sizeRow(what: string, sizeBytes: number, goalBytes: number | null): Row {
+  return {
+    what,
+    berth: megabytes(sizeBytes),
+    against: '-',
+    other: '-',
+    ratio: '-',
+    goal: goalBytes === null ? '-' : `< ${megabytes(goalBytes)}`,
+    met: goalBytes === null ? '-' : sizeBytes < goalBytes ? 'yes' : 'no',
+  };
+}
+
+export function skippedRow(what: string, against: string, reason: string): Row {
+  return { what, berth: '-', against, other: `skipped: ${reason}`, ratio: '-', goal: '-', met: '-' };
+}
+
+/** As a Markdown table, aligned for reading as text. */
+export function renderTable(rows: readonly Row[]): string {
+  const widths = new Map(
+    columns.map((name) => [name, Math.max(...[headings, ...rows].map((row) => row[name].length))]),
+  );
+  const line = (row: Row) => `| ${columns.map((name) => row[name].padEnd(widths.get(name)!)).join(' | ')} |`;
+  const rule = `|${columns.map((name) => '-'.repeat(widths.get(name)! + 2)).join('|')}|`;
+  return [line(headings), rule, ...rows.map(line)].join('\n');
+}
+
+function duration({ medianMs, p90Ms }: Sample): string {
+  const digits = medianMs < 10 ? 1 : 0;
+  return `${medianMs.toFixed(digits)} ms (p90 ${p90Ms.toFixed(digits)})`;
+}
+
+function megabytes(sizeBytes: number): string {
+  return `${(sizeBytes / 1e6).toFixed(1)} MB`;
+}
