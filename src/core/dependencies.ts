@@ -3,6 +3,7 @@ import type { Clock } from './ports/clock.ts';
 import type { Gateway } from './ports/gateway.ts';
 import type { Git } from './ports/git.ts';
 import type { Logger } from './ports/logger.ts';
+import type { IdlePolicy } from './sandboxes/idle-policy.ts';
 import type { ConnectRunner } from './ports/runner.ts';
 import type { SandboxLimits, SandboxProvider } from './ports/sandbox-provider.ts';
 import type { Store } from './ports/store.ts';
@@ -31,8 +32,8 @@ export interface Settings {
   /** The most a session may ask for. */
   maxLimits: SandboxLimits;
   defaultPermissionTimeoutMs: number;
-  /** A session without a turn and without an open stream for this long is stopped, its disk kept. `null`: only when its slot is needed. */
-  idleStopMs: number | null;
+  /** When a session without work and without an open stream is put to rest; see `core/sandboxes/idle-policy.ts`. */
+  idle: IdlePolicy;
   /** How often a turn that fails for a passing reason is tried again before it ends as failed. */
   turnAttempts: number;
   /** Whether `file://` repositories may be named: the machine's own owner only. */

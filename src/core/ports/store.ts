@@ -13,14 +13,22 @@ import type { SandboxLimits, SandboxStatus } from './sandbox-provider.ts';
 /**
  * The store: the one truth about sessions, turns and events. Every change of state is one
  * transaction; whatever `transaction` runs is applied whole or not at all, even over `kill -9`.
- * `fn` may be run again on a serialisation failure, so it must have no effect of its own.
+ * `fn` may be run again on a serialisation failure, so it must have no effect of its own. Once a call on
+ * `tx` has failed nothing is committed, whatever `fn` makes of the failure.
  */
 export interface Store {
-  /** Calls are queued one behind the other; a nested call is refused with `internal`. */
+  /**
+   * Those asked for at once may run beside each other, also in several servers, and end as if one had gone
+   * after the other. A nested call is refused with `internal`. `unavailable` when the database cannot be reached;
+   * lost in the middle of a commit, it may have been carried out.
+   */
   transaction<T>(fn: (tx: StoreTransaction) => Promise<T>): Promise<T>;
   /** Reads outside a transaction, each of them consistent by itself. */
   read: StoreReads;
-  /** Tells of committed events, in this process; the reader goes to the log for them. */
+  /**
+   * Tells of committed events: at once of this store's own, soon of those that other servers on the same database
+   * commit. The reader goes to the log for them.
+   */
   onEvents(listener: (sessionId: string, lastSeq: number) => void): () => void;
   close(): Promise<void>;
 }

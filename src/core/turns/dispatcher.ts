@@ -1,9 +1,9 @@
 import type { Dependencies } from '../dependencies.ts';
 import type { TurnRecord } from '../ports/store.ts';
-import { reserveSlot } from '../sandboxes/slots.ts';
 import type { SessionSandboxes } from '../sandboxes/session-sandboxes.ts';
+import { claimTurn } from './claim-turn.ts';
 import { driveTurn } from './turn-driver.ts';
-import { activeTurnStates, settleSessionStatus } from './turn-states.ts';
+import { activeTurnStates } from './turn-states.ts';
 
 /**
  * Takes queued turns in order and sets a driver on each that has a slot. A session runs one turn at
@@ -31,33 +31,11 @@ export function createDispatcher(deps: Dependencies, sandboxes: SessionSandboxes
     do {
       again = false;
       while (!closed) {
-        const claim = await claimNext();
+        const claim = await claimTurn(deps);
         if (claim.turn !== null) drive(claim.turn);
         else if (!claim.slotMissing || !(await sandboxes.evictOne())) break;
       }
     } while (again && !closed);
-  }
-
-  async function claimNext(): Promise<{ turn: TurnRecord | null; slotMissing: boolean }> {
-    return deps.store.transaction(async (tx) => {
-      const at = deps.clock.now().toISOString();
-      let slotMissing = false;
-      for (const turn of await tx.turnsInState(['queued'])) {
-        const session = await tx.session(turn.sessionId);
-        if (session === null || session.deletingAt !== null) continue;
-        if ((await tx.turns(session.id, activeTurnStates)).length > 0) continue;
-        const [oldest] = await tx.turns(session.id, ['queued']);
-        if (oldest?.id !== turn.id) continue;
-        if (!(await reserveSlot(tx, session, deps.settings, at))) {
-          slotMissing = true;
-          continue;
-        }
-        await tx.updateTurn(turn.id, { state: 'starting' });
-        await settleSessionStatus(tx, session.id, at);
-        return { turn: { ...turn, state: 'starting' }, slotMissing };
-      }
-      return { turn: null, slotMissing };
-    });
   }
 
   function drive(turn: TurnRecord): void {

@@ -12,6 +12,7 @@ export function initial(engine: Engine): Migration {
       await createAccessTables(db, engine);
       await createGithubTables(db, engine);
       await engine.sealEvents(db);
+      await engine.complete(db);
     },
   };
 }
