@@ -20,9 +20,11 @@ need=(
   "git:git"
   "mount:mount"
   "nsenter:util-linux"
+  "setpriv:util-linux"
+  "losetup:mount"
   "/etc/ssl/certs/ca-certificates.crt:ca-certificates"
 )
-[ "$mode" = run ] || need+=("setpriv:util-linux" "pgrep:procps" "musl-gcc:musl-tools")
+[ "$mode" = run ] || need+=("pgrep:procps" "musl-gcc:musl-tools")
 
 export PATH="$PATH:/usr/sbin:/sbin"
 missing=()
@@ -54,7 +56,11 @@ if ! same test && { [ "$mode" = test ] || ! same run; }; then
   npm ci "${omit[@]}" --no-audit --no-fund --loglevel=error >&2
   cp package-lock.json "node_modules/.berth-$mode"
 fi
-# npm may be told to run no install scripts; the pinned Node then lies in its platform package.
+# npm may be told to run no install scripts, and it is such a script that fetches the pinned Node's platform package.
+if ! node_modules/.bin/node --version >/dev/null 2>&1; then
+  say "fetching the pinned Node"
+  (cd node_modules/node && node installArchSpecificPackage.js >&2) || true
+fi
 if ! node_modules/.bin/node --version >/dev/null 2>&1; then
   found=$(find node_modules -path '*/bin/node' -type f -perm -u+x | head -n 1)
   [ -n "$found" ] || fail "the pinned Node is not in node_modules: check npm's settings for optional packages"

@@ -11,6 +11,7 @@ const context: LaunchContext = {
   gatewayUrl: 'http://127.0.0.1:8079',
   placeholderKey: 'sk-berth-placeholder',
   model: null,
+  permissions: 'ask',
 };
 
 test('an unknown agent is refused with the field and the known ones', () => {

@@ -1,4 +1,4 @@
-import type { AgentDefinition } from '../core/ports/agent.ts';
+import type { AgentDefinition, LaunchContext } from '../core/ports/agent.ts';
 
 /**
  * Claude Code through its ACP adapter; the npm package brings the native binary for this machine.
@@ -29,18 +29,23 @@ export const claude: AgentDefinition = {
         {
           path: `${context.home}/.claude/settings.json`,
           content: json({
-            permissions: { defaultMode: 'default' },
+            permissions: { defaultMode: modeOf(context) },
             // A transcript is all that a conversation is resumed from; by default it is deleted after 30 days.
             cleanupPeriodDays: 3650,
           }),
           overwrite: false,
         },
       ],
-      defaultModeId: 'default',
+      defaultModeId: modeOf(context),
       config: {},
     };
   },
 };
+
+/** The sandbox is the limit when nobody is there to ask; Claude Code accepts this only from an ordinary user. */
+function modeOf({ permissions }: LaunchContext): string {
+  return permissions === 'allow' ? 'bypassPermissions' : 'default';
+}
 
 function json(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;

@@ -20,7 +20,7 @@ export const codex: AgentDefinition = {
       'model_providers.berth.wire_api': toml('responses'),
       'model_providers.berth.env_key': toml('OPENAI_API_KEY'),
       ...(context.model === null ? {} : { model: toml(context.model) }),
-      approval_policy: toml('untrusted'),
+      approval_policy: toml(context.permissions === 'allow' ? 'never' : 'untrusted'),
       sandbox_mode: toml('danger-full-access'),
       // An untrusted directory would override the two lines above.
       projects: `{ ${toml(context.cwd)} = { trust_level = "trusted" } }`,

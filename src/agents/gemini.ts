@@ -41,7 +41,7 @@ export const gemini: AgentDefinition = {
           overwrite: false,
         },
       ],
-      defaultModeId: 'default',
+      defaultModeId: context.permissions === 'allow' ? 'yolo' : 'default',
       config: {},
     };
   },

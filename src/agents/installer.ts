@@ -108,6 +108,7 @@ async function checkLayer(agent: AgentDefinition, layerDir: string): Promise<voi
     gatewayUrl: '',
     placeholderKey: '',
     model: null,
+    permissions: 'ask',
   });
   for (const path of argv.filter((argument) => argument.startsWith(`${layerDir}/`))) {
     if (!(await exists(path))) {

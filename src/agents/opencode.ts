@@ -11,6 +11,7 @@ export const opencode: AgentDefinition = {
   model: 'openai',
   launch(context) {
     const model = context.model ?? defaultModel;
+    const answer = context.permissions;
     const config = {
       $schema: 'https://opencode.ai/config.json',
       autoupdate: false,
@@ -26,7 +27,7 @@ export const opencode: AgentDefinition = {
           models: { [model]: { name: model } },
         },
       },
-      permission: { edit: 'ask', bash: 'ask', webfetch: 'ask' },
+      permission: { edit: answer, bash: answer, webfetch: answer },
     };
     return {
       argv: [`${context.layerPath}/node_modules/opencode-linux-${process.arch}/bin/opencode`, 'acp'],

@@ -25,7 +25,7 @@ afterEach(async () => {
   await store.close();
 });
 
-const newSession = () => core.sessions.create({ agent: 'any' }, 'ada', AbortSignal.timeout(5_000));
+const newSession = () => core.sessions.create({ agent: 'any', permissions: 'ask' }, 'ada', AbortSignal.timeout(5_000));
 const prompt = (id: string, text: string, more = {}) => core.sessions.prompt(id, { prompt: text, ...more }, 'ada');
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {

@@ -7,8 +7,6 @@ import { createDispatcher, type Dispatcher } from './turns/dispatcher.ts';
 /** The running core of one server process. */
 export interface Core {
   sessions: SessionService;
-  /** Calls back with each turn that ended, after its transaction. */
-  onTurnEnded(listener: (turnId: string) => void): () => void;
   /** Recovers what the last process left, then takes up its turns. */
   start(signal: AbortSignal): Promise<void>;
   /** Lets go of everything; sandboxes and their agents go on. */
@@ -19,12 +17,8 @@ const idleCheckMs = 30_000;
 
 export function createCore(deps: Dependencies): Core {
   const closing = new AbortController();
-  const turnListeners = new Set<(turnId: string) => void>();
   const sandboxes: SessionSandboxes = createSessionSandboxes(deps, {
-    onTurnEnded(turnId) {
-      for (const listener of turnListeners) listener(turnId);
-      dispatcher.wake();
-    },
+    onTurnEnded: () => dispatcher.wake(),
     onSlotFreed: () => dispatcher.wake(),
   });
   const dispatcher: Dispatcher = createDispatcher(deps, sandboxes);
@@ -42,10 +36,6 @@ export function createCore(deps: Dependencies): Core {
 
   return {
     sessions: createSessionService(deps, sandboxes, dispatcher),
-    onTurnEnded(listener) {
-      turnListeners.add(listener);
-      return () => turnListeners.delete(listener);
-    },
     async start(signal) {
       await recover(deps, sandboxes, signal);
       await dispatcher.resume();

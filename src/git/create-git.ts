@@ -19,7 +19,7 @@ export interface GitOptions {
   /** Whether `file:` remotes may be used. */
   allowLocal: boolean;
   /** Asked for each contact with a remote, for tokens expire. `null`: anonymous. */
-  credentials: (url: string, signal: AbortSignal) => Promise<GitCredential | null>;
+  credentials: (url: string, signal: AbortSignal, access: 'read' | 'write') => Promise<GitCredential | null>;
   /** Kept out of commits: `/dir/` or `/file`, from the root of the repository. */
   excludes: readonly string[];
   maxPackBytes?: number;
@@ -27,13 +27,15 @@ export interface GitOptions {
 }
 
 export function createGit(options: GitOptions): Git {
-  const { credentials, excludes, logger } = options;
+  const { excludes, logger } = options;
+  const reading = (url: string, signal: AbortSignal) => options.credentials(url, signal, 'read');
+  const writing = (url: string, signal: AbortSignal) => options.credentials(url, signal, 'write');
   const git = createHostGit(options);
-  const mirrors = createMirrors({ dir: join(options.dir, 'mirrors'), git, credentials, logger });
+  const mirrors = createMirrors({ dir: join(options.dir, 'mirrors'), git, credentials: reading, logger });
   const isSettings = matchesPatterns(excludes);
   return {
     async check(url, branch, signal) {
-      const refs = await listRemote(url, { git, credential: await credentials(url, signal), signal });
+      const refs = await listRemote(url, { git, credential: await reading(url, signal), signal });
       return { baseBranch: chooseBranch(refs, branch) };
     },
     updateMirror: (url, onProgress, signal) => mirrors.update(url, onProgress, signal),
@@ -49,7 +51,7 @@ export function createGit(options: GitOptions): Git {
           dir: join(options.dir, 'outgoing'),
           git,
           mirrors,
-          credentials,
+          credentials: writing,
           logger,
           ...(options.maxPackBytes === undefined ? {} : { maxPackBytes: options.maxPackBytes }),
         },

@@ -51,7 +51,6 @@ export function createGithubApp(identity: AppIdentity, options: ClientOptions): 
   const app = new App({
     appId: identity.appId,
     privateKey: identity.privateKey,
-    // Signatures are checked over the raw bytes in `signature.ts`; the library wants some secret to start.
     Octokit: octokitFor(identity.apiUrl, options, `app-${identity.appId}`),
   });
   const installations = new Map<number, Promise<Octokit>>();
@@ -104,7 +103,12 @@ export function createGithubApp(identity: AppIdentity, options: ClientOptions): 
 }
 
 /** Calls GitHub as nobody: for what a one-time code alone allows. */
-export function callAnonymously<T>(apiUrl: string, options: ClientOptions, send: Send<T>, signal: AbortSignal): Promise<T> {
+export function callAnonymously<T>(
+  apiUrl: string,
+  options: ClientOptions,
+  send: Send<T>,
+  signal: AbortSignal,
+): Promise<T> {
   const octokit = new (octokitFor(apiUrl, options, 'anonymous'))();
   return callWithin(options.clock, signal, (call) => send(octokit, call));
 }

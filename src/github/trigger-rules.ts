@@ -56,5 +56,41 @@ function withoutQuotations(text: string): string {
     if (mark !== undefined) fence = mark;
     else if (!/^ {0,3}>/.test(line)) kept.push(line);
   }
-  return kept.join('\n').replaceAll(/(`+)[^`]+\1/g, ' ').replaceAll(/<!--[\s\S]*?(?:-->|$)/g, ' ');
+  return withoutComments(withoutCodeSpans(kept.join('\n')));
+}
+
+/** A code span ends at the next run of as many backticks; a run without such an end is text. Linear, for the text is anybody's. */
+function withoutCodeSpans(text: string): string {
+  const runs = [...text.matchAll(/`+/g)].map((match) => ({ start: match.index, end: match.index + match[0].length }));
+  const nextOfLength = new Map<number, number>();
+  const ends = new Map<number, number>();
+  for (let index = runs.length - 1; index >= 0; index -= 1) {
+    const { start, end } = runs[index]!;
+    const closing = nextOfLength.get(end - start);
+    if (closing !== undefined) ends.set(index, closing);
+    nextOfLength.set(end - start, index);
+  }
+  let kept = '';
+  let from = 0;
+  for (let index = 0; index < runs.length; index += 1) {
+    const closing = ends.get(index);
+    if (closing === undefined) continue;
+    kept += `${text.slice(from, runs[index]!.start)} `;
+    from = runs[closing]!.end;
+    index = closing;
+  }
+  return kept + text.slice(from);
+}
+
+/** One that is not closed hides all that follows, as on the page. */
+function withoutComments(text: string): string {
+  let kept = '';
+  for (let from = 0; ; ) {
+    const open = text.indexOf('<!--', from);
+    if (open === -1) return kept + text.slice(from);
+    kept += `${text.slice(from, open)} `;
+    const close = text.indexOf('-->', open + 4);
+    if (close === -1) return kept;
+    from = close + 3;
+  }
 }

@@ -339,6 +339,8 @@ describe('nothing twice, nothing lost', () => {
     const old = state.installations.findIndex((each) => each.account.login === 'acme');
     state.installations.splice(old, 1);
     const fresh = site.forge.install(app, { account: 'acme' });
+    // GitHub ends an installation's tokens with it.
+    site.forge.expireTokens();
     expect(await site.deliver(webhook)).toMatchObject({ state: 'done' });
     expect(await site.store.read.repositoryByUrl(site.forge.gitUrl('acme', 'widgets'))).toMatchObject({ installationId: fresh.id });
   });

@@ -39,7 +39,12 @@ const environment = z.object({
   GEMINI_API_KEY: z.string().min(1).optional(),
   GOOGLE_GEMINI_BASE_URL: z.url().default('https://generativelanguage.googleapis.com'),
   BERTH_GITHUB_API_URL: z.url().default('https://api.github.com'),
-  BERTH_GITHUB_URL: z.url().default('https://github.com'),
+  /** Owners whose repositories may be worked on, with commas; default wherever the App is installed. */
+  BERTH_GITHUB_ACCOUNTS: z.string().optional(),
+  /** Pages of an Enterprise Server; default from the API's address. */
+  BERTH_GITHUB_URL: z.url().optional(),
+  /** `off`: without the pause between writes that GitHub asks for. For stand-ins. */
+  BERTH_GITHUB_PACING: z.enum(['on', 'off']).default('on'),
 });
 
 export type Config = ReturnType<typeof readConfig>;
@@ -89,7 +94,12 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
         ? {}
         : { gemini: { baseUrl: e.GOOGLE_GEMINI_BASE_URL, apiKey: e.GEMINI_API_KEY } }),
     },
-    github: { apiUrl: e.BERTH_GITHUB_API_URL, htmlUrl: e.BERTH_GITHUB_URL },
+    github: {
+      apiUrl: e.BERTH_GITHUB_API_URL,
+      htmlUrl: e.BERTH_GITHUB_URL ?? null,
+      accounts: e.BERTH_GITHUB_ACCOUNTS?.split(',').map((login) => login.trim()) ?? null,
+      pacing: e.BERTH_GITHUB_PACING === 'on',
+    },
   };
 }
 

@@ -6,13 +6,20 @@ import { agentSettingsPatterns } from '../agents/settings-paths.ts';
 import { createCore } from '../core/create-core.ts';
 import type { Dependencies } from '../core/dependencies.ts';
 import { createGateway } from '../gateway/gateway.ts';
+import { createTaskService } from '../core/tasks/task-service.ts';
 import { createGit } from '../git/create-git.ts';
+import { createGithub } from '../github/index.ts';
 import { BerthError } from '../protocol/errors.ts';
 import { guarded } from '../sandbox/guarded.ts';
 import { createHostReport } from '../sandbox/host/report.ts';
 import { loadProvider } from '../sandbox/registry.ts';
 import { createRunnerClient } from '../sandbox/runner-client/index.ts';
 import { createApp } from '../server/app.ts';
+import { githubSetupRoutes } from '../server/routes/github-setup.ts';
+import { githubRoutes, githubWebhookRoutes } from '../server/routes/github.ts';
+import { repositoryRoutes } from '../server/routes/repositories.ts';
+import { taskRoutes } from '../server/routes/tasks.ts';
+import { createSecretBox } from '../store/secret-box.ts';
 import { createSqliteStore } from '../store/sqlite.ts';
 import { version } from '../version.ts';
 import type { Config } from './config.ts';
@@ -74,6 +81,20 @@ export async function createServer(config: Config, say: (line: string) => void):
     const keys = await deriveKeys(join(dataDir, 'key'));
     const store = await createSqliteStore({ path: join(dataDir, 'berth.db') });
     onClose.push(() => store.close());
+    // Known once the server listens, and asked for only then.
+    let publicUrl = config.publicUrl;
+    const github = createGithub({
+      store,
+      secrets: await createSecretBox(join(dataDir, 'key')),
+      clock: systemClock,
+      logger,
+      publicUrl: () => publicUrl ?? `http://${config.host}:${config.port}`,
+      apiUrl: config.github.apiUrl,
+      ...(config.github.htmlUrl === null ? {} : { webUrl: config.github.htmlUrl }),
+      accounts: config.github.accounts,
+      pacing: config.github.pacing,
+    });
+    onClose.push(() => github.close());
     const gateway = createGateway({ upstreams: config.upstreams, placeholderSecret: keys.placeholderSecret, logger });
     onClose.push(() => gateway.close());
     const agents = createAgentCatalog();
@@ -86,13 +107,13 @@ export async function createServer(config: Config, say: (line: string) => void):
           dial: (port, options) => provider.dial(sandboxId, port, options),
           token: keys.runnerToken(sandboxId),
         }),
-      runnerToken: keys.runnerToken,
+      runnerToken: (id) => keys.runnerToken(id),
       gateway,
       git: createGit({
         dir: join(dataDir, 'storage', 'git'),
         env: config.environment,
         allowLocal: config.allowLocalRepositories,
-        credentials: async () => null,
+        credentials: github.credentialsFor,
         excludes: agentSettingsPatterns,
         logger,
       }),
@@ -114,21 +135,41 @@ export async function createServer(config: Config, say: (line: string) => void):
     };
     const core = createCore(deps);
     onClose.push(() => core.close());
-    const app = createApp({
-      core,
-      store,
-      agents,
-      installer,
-      logger,
-      providerName: provider.name,
-      version,
-      report: async () =>
-        (await createHostReport({ dataDir, ...(config.runtime === null ? {} : { runtime: config.runtime }) })).findings,
-    });
+    const tasks = createTaskService({ deps, forge: github.forge, core });
+    onClose.push(() => tasks.close());
+    const { forge, forgeApp } = github;
+    const app = createApp(
+      {
+        core,
+        store,
+        agents,
+        installer,
+        logger,
+        providerName: provider.name,
+        version,
+        report: async () =>
+          (await createHostReport({ dataDir, ...(config.runtime === null ? {} : { runtime: config.runtime }) }))
+            .findings,
+      },
+      {
+        public: [
+          githubWebhookRoutes(forgeApp),
+          githubSetupRoutes({ forgeApp, logger, isSecure: () => publicUrl?.startsWith('https:') ?? false }),
+        ],
+        authenticated: [
+          githubRoutes(forgeApp),
+          repositoryRoutes({ store, agents, forgeApp }),
+          taskRoutes({ store, tasks, forge }),
+        ],
+      },
+    );
     const token = await ownerToken(store, dataDir, systemClock.now());
     await core.start(signal);
     const http = await listen(app, config.host, config.port);
     onClose.push(() => http.close());
+    publicUrl ??= http.url;
+    await tasks.start();
+    github.start(tasks);
     logger.info({ url: http.url, slots: config.slots, dataDir }, 'server is up');
     return { url: http.url, token, dataDir, close };
   } catch (error) {

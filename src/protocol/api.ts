@@ -41,6 +41,8 @@ export const createSessionRequest = z.strictObject({
   model: z.string().min(1).max(200).optional(),
   mode: z.string().min(1).max(200).optional(),
   author: z.object({ name: z.string().min(1).max(200), email: z.email() }).optional(),
+  /** `ask`: the agent asks a person. `allow`: it may do what stays inside its sandbox, unasked. */
+  permissions: z.enum(['ask', 'allow']).default('ask'),
   /** How long a permission request waits for a person before it is refused. Default one day. */
   permissionTimeoutSeconds: z.number().int().min(1).max(30 * 86_400).optional(),
 });
@@ -96,7 +98,11 @@ export type CreateTurnInput = z.input<typeof createTurnRequest>;
 /** Prompt an existing session, or a new one made from the other fields. */
 export const promptRequest = createSessionRequest
   .extend(createTurnRequest.shape)
-  .extend({ agent: z.string().min(1).max(100).optional(), sessionId: z.string().optional() });
+  .extend({
+    agent: z.string().min(1).max(100).optional(),
+    permissions: z.enum(['ask', 'allow']).optional(),
+    sessionId: z.string().optional(),
+  });
 export type PromptRequest = z.infer<typeof promptRequest>;
 
 /** The answer to a prompt: where it stands now. */

@@ -26,9 +26,13 @@ export async function loadProvider(
 ): Promise<SandboxProvider> {
   const load = Object.hasOwn(drivers, name) ? drivers[name] : undefined;
   if (load === undefined) {
-    throw new BerthError('invalid_request', `there is no sandbox provider "${name}"; there are: ${providerNames.join(', ')}`, {
-      field: 'provider',
-    });
+    throw new BerthError(
+      'invalid_request',
+      `there is no sandbox provider "${name}"; there are: ${providerNames.join(', ')}`,
+      {
+        field: 'provider',
+      },
+    );
   }
   return (await load())(context, options);
 }

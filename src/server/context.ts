@@ -41,7 +41,7 @@ const refuseInvalid: Hook<unknown, AppEnv, string, unknown> = (result) => {
   const [issue] = result.error.issues;
   const field = issue === undefined ? '' : fieldOf(issue);
   throw new BerthError('invalid_request', `${field === '' ? 'the request' : field}: ${issue?.message ?? 'is not valid'}`, {
-    ...(field === '' ? {} : { field }),
+    ...(field !== '' && { field }),
   });
 };
 

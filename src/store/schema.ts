@@ -63,6 +63,7 @@ export interface SessionsTable {
   mode_id: string | null;
   config: string;
   author: string | null;
+  permissions: string;
   permission_timeout_ms: number;
   last_seq: number;
   journal_id: string | null;

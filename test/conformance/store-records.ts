@@ -40,6 +40,7 @@ export function sessionRecord(change: Partial<SessionRecord> = {}): SessionRecor
     modeId: null,
     config: {},
     author: null,
+    permissions: 'ask',
     permissionTimeoutMs: 3_600_000,
     lastSeq: 0,
     journalId: null,

@@ -117,6 +117,17 @@ describe('the workspace', () => {
     await client.sessions.delete(id);
   });
 
+  test('what runs in the sandbox cannot look into the runner, where the answers to its questions come in', async () => {
+    const { id } = await client.sessions.create({ agent: 'shell' });
+    // The same look at a process of its own shows that it is the runner that is closed, not /proc.
+    const script = 'for p in $$ $PPID; do for f in environ mem maps; do head -c1 /proc/$p/$f >/dev/null 2>&1 && echo "$p/$f"; done; done; echo own $$';
+    const { stdout } = await client.sessions.exec(id, { argv: ['sh', '-c', script] });
+    const lines = decode(stdout).trim().split('\n');
+    const own = lines.pop()!.split(' ')[1];
+    expect(lines).toEqual([`${own}/environ`, `${own}/maps`]);
+    await client.sessions.delete(id);
+  });
+
   test('the shell agent runs the prompt as a script', async () => {
     const { id } = await client.sessions.create({ agent: 'shell', repository: `file://${repository}` });
     const { turn } = await runTurn(client, id, 'echo "a line" >> README.md\ngit status --short');

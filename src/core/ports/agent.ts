@@ -24,6 +24,8 @@ export interface LaunchContext {
   /** The session's placeholder credential: worthless outside its own gateway channel. */
   placeholderKey: string;
   model: string | null;
+  /** `allow`: the agent is not to ask before what stays inside the sandbox, for nobody is there to answer. */
+  permissions: 'ask' | 'allow';
 }
 
 export interface AgentLaunch {

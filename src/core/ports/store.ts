@@ -126,6 +126,8 @@ export interface SessionRecord {
   modeId: string | null;
   config: Record<string, string | boolean>;
   author: { name: string; email: string } | null;
+  /** `ask`: a person is asked. `allow`: the agent may do what stays inside its sandbox. */
+  permissions: 'ask' | 'allow';
   permissionTimeoutMs: number;
   lastSeq: number;
   /** Journal last imported from, and how far. */

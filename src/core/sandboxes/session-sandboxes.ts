@@ -386,7 +386,7 @@ export function createSessionSandboxes(deps: Dependencies, events: SessionSandbo
       closing.abort();
       const all = [...entries.values()];
       await Promise.all(all.map((entry) => entry.tail.catch(() => {})));
-      await Promise.all(all.map((entry) => entry.connection?.close()));
+      await Promise.all(all.map(async (entry) => entry.connection?.close()));
     },
   };
 }

@@ -58,6 +58,7 @@ export async function planSession(
     modeId: request.mode ?? null,
     config: request.model === undefined ? {} : { model: request.model },
     author: request.author ?? null,
+    permissions: request.permissions,
     permissionTimeoutMs:
       request.permissionTimeoutSeconds === undefined
         ? deps.settings.defaultPermissionTimeoutMs

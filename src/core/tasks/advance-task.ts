@@ -27,6 +27,8 @@ export interface TaskContext {
   core: Core;
 }
 
+/** An agent that asks all the same is answered by whoever looks, or refused. */
+const taskPermissionTimeoutSeconds = 60 * 60;
 const stepTimeoutMs = 10 * 60_000;
 const sayTimeoutMs = 60_000;
 
@@ -86,6 +88,9 @@ async function begin(context: TaskContext, task: TaskRecord, signal: AbortSignal
       {
         repository: repository.url,
         agent: agentName,
+        // Nobody watches a task; what leaves the sandbox is done by Berth, not by the agent.
+        permissions: 'allow',
+        permissionTimeoutSeconds: taskPermissionTimeoutSeconds,
         title: `#${issue.number} ${issue.title}`.slice(0, 300),
         workBranch: workBranchOf(task),
         author: await forge.botIdentity(repository, signal),

@@ -1,6 +1,6 @@
 import { asBerthError, type BerthError } from '../../protocol/errors.ts';
 import { newId } from '../../protocol/ids.ts';
-import type { RepositoryRecord, TaskRecord, TaskTrigger } from '../ports/store.ts';
+import type { RepositoryRecord, StoreTransaction, TaskRecord, TaskTrigger } from '../ports/store.ts';
 import { openTurnStates } from '../turns/turn-states.ts';
 import { advanceTask, failTask, type TaskContext } from './advance-task.ts';
 import { isTaken } from './trigger-key.ts';
@@ -10,9 +10,13 @@ export interface TaskService {
   /**
    * Takes a trigger in: a new task, or the next turn of the one that owns the issue or pull request.
    * The same trigger twice is one, unless the first failed and another delivery brings it anew.
-   * Stored when this resolves; the work goes on behind.
+   * Stored when this resolves; the work goes on behind. `within` runs in the transaction that stores it.
    */
-  request(repository: RepositoryRecord, trigger: TaskTrigger): Promise<TaskRecord>;
+  request(
+    repository: RepositoryRecord,
+    trigger: TaskTrigger,
+    within?: (tx: StoreTransaction, task: TaskRecord) => Promise<void>,
+  ): Promise<TaskRecord>;
   /** Goes on with what a crash left. */
   start(): Promise<void>;
   /** Resolves when no step is under way; for tests and a clean end. */
@@ -112,34 +116,12 @@ export function createTaskService(context: TaskContext): TaskService {
   }
 
   return {
-    async request(repository, trigger) {
+    async request(repository, trigger, within) {
       const at = clock.now().toISOString();
       const task = await store.transaction(async (tx) => {
-        const existing = await tx.taskByNumber(repository.id, trigger.number);
-        if (existing === null) {
-          const fresh: TaskRecord = {
-            id: newId('task'),
-            repositoryId: repository.id,
-            issueNumber: trigger.number,
-            pullNumber: null,
-            sessionId: null,
-            state: 'accepted',
-            commentId: null,
-            turnId: null,
-            trigger,
-            pending: [],
-            pushedCommit: null,
-            error: null,
-            createdAt: at,
-            updatedAt: at,
-          };
-          await tx.insertTask(fresh);
-          return fresh;
-        }
-        if (await isTaken(tx, existing, trigger)) return existing;
-        const change = { pending: [...existing.pending, trigger], updatedAt: at };
-        await tx.updateTask(existing.id, change);
-        return { ...existing, ...change };
+        const taken = await takeIn(tx, repository.id, trigger, at);
+        await within?.(tx, taken);
+        return taken;
       });
       advance(task.id);
       return task;
@@ -158,6 +140,34 @@ export function createTaskService(context: TaskContext): TaskService {
       await sweeping;
     },
   };
+}
+
+async function takeIn(tx: StoreTransaction, repositoryId: string, trigger: TaskTrigger, at: string): Promise<TaskRecord> {
+  const existing = await tx.taskByNumber(repositoryId, trigger.number);
+  if (existing === null) {
+    const fresh: TaskRecord = {
+      id: newId('task'),
+      repositoryId,
+      issueNumber: trigger.number,
+      pullNumber: null,
+      sessionId: null,
+      state: 'accepted',
+      commentId: null,
+      turnId: null,
+      trigger,
+      pending: [],
+      pushedCommit: null,
+      error: null,
+      createdAt: at,
+      updatedAt: at,
+    };
+    await tx.insertTask(fresh);
+    return fresh;
+  }
+  if (await isTaken(tx, existing, trigger)) return existing;
+  const change = { pending: [...existing.pending, trigger], updatedAt: at };
+  await tx.updateTask(existing.id, change);
+  return { ...existing, ...change };
 }
 
 /** Doubling, and as long as the forge says when its rate limit is used up. */

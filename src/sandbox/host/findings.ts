@@ -20,7 +20,9 @@ export async function machineFinding(dataDir: string): Promise<Finding> {
     status: tight ? 'degraded' : 'ok',
     detected: `${availableParallelism()} cores, ${memoryGib.toFixed(1)} GiB memory, ${freeGib.toFixed(0)} GiB free disk, kernel ${release()}`,
     choice: 'limits of sandboxes are cut from these',
-    advice: tight ? 'an agent with its tools takes 1 to 2 GiB of memory; give the machine at least 4 GiB and 10 GiB of disk' : null,
+    advice: tight
+      ? 'an agent with its tools takes 1 to 2 GiB of memory; give the machine at least 4 GiB and 10 GiB of disk'
+      : null,
   };
 }
 
@@ -67,7 +69,10 @@ export function cgroupFinding(layout: CgroupLayout): Finding {
       missing.length === 0
         ? `limits on CPU, memory${layout.swapCounted ? ' (swap included)' : ''} and processes are enforced`
         : `no limit on ${missing.join(', ')}: a sandbox with one is refused`,
-    advice: missing.length === 0 ? null : 'mount cgroup v2 with these controllers (systemd does), or boot with systemd.unified_cgroup_hierarchy=1',
+    advice:
+      missing.length === 0
+        ? null
+        : 'mount cgroup v2 with these controllers (systemd does), or boot with systemd.unified_cgroup_hierarchy=1',
   };
 }
 
@@ -77,7 +82,13 @@ export async function criuFinding(): Promise<Finding> {
   const choice = 'hibernate is off: an idle sandbox is stopped and keeps its disk';
   const path = await findProgram('criu');
   if (path === null) {
-    return { subject, status: 'missing', detected: 'no CRIU', choice, advice: 'install CRIU 4 or newer (Debian 13 has it)' };
+    return {
+      subject,
+      status: 'missing',
+      detected: 'no CRIU',
+      choice,
+      advice: 'install CRIU 4 or newer (Debian 13 has it)',
+    };
   }
   const version = /Version: (\S+)/.exec((await runCommand(path, ['--version'])).stdout)?.[1] ?? 'unknown';
   const works = (await runCommand(path, ['check'])).exitCode === 0;
@@ -97,13 +108,20 @@ export async function gvisorFinding(choice: RuntimeChoice): Promise<Finding> {
     subject: 'gvisor',
     status: runsc === undefined ? 'missing' : 'ok',
     detected: runsc === undefined ? 'no runsc' : `runsc ${runsc.version}`,
-    choice: used ? 'sandboxes have a kernel of their own in user space' : 'sandboxes share the kernel, behind namespaces and seccomp',
-    advice: used ? null : `${runsc === undefined ? 'install runsc and set' : 'set'} BERTH_RUNTIME=runsc to keep hostile code off this kernel, at a third of the speed of system calls`,
+    choice: used
+      ? 'sandboxes have a kernel of their own in user space'
+      : 'sandboxes share the kernel, behind namespaces and seccomp',
+    advice: used
+      ? null
+      : `${runsc === undefined ? 'install runsc (of 2023 or later: bookworm-backports, Debian 13) and set' : 'set'} BERTH_RUNTIME=runsc to keep hostile code off this kernel, at a third of the speed of system calls`,
   };
 }
 
 export async function kvmFinding(): Promise<Finding> {
-  const usable = await access('/dev/kvm', constants.R_OK | constants.W_OK).then(() => true, () => false);
+  const usable = await access('/dev/kvm', constants.R_OK | constants.W_OK).then(
+    () => true,
+    () => false,
+  );
   return {
     subject: 'kvm',
     status: usable ? 'ok' : 'missing',

@@ -19,6 +19,7 @@ export async function programsFinding(): Promise<Finding> {
     status: missing.length === 0 ? 'ok' : 'missing',
     detected: missing.length === 0 ? Object.keys(needed).join(', ') : `not installed: ${missing.join(', ')}`,
     choice: missing.length === 0 ? 'all that is needed is there' : 'sandboxes cannot be made',
-    advice: missing.length === 0 ? null : `apt-get install ${[...new Set(missing.map((name) => needed[name]))].join(' ')}`,
+    advice:
+      missing.length === 0 ? null : `apt-get install ${[...new Set(missing.map((name) => needed[name]))].join(' ')}`,
   };
 }

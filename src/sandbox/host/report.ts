@@ -24,11 +24,9 @@ export interface HostReportOptions {
 export async function createHostReport(options: HostReportOptions): Promise<ProviderReport> {
   const cgroups = await detectCgroups();
   const runtime = await chooseRuntime(cgroups.mode, options.runtime ?? null);
-  const findings = await Promise.all([
+  const [machine, privileges, storage, programs, inotify, checkpoint, gvisor, kvm] = await Promise.all([
     machineFinding(options.dataDir),
     privilegeFinding(),
-    runtimeFinding(runtime),
-    cgroupFinding(cgroups),
     planStorage(options.dataDir, options.storage ?? 'auto').then((plan) => plan.finding),
     programsFinding(),
     inotifyFinding(),
@@ -36,6 +34,18 @@ export async function createHostReport(options: HostReportOptions): Promise<Prov
     gvisorFinding(runtime),
     kvmFinding(),
   ]);
+  const findings = [
+    machine,
+    privileges,
+    runtimeFinding(runtime),
+    cgroupFinding(cgroups),
+    storage,
+    programs,
+    inotify,
+    checkpoint,
+    gvisor,
+    kvm,
+  ];
   const needed = new Set(['privileges', 'runtime', 'programs']);
   const usable = findings.every((finding) => finding.status !== 'missing' || !needed.has(finding.subject));
   return { usable, findings };

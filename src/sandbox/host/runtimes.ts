@@ -25,7 +25,11 @@ export async function chooseRuntime(mode: CgroupMode, forced: RuntimeName | null
   const pick = (name: RuntimeName) => found.find((runtime) => runtime.name === name) ?? null;
   if (forced !== null) {
     const chosen = pick(forced);
-    return { found, chosen, reason: chosen === null ? `${forced} was asked for and is not installed` : `${forced} was asked for` };
+    return {
+      found,
+      chosen,
+      reason: chosen === null ? `${forced} was asked for and is not installed` : `${forced} was asked for`,
+    };
   }
   if (mode === 'v2') {
     const crun = pick('crun');

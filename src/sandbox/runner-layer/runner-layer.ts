@@ -22,7 +22,13 @@ export interface RunnerLayer {
 }
 
 /** Changes when the way of building does, so that an upgrade builds anew. */
-const recipe = '3';
+const recipe = '4';
+
+/**
+ * Node once more, for the runner alone: what may be run but not read, the kernel makes undumpable, so an
+ * agent of the same uid can neither trace the runner nor read its memory, where the token is.
+ */
+export const runnerProgram = 'runner';
 
 /**
  * The current layer, built beside and renamed when it is not there. Layers of other versions stay:
@@ -38,7 +44,10 @@ export async function ensureRunnerLayer(directory: string, placeBundle: PlaceBun
   await rm(bundle, { recursive: true, force: true });
   try {
     const bundleVersion = await placeBundle(bundle);
-    const version = createHash('sha256').update(`${basename(base)}\0${bundleVersion}`).digest('hex').slice(0, 16);
+    const version = createHash('sha256')
+      .update(`${basename(base)}\0${bundleVersion}`)
+      .digest('hex')
+      .slice(0, 16);
     const path = join(directory, version);
     if (!existsSync(path)) await built(path, (staging) => assemble(staging, base, bundle));
     return { path, version, loader: libraries.loader };
@@ -76,6 +85,8 @@ async function buildBase(staging: string, node: string, { loader, libraries }: S
     join(bin, 'node'),
   ]);
   for (const file of [join(bin, 'node'), join(bin, 'tini'), join(lib, basename(loader))]) await chmod(file, 0o755);
+  await copyFile(join(bin, 'node'), join(bin, runnerProgram));
+  await chmod(join(bin, runnerProgram), 0o711);
 }
 
 /** The large files are shared between versions by hard link. */

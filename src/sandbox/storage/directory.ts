@@ -31,7 +31,9 @@ export function openDirectories(root: string): Storage {
     listDisks: () => readdir(disks),
     async diskUsage(id, signal) {
       // Files come and go while it counts, which it reports by its exit code.
-      const { stdout } = await runCommand('du', ['--summarize', '--block-size=1', '--one-file-system', diskPath(id)], { signal });
+      const { stdout } = await runCommand('du', ['--summarize', '--block-size=1', '--one-file-system', diskPath(id)], {
+        signal,
+      });
       const bytes = Number.parseInt(stdout, 10);
       if (!Number.isFinite(bytes)) throw new BerthError('upstream_failed', `du counted nothing in ${diskPath(id)}`);
       return bytes;

@@ -11,9 +11,35 @@ export type EtcFiles = Record<string, { content: string } | { target: string }>;
  * of the distribution. An allow-list, because /etc is where a host keeps its secrets.
  */
 const fromHost = [
-  'alternatives', 'ca-certificates.conf', 'debian_version', 'fonts', 'gai.conf', 'host.conf', 'inputrc', 'java-*', 'ld.so.cache',
-  'ld.so.conf', 'ld.so.conf.d', 'locale.alias', 'lsb-release', 'magic', 'magic.mime', 'mime.types', 'networks',
-  'os-release', 'perl', 'protocols', 'python3*', 'rpc', 'services', 'ssl/certs', 'ssl/openssl.cnf', 'terminfo', 'vim', 'xattr.conf', 'xml',
+  'alternatives',
+  'ca-certificates.conf',
+  'debian_version',
+  'fonts',
+  'gai.conf',
+  'host.conf',
+  'inputrc',
+  'java-*',
+  'ld.so.cache',
+  'ld.so.conf',
+  'ld.so.conf.d',
+  'locale.alias',
+  'lsb-release',
+  'magic',
+  'magic.mime',
+  'mime.types',
+  'networks',
+  'os-release',
+  'perl',
+  'protocols',
+  'python3*',
+  'rpc',
+  'services',
+  'ssl/certs',
+  'ssl/openssl.cnf',
+  'terminfo',
+  'vim',
+  'xattr.conf',
+  'xml',
 ];
 
 const passwd = `root:x:0:0:root:/root:/bin/sh

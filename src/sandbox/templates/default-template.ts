@@ -10,9 +10,30 @@ import { templateManifestName, type TemplateBind } from './template.ts';
 const recipe = '2';
 
 const directories = [
-  'dev', 'etc', 'home', 'home/user', 'media', 'mnt', 'opt', 'proc', 'root', 'run', 'srv', 'sys', 'tmp', 'usr',
-  'berth', 'berth/agents', 'berth/objects', 'berth/run', 'berth/runner',
-  'var', 'var/cache', 'var/lib', 'var/log', 'var/tmp',
+  'dev',
+  'etc',
+  'home',
+  'home/user',
+  'media',
+  'mnt',
+  'opt',
+  'proc',
+  'root',
+  'run',
+  'srv',
+  'sys',
+  'tmp',
+  'usr',
+  'berth',
+  'berth/agents',
+  'berth/objects',
+  'berth/run',
+  'berth/runner',
+  'var',
+  'var/cache',
+  'var/lib',
+  'var/log',
+  'var/tmp',
 ];
 /** Merged into /usr on current systems, there as links. */
 const besideUsr = ['bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32'];

@@ -68,7 +68,8 @@ export function createTemplates(directory: string): Templates {
         return read(name, await defaultVersion);
       }
       const pointer = join(directory, name, 'current');
-      if (!existsSync(pointer)) throw new BerthError('not_found', `there is no template "${name}"`, { field: 'template' });
+      if (!existsSync(pointer))
+        throw new BerthError('not_found', `there is no template "${name}"`, { field: 'template' });
       return read(name, (await readFile(pointer, 'utf8')).trim());
     },
     version: read,

@@ -5,7 +5,7 @@ import type { Store, TaskTrigger } from '../../core/ports/store.ts';
 import type { TaskService } from '../../core/tasks/task-service.ts';
 import { viewTask } from '../../core/tasks/task-view.ts';
 import { BerthError } from '../../protocol/errors.ts';
-import { createTaskRequest, task, taskState } from '../../protocol/forge-api.ts';
+import { createTaskRequest, task, taskState, type Task } from '../../protocol/forge-api.ts';
 import type { Extension } from '../app.ts';
 import { idempotent } from '../idempotency.ts';
 import { failures, json, jsonBody, tokenNeeded } from '../schemas.ts';
@@ -68,7 +68,7 @@ export function taskRoutes({ store, tasks, forge }: TaskRoutesOptions): Extensio
         const body = c.req.valid('json');
         const { user } = c.get('identity');
         const key = c.req.header('idempotency-key');
-        const accepted = await idempotent(store, `tasks:${user}`, key, body, async () => {
+        const accepted = await idempotent<Task>(store, `tasks:${user}`, key, body, async (save) => {
           const repository = await store.read.repository(body.repositoryId);
           if (repository === null || repository.forge === null) {
             throw new BerthError('not_found', 'there is no such repository', { field: 'repositoryId' });
@@ -83,7 +83,8 @@ export function taskRoutes({ store, tasks, forge }: TaskRoutesOptions): Extensio
               field: 'text',
             });
           }
-          return viewTask(await tasks.request(repository, triggerFor(body, user, key)));
+          const trigger = triggerFor(body, user, key);
+          return viewTask(await tasks.request(repository, trigger, (tx, taken) => save(tx, viewTask(taken))));
         });
         return c.json(accepted, 202);
       },

@@ -44,6 +44,7 @@ async function createSessionTables(db: Kysely<unknown>, engine: Engine): Promise
       .addColumn('mode_id', 'text')
       .addColumn('config', 'text', (c) => c.notNull())
       .addColumn('author', 'text')
+      .addColumn('permissions', 'text', (c) => c.notNull())
       .addColumn('permission_timeout_ms', big, (c) => c.notNull())
       .addColumn('last_seq', big, (c) => c.notNull())
       .addColumn('journal_id', 'text')

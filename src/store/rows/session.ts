@@ -10,6 +10,7 @@ import { storedLimits, storedMcpServers } from './values.ts';
 const argv = z.array(z.string());
 const env = z.record(z.string(), z.string());
 const config = z.record(z.string(), z.union([z.string(), z.boolean()]));
+const permissions = z.enum(['ask', 'allow']);
 const author = z.object({ name: z.string(), email: z.string() });
 
 export function sessionColumns(session: Partial<SessionRecord>): Columns<SessionsTable> {
@@ -36,6 +37,7 @@ export function sessionColumns(session: Partial<SessionRecord>): Columns<Session
     mode_id: session.modeId,
     config: toJson(session.config),
     author: toNullableJson(session.author),
+    permissions: session.permissions,
     permission_timeout_ms: session.permissionTimeoutMs,
     last_seq: session.lastSeq,
     journal_id: session.journalId,
@@ -70,6 +72,7 @@ export function toSession(row: Selectable<SessionsTable>): SessionRecord {
     modeId: row.mode_id,
     config: fromJson(config, 'sessions.config', row.config),
     author: fromNullableJson(author, 'sessions.author', row.author),
+    permissions: check(permissions, 'sessions.permissions', row.permissions),
     permissionTimeoutMs: row.permission_timeout_ms,
     lastSeq: row.last_seq,
     journalId: row.journal_id,

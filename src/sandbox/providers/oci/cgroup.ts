@@ -1,7 +1,8 @@
-import { readFile, readdir, rmdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rmdir, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { SandboxLimits } from '../../../core/ports/sandbox-provider.ts';
 import { BerthError } from '../../../protocol/errors.ts';
 import { cgroupDirectories, type CgroupLayout } from '../../host/cgroups.ts';
 
@@ -15,12 +16,15 @@ export interface SandboxCgroup {
   kill(): Promise<void>;
   /** Sends a signal to the first process (the init), which passes it on. */
   signalInit(signal: NodeJS.Signals): Promise<void>;
+  /** Makes it, with its limits, for a runtime that leaves cgroups alone. */
+  make(limits: SandboxLimits): Promise<void>;
   /** Removes the directories in every hierarchy. No-op when absent. */
   remove(): Promise<void>;
   usage(): Promise<{ memoryBytes: number; cpuTimeMs: number; pids: number }>;
   directories: readonly string[];
 }
 
+export const cpuPeriodUs = 100_000;
 const killDeadlineMs = 10_000;
 
 export function openCgroup(layout: CgroupLayout, path: string): SandboxCgroup {
@@ -54,7 +58,9 @@ export function openCgroup(layout: CgroupLayout, path: string): SandboxCgroup {
         const pids = await processes();
         if (pids.length === 0) return;
         if (performance.now() > deadline) {
-          throw new BerthError('upstream_failed', `${pids.length} processes of ${path} do not end`, { context: { pids } });
+          throw new BerthError('upstream_failed', `${pids.length} processes of ${path} do not end`, {
+            context: { pids },
+          });
         }
         if (v2 && counting !== null) await writeOptional(join(counting, 'cgroup.kill'), '1');
         for (const pid of pids) signalProcess(pid, 'SIGKILL');
@@ -65,6 +71,29 @@ export function openCgroup(layout: CgroupLayout, path: string): SandboxCgroup {
     async signalInit(signal) {
       const [first] = (await processes()).toSorted((a, b) => a - b);
       if (first !== undefined) signalProcess(await initOf(await processes(), first), signal);
+    },
+    async make(limits) {
+      for (const directory of directories) await mkdir(directory, { recursive: true });
+      const set = async (controller: string, file: string, value: string) => {
+        const directory = of(controller);
+        if (directory !== null) await writeOptional(join(directory, file), value);
+      };
+      const quota = String(Math.round(limits.cpus * cpuPeriodUs));
+      if (v2) {
+        await set('memory', 'memory.max', String(limits.memoryBytes));
+        await set('memory', 'memory.swap.max', '0');
+        await set('cpu', 'cpu.max', `${quota} ${cpuPeriodUs}`);
+        await set('pids', 'pids.max', String(limits.pids));
+        return;
+      }
+      await set('memory', 'memory.limit_in_bytes', String(limits.memoryBytes));
+      await set('memory', 'memory.memsw.limit_in_bytes', String(limits.memoryBytes));
+      await set('cpu', 'cpu.cfs_period_us', String(cpuPeriodUs));
+      await set('cpu', 'cpu.cfs_quota_us', quota);
+      await set('pids', 'pids.max', String(limits.pids));
+      const cpuset = of('cpuset');
+      // Empty at first on v1, and nothing can join until it is set.
+      if (cpuset !== null) await inheritCpuset(cpuset);
     },
     async remove() {
       for (const directory of directories) await removeCgroup(directory);
@@ -87,6 +116,15 @@ export function openCgroup(layout: CgroupLayout, path: string): SandboxCgroup {
       };
     },
   };
+}
+
+async function inheritCpuset(directory: string): Promise<void> {
+  const parent = dirname(directory);
+  for (const file of ['cpuset.cpus', 'cpuset.mems']) {
+    if ((await readOptional(join(parent, file)))?.trim() === '') await inheritCpuset(parent);
+    const value = await readOptional(join(parent, file));
+    if (value !== null) await writeOptional(join(directory, file), value.trim());
+  }
 }
 
 /** Memory that these processes alone have and that is not the file system's: what ending them frees. */

@@ -1,4 +1,15 @@
-import { chmodSync, chownSync, existsSync, mkdirSync, openSync, closeSync, rmSync, writeSync, constants, readdirSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  closeSync,
+  rmSync,
+  writeSync,
+  constants,
+  readdirSync,
+} from 'node:fs';
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { guestHome, guestUser } from '../../../core/ports/sandbox-provider.ts';
@@ -22,7 +33,12 @@ export async function layOutDisk(disk: DiskPaths, template: Template): Promise<v
 /** The home is a directory of its own, so what the template has there would be hidden. */
 async function copyTemplateHome(source: string, home: string): Promise<void> {
   if (!existsSync(source) || readdirSync(source).length === 0) return;
-  await cp(source, home, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true, mode: constants.COPYFILE_FICLONE });
+  await cp(source, home, {
+    recursive: true,
+    verbatimSymlinks: true,
+    preserveTimestamps: true,
+    mode: constants.COPYFILE_FICLONE,
+  });
   chownTree(home);
 }
 

@@ -16,7 +16,15 @@ import { openInstallation, type Installation } from './installation.ts';
 import { createKeyLock } from './key-lock.ts';
 import { readRecord } from './record.ts';
 import { connectRunnerSocket, dialThroughRunner } from './runner-socket.ts';
-import { bootSandbox, haltSandbox, inspectSandbox, makeSandbox, removeSandbox, sandboxIds, sandboxParts } from './sandbox.ts';
+import {
+  bootSandbox,
+  haltSandbox,
+  inspectSandbox,
+  makeSandbox,
+  removeSandbox,
+  sandboxIds,
+  sandboxParts,
+} from './sandbox.ts';
 import { checkId, checkSpec } from './spec-check.ts';
 
 export interface OciOptions {
@@ -150,7 +158,9 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
       const ids = await sandboxIds(installation);
       signal.throwIfAborted();
       // One that is being made does not exist yet; one that vanishes while it is looked at does not any more.
-      const infos = await Promise.all(ids.filter((id) => !making.has(id)).map((id) => inspectSandbox(installation, id)));
+      const infos = await Promise.all(
+        ids.filter((id) => !making.has(id)).map((id) => inspectSandbox(installation, id)),
+      );
       return infos.filter((info) => info !== null);
     },
 
@@ -178,7 +188,9 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
         const parts = sandboxParts(installation, id);
         const record = await readRecord(parts.paths.record);
         if (record === null || info.status !== 'stopped') {
-          throw new BerthError('conflict', `sandbox ${id} is ${info.status}: it can only be destroyed`, { context: { id } });
+          throw new BerthError('conflict', `sandbox ${id} is ${info.status}: it can only be destroyed`, {
+            context: { id },
+          });
         }
         const template = await installation.templates.version(record.template.name, record.template.version);
         try {

@@ -1,5 +1,4 @@
-import { constants } from 'node:fs';
-import { open, type FileHandle } from 'node:fs/promises';
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -19,17 +18,18 @@ const O_PATH = 0o10_000_000;
  */
 export async function connectRunnerSocket(runDir: string, signal: AbortSignal): Promise<Socket> {
   signal.throwIfAborted();
-  const handle = await open(join(runDir, socketFileName), O_PATH | constants.O_NOFOLLOW);
+  // Synchronous: a lookup that reads nothing, and it is repeated every millisecond while a sandbox starts.
+  const fd = openSync(join(runDir, socketFileName), O_PATH | constants.O_NOFOLLOW);
   try {
-    if (!(await handle.stat()).isSocket()) throw new BerthError('sandbox_lost', "the runner's socket was replaced");
-    return await connectTo(handle, signal);
+    if (!fstatSync(fd).isSocket()) throw new BerthError('sandbox_lost', "the runner's socket was replaced");
+    return await connectTo(fd, signal);
   } finally {
-    await handle.close();
+    closeSync(fd);
   }
 }
 
-async function connectTo(handle: FileHandle, signal: AbortSignal): Promise<Socket> {
-  const socket = connect({ path: `/proc/self/fd/${handle.fd}` });
+async function connectTo(fd: number, signal: AbortSignal): Promise<Socket> {
+  const socket = connect({ path: `/proc/self/fd/${fd}` });
   const abort = () => socket.destroy(signal.reason as Error);
   signal.addEventListener('abort', abort, { once: true });
   try {
@@ -53,12 +53,17 @@ const startDeadlineMs = 30_000;
  * Resolves when `GET /health` is answered with 200. `isAlive` is asked now and then, so that a sandbox that
  * ended while starting is told at once from one that is slow.
  */
-export async function waitForRunner(runDir: string, isAlive: () => Promise<boolean>, signal: AbortSignal): Promise<void> {
+export async function waitForRunner(
+  runDir: string,
+  isAlive: () => Promise<boolean>,
+  signal: AbortSignal,
+): Promise<void> {
   const deadline = performance.now() + startDeadlineMs;
   for (let attempt = 1; ; attempt++) {
     signal.throwIfAborted();
     if (await answersHealth(runDir, signal)) return;
-    if (attempt % 50 === 0 && !(await isAlive())) throw new BerthError('sandbox_lost', 'the sandbox ended while it was starting');
+    if (attempt % 50 === 0 && !(await isAlive()))
+      throw new BerthError('sandbox_lost', 'the sandbox ended while it was starting');
     if (performance.now() > deadline) throw new BerthError('timeout', 'the runner did not answer');
     await sleep(pollMs);
   }
@@ -86,7 +91,12 @@ async function answersHealth(runDir: string, signal: AbortSignal): Promise<boole
 }
 
 /** A byte stream to another port inside, through the runner. Throws the runner's own code when nothing listens there. */
-export async function dialThroughRunner(socket: Socket, port: number, token: string, signal: AbortSignal): Promise<Duplex> {
+export async function dialThroughRunner(
+  socket: Socket,
+  port: number,
+  token: string,
+  signal: AbortSignal,
+): Promise<Duplex> {
   return new Promise((resolve, reject) => {
     const call = request({
       path: `/ports/${port}`,
@@ -116,7 +126,9 @@ export async function dialThroughRunner(socket: Socket, port: number, token: str
     });
     call.on('error', (cause) => {
       settle();
-      reject(signal.aborted ? (signal.reason as Error) : new BerthError('sandbox_lost', 'the runner hung up', { cause }));
+      reject(
+        signal.aborted ? (signal.reason as Error) : new BerthError('sandbox_lost', 'the runner hung up', { cause }),
+      );
     });
     call.end();
   });

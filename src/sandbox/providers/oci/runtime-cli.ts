@@ -26,7 +26,13 @@ export interface RuntimeCli {
 }
 
 /** Of gVisor: system calls caught without KVM, files on the host's disk and not in its memory, sockets in bind mounts. */
-const runscFlags = ['--platform=systrap', '--ignore-cgroups', '--network=sandbox', '--overlay2=none', '--host-uds=create'];
+const runscFlags = [
+  '--platform=systrap',
+  '--ignore-cgroups',
+  '--network=sandbox',
+  '--overlay2=none',
+  '--host-uds=create',
+];
 
 export function createRuntimeCli(runtime: FoundRuntime, stateDir: string): RuntimeCli {
   const root = join(stateDir, runtime.name);

@@ -7,11 +7,20 @@ import {
   guestRunnerPath,
   guestUser,
 } from '../../../core/ports/sandbox-provider.ts';
+import { runnerProgram } from '../../runner-layer/runner-layer.ts';
 import { runnerEntry, runnerEnv, runnerNodeFlags } from '../../../protocol/runner-launch.ts';
 import type { CgroupLayout } from '../../host/cgroups.ts';
 import type { RunnerLayer } from '../../runner-layer/runner-layer.ts';
 import type { Template } from '../../templates/template.ts';
-import { guestRunPath, guestStatePath, socketFileName, tokenFileName, type DiskPaths, type SandboxPaths } from './paths.ts';
+import { cpuPeriodUs } from './cgroup.ts';
+import {
+  guestRunPath,
+  guestStatePath,
+  socketFileName,
+  tokenFileName,
+  type DiskPaths,
+  type SandboxPaths,
+} from './paths.ts';
 import type { SandboxRecord } from './record.ts';
 import { createSeccompProfile } from './seccomp.ts';
 
@@ -33,15 +42,24 @@ export interface RuntimeConfigInput {
 
 /** What the kernel tells everyone who looks, about the host and not about the sandbox. As the runtime-spec's defaults. */
 const maskedPaths = [
-  '/proc/acpi', '/proc/asound', '/proc/interrupts', '/proc/kcore', '/proc/keys', '/proc/latency_stats',
-  '/proc/sched_debug', '/proc/scsi', '/proc/timer_list', '/proc/timer_stats', '/sys/devices/virtual/powercap', '/sys/firmware',
+  '/proc/acpi',
+  '/proc/asound',
+  '/proc/interrupts',
+  '/proc/kcore',
+  '/proc/keys',
+  '/proc/latency_stats',
+  '/proc/sched_debug',
+  '/proc/scsi',
+  '/proc/timer_list',
+  '/proc/timer_stats',
+  '/sys/devices/virtual/powercap',
+  '/sys/firmware',
 ];
 const readonlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
 
 const openFiles = 65_536;
 /** Killed before the host's own processes when memory runs out. Only upward: lowering it takes a capability. */
 const oomScoreAdj = 500;
-const cpuPeriodUs = 100_000;
 
 /** The `config.json` of one sandbox (OCI runtime-spec 1.0). */
 export function createRuntimeConfig(input: RuntimeConfigInput): object {
@@ -58,7 +76,7 @@ export function createRuntimeConfig(input: RuntimeConfigInput): object {
       args: [
         `${guestRunnerPath}/bin/tini`,
         '--',
-        `${guestRunnerPath}/bin/node`,
+        `${guestRunnerPath}/bin/${runnerProgram}`,
         ...runnerNodeFlags,
         `${guestRunnerPath}/${runnerEntry}`,
       ],
@@ -117,7 +135,7 @@ function systemMounts(cgroups: CgroupLayout): object[] {
     },
     { destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: [...sealed, 'mode=1777', 'size=256m'] },
     { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: sealed },
-    { destination: '/run', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', 'mode=1777', 'size=64m'] },
+    { destination: '/run', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', 'mode=755', 'size=64m'] },
     { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...sealed, 'ro'] },
     // Node, Go and Java size themselves by the limits they read here.
     ...(cgroups.mode === 'none'

@@ -57,7 +57,9 @@ export async function makeSandbox(
       writeRecord(parts.paths.record, record),
       (async () => {
         const path = await storage.createDisk(record.id, signal);
-        const limited = storage.limitsDisk ? storage.limitDisk(record.id, record.limits.diskBytes, signal) : Promise.resolve();
+        const limited = storage.limitsDisk
+          ? storage.limitDisk(record.id, record.limits.diskBytes, signal)
+          : Promise.resolve();
         await mkdir(storage.objectsPath(record.id), { recursive: true, mode: 0o755 });
         await layOutDisk(diskPaths(path), template);
         await allDone([limited, bootSandbox(installation, parts, record, template, signal, () => limited)]);
@@ -100,6 +102,7 @@ export async function bootSandbox(
   });
   await writeFile(parts.paths.config, JSON.stringify(config), { mode: 0o600 });
   await ready();
+  if (runtime.startsInCgroup) await parts.cgroup.make(record.limits);
   // Both end when one fails: a runner that will never come is not waited for.
   const failing = new AbortController();
   const both = AbortSignal.any([signal, failing.signal]);
@@ -108,7 +111,15 @@ export async function bootSandbox(
   try {
     await allDone([
       runtime
-        .run({ id: parts.id, bundle: parts.paths.directory, logFile: parts.disk.log, cgroupDirectories: parts.cgroup.directories }, signal)
+        .run(
+          {
+            id: parts.id,
+            bundle: parts.paths.directory,
+            logFile: parts.disk.log,
+            cgroupDirectories: parts.cgroup.directories,
+          },
+          signal,
+        )
         .then(() => (started = true))
         .catch((error: unknown) => {
           failing.abort(error);
@@ -188,7 +199,11 @@ export async function inspectSandbox(installation: Installation, id: string): Pr
 function hasLoader(template: Template, loader: string): boolean {
   const inTemplate = join(template.rootfs, loader);
   // A template that shows the host's /usr has the host's loader, behind a link that leads there.
-  return template.binds.some((bind) => bind.destination === '/usr') || existsSync(inTemplate) || existsSync(join(template.rootfs, 'usr/lib64', basename(loader)));
+  return (
+    template.binds.some((bind) => bind.destination === '/usr') ||
+    existsSync(inTemplate) ||
+    existsSync(join(template.rootfs, 'usr/lib64', basename(loader)))
+  );
 }
 
 /** As `Promise.all`, but a failure is thrown only when all have ended, so that nothing goes on behind a clean-up. */

@@ -69,7 +69,10 @@ const personalities = [0x0, 0x8, 0x2_0000, 0x2_0008, 0x4_0000, 0xffff_ffff];
  */
 const refusedIoctls = [0x5412, 0x541c, 0x5000_9401, 0x5000_940e, 0x5000_9417, 0x5000_9418];
 
-const architectures: Partial<Record<NodeJS.Architecture, string>> = { x64: 'SCMP_ARCH_X86_64', arm64: 'SCMP_ARCH_AARCH64' };
+const architectures: Partial<Record<NodeJS.Architecture, string>> = {
+  x64: 'SCMP_ARCH_X86_64',
+  arm64: 'SCMP_ARCH_AARCH64',
+};
 
 /** The profile for this machine's architecture alone: a call by another ABI ends its process. */
 export function createSeccompProfile(architecture: NodeJS.Architecture = process.arch): SeccompProfile {
@@ -114,8 +117,16 @@ export function allBut(refused: readonly number[]): { mask: number; value: numbe
     }
     if (bits === 0) return;
     const middle = value + 2 ** (bits - 1);
-    split(value, bits - 1, inside.filter((number) => number < middle));
-    split(middle, bits - 1, inside.filter((number) => number >= middle));
+    split(
+      value,
+      bits - 1,
+      inside.filter((number) => number < middle),
+    );
+    split(
+      middle,
+      bits - 1,
+      inside.filter((number) => number >= middle),
+    );
   };
   split(0, 32, refused);
   return blocks;

@@ -9,7 +9,8 @@ const maxLabelLength = 256;
 
 /** An id becomes part of paths and of cgroup names, so anything else is refused before it is used. */
 export function checkId(id: string): void {
-  if (!idPattern.test(id)) throw new BerthError('invalid_request', `not a sandbox id: ${JSON.stringify(id)}`, { field: 'id' });
+  if (!idPattern.test(id))
+    throw new BerthError('invalid_request', `not a sandbox id: ${JSON.stringify(id)}`, { field: 'id' });
 }
 
 /**
@@ -26,15 +27,24 @@ export function checkSpec(spec: SandboxSpec, capabilities: SandboxCapabilities):
     const field = `limits.${name}`;
     if (!capabilities.limits.includes(name)) {
       if (value === 0) continue;
-      throw new BerthError('invalid_request', `this host cannot enforce ${name}; ask for 0 to go without (see "berth doctor")`, { field });
+      throw new BerthError(
+        'invalid_request',
+        `this host cannot enforce ${name}; ask for 0 to go without (see "berth doctor")`,
+        { field },
+      );
     }
     if (!Number.isFinite(value) || value < minimum[name] || (name !== 'cpus' && !Number.isSafeInteger(value))) {
       throw new BerthError('invalid_request', `${name} must be at least ${minimum[name]}, not ${value}`, { field });
     }
   }
   const labels = Object.entries(spec.labels);
-  if (labels.length > maxLabels || labels.some(([key, value]) => key.length > maxLabelLength || value.length > maxLabelLength)) {
-    throw new BerthError('invalid_request', `at most ${maxLabels} labels of ${maxLabelLength} characters`, { field: 'labels' });
+  if (
+    labels.length > maxLabels ||
+    labels.some(([key, value]) => key.length > maxLabelLength || value.length > maxLabelLength)
+  ) {
+    throw new BerthError('invalid_request', `at most ${maxLabels} labels of ${maxLabelLength} characters`, {
+      field: 'labels',
+    });
   }
   for (const [name, value] of Object.entries(spec.env)) {
     if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) || value.includes('\0')) {

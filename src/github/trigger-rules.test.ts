@@ -1,0 +1,46 @@
+import { describe, expect, test } from 'vitest';
+import { lineComment } from './candidate.ts';
+import { isMentioned } from './trigger-rules.ts';
+
+describe('a mention', () => {
+  test.each([
+    '@berth please',
+    'Hey @Berth, look',
+    'Could you (@berth) do it?',
+    'line one\n@berth.',
+    '> quoted\n\n@berth yes',
+    '```\ncode\n```\n@berth',
+    'an `inline` word, then @berth!',
+  ])('speaks to us: %j', (text) => expect(isMentioned(text, '@berth')).toBe(true));
+
+  test.each([
+    '',
+    'berth',
+    '> @berth please',
+    '   > @berth',
+    'mail a@berth.dev',
+    'me@berth',
+    '@berth-two',
+    '@berth/team',
+    '@berthold',
+    '@@berth',
+    '`@berth`',
+    '``a ` @berth``',
+    '```\n@berth\n```',
+    '~~~\n```\n@berth\n~~~',
+    '````\n```\n@berth',
+    '<!-- @berth -->',
+    '<!-- @berth',
+  ])('does not: %j', (text) => expect(isMentioned(text, '@berth')).toBe(false));
+
+  test('is found in a large text without a fuss', () => {
+    const began = performance.now();
+    expect(isMentioned('`'.repeat(30_000) + '> <!-- '.repeat(5_000), '@berth')).toBe(false);
+    expect(performance.now() - began).toBeLessThan(1_000);
+  });
+});
+
+test('the lines of a review cannot end their fence', () => {
+  const text = lineComment({ body: 'b', path: 'a.md', line: null, original_line: 3, diff_hunk: '+````\n+hello' });
+  expect(text).toBe('On a.md:3:\n\n`````diff\n+````\n+hello\n`````\n\nb');
+});
