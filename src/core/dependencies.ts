@@ -7,6 +7,9 @@ import type { IdlePolicy } from './sandboxes/idle-policy.ts';
 import type { ConnectRunner } from './ports/runner.ts';
 import type { SandboxLimits, SandboxProvider } from './ports/sandbox-provider.ts';
 import type { Store } from './ports/store.ts';
+import type { WebhookSender } from './ports/webhook-sender.ts';
+import type { QueueSettings } from './turns/queue-settings.ts';
+import type { WebhookSettings } from './webhooks/webhook-worker.ts';
 
 /** What the use cases are given; `main.ts` wires the drivers, tests wire others. */
 export interface Dependencies {
@@ -19,6 +22,7 @@ export interface Dependencies {
   git: Git;
   agents: AgentCatalog;
   installer: AgentInstaller;
+  webhookSender: WebhookSender;
   clock: Clock;
   logger: Logger;
   settings: Settings;
@@ -34,8 +38,8 @@ export interface Settings {
   defaultPermissionTimeoutMs: number;
   /** When a session without work and without an open stream is put to rest; see `core/sandboxes/idle-policy.ts`. */
   idle: IdlePolicy;
-  /** How often a turn that fails for a passing reason is tried again before it ends as failed. */
-  turnAttempts: number;
+  queue: QueueSettings;
+  webhooks: WebhookSettings;
   /** Whether `file://` repositories may be named: the machine's own owner only. */
   allowLocalRepositories: boolean;
   author: { name: string; email: string };

@@ -4,6 +4,7 @@ export type { BerthClient, BerthClientOptions, DoctorFinding, PromptInput } from
 export { parseExit } from './attached-process.ts';
 export type { AttachedProcess, ProcessExit } from './attached-process.ts';
 export type { EventsOptions } from './session-events.ts';
+export type { DeadLettersResource, ListDeadLettersOptions } from './resources/dead-letters.ts';
 export type { CallOptions, FilesResource, WriteOptions } from './resources/files.ts';
 export type { AttachOptions, ProcessesResource } from './resources/processes.ts';
 export type { ExecOutput, ListSessionsOptions, SessionsResource } from './resources/sessions.ts';
@@ -17,13 +18,18 @@ export type {
   AgentInfo,
   CreateSessionInput,
   CreateTurnInput,
+  DeadLetter,
   ExecInput,
   ProcessInput,
+  Priority,
+  QueueOverview,
   SandboxUsage,
   ServerHealth,
   Session,
   SessionDiff,
   Turn,
+  WebhookEvent,
+  WebhookPayload,
 } from '../protocol/api.ts';
 export type { PermissionOption, SessionEvent, SessionEventType, SessionStatus } from '../protocol/events.ts';
 export type { FileChange, FileInfo, PortInfo, ProcessInfo } from '../protocol/runner-api.ts';

@@ -49,10 +49,7 @@ export async function createPostgresStore(options: PostgresStoreOptions): Promis
   const readers = createPool({ url, size: poolSize, statementTimeoutMs, logger });
   const begin = { origin, statementTimeoutMs, idleTimeoutMs };
   return createStore({
-    transact: createTransact(
-      database(writers, beginSql('shared', begin)),
-      database(writers, beginSql('alone', begin)),
-    ),
+    transact: createTransact(database(writers, beginSql('shared', begin)), database(writers, beginSql('alone', begin))),
     reader: database(readers, 'begin'),
     engine: postgresEngine,
     listeners,

@@ -6,6 +6,7 @@ import type {
   SessionStatus,
   Usage,
 } from '../../protocol/events.ts';
+import type { WebhookEvent } from '../../protocol/api.ts';
 import type { Prompt } from '../../protocol/content.ts';
 import type { McpServer } from '../../protocol/runner-api.ts';
 import type { SandboxLimits, SandboxStatus } from './sandbox-provider.ts';
@@ -42,6 +43,20 @@ export interface StoreReads {
   turns(sessionId: string, states?: readonly TurnState[]): Promise<TurnRecord[]>;
   /** All turns in these states, in queue order: larger priority first, then age. */
   turnsInState(states: readonly TurnState[]): Promise<TurnRecord[]>;
+  /** What waits, oldest first; turns of sessions that are being deleted are left out. */
+  queuedTurns(): Promise<QueueTurn[]>;
+  /** Those that hold a slot, and those that got one at or after `since`; oldest claim first. */
+  servedTurns(since: string): Promise<QueueTurn[]>;
+  /** Those that got a slot last, newest first. */
+  latestClaimedTurns(limit: number): Promise<QueueTurn[]>;
+  /** Newest first. */
+  deadLetters(filter: DeadLetterFilter): Promise<DeadLetterRecord[]>;
+  deadLetter(turnId: string): Promise<DeadLetterRecord | null>;
+  webhook(id: string): Promise<WebhookRecord | null>;
+  /** Pending ones to be tried at or before `at`, the longest due first. */
+  dueWebhooks(at: string, limit: number): Promise<WebhookRecord[]>;
+  /** When the next pending one is to be tried; `null` when none is pending. */
+  nextWebhookAt(): Promise<string | null>;
   sandbox(id: string): Promise<SandboxRecord | null>;
   sandboxes(): Promise<SandboxRecord[]>;
   /** `seq > from`, ascending, at most `limit`. */
@@ -73,6 +88,10 @@ export interface StoreTransaction extends StoreReads {
   deleteSession(id: string): Promise<void>;
   insertTurn(record: TurnRecord): Promise<void>;
   updateTurn(id: string, change: Partial<Omit<TurnRecord, 'id' | 'sessionId'>>): Promise<void>;
+  upsertDeadLetter(record: DeadLetterRecord): Promise<void>;
+  /** No-op when the id is there already: an event is told once. */
+  insertWebhook(record: WebhookRecord): Promise<void>;
+  updateWebhook(id: string, change: Partial<Omit<WebhookRecord, 'id'>>): Promise<void>;
   insertSandbox(record: SandboxRecord): Promise<void>;
   updateSandbox(id: string, change: Partial<Omit<SandboxRecord, 'id'>>): Promise<void>;
   deleteSandbox(id: string): Promise<void>;
@@ -113,6 +132,8 @@ export interface SessionRecord {
   provider: string;
   template: string;
   sandboxId: string | null;
+  /** The session it was forked from, which may be gone. */
+  forkedFrom: string | null;
   repositoryUrl: string | null;
   baseBranch: string | null;
   branch: string | null;
@@ -162,17 +183,92 @@ export interface TurnRecord {
   /** Who asked: a user id, or `github:<login>`. */
   by: string;
   priority: number;
-  /** Where to send a signed webhook when it starts. */
+  /** Where to send signed webhooks, and which. */
   webhookUrl: string | null;
+  webhookEvents: WebhookEvent[];
   /** Set when an interrupt was asked for. */
   cancelRequestedAt: string | null;
+  /** How often it was claimed, and tried again without leaving its sandbox. */
   attempts: number;
+  /** While it is `queued` after a failure: when it may be claimed again. */
+  retryAt: string | null;
+  /** When it last left the queue. */
+  claimedAt: string | null;
+  /** What was said about its wait when it was admitted. */
+  estimatedWaitMs: number | null;
+  /** Its place as last told in the session's log. */
+  queuePosition: number | null;
   stopReason: string | null;
   usage: Usage | null;
   error: EventError | null;
   createdAt: string;
   startedAt: string | null;
   endedAt: string | null;
+}
+
+/** A turn without its prompt, with what the queue must know of its session. */
+export interface QueueTurn
+  extends Pick<
+    TurnRecord,
+    | 'id'
+    | 'sessionId'
+    | 'state'
+    | 'priority'
+    | 'attempts'
+    | 'retryAt'
+    | 'claimedAt'
+    | 'estimatedWaitMs'
+    | 'queuePosition'
+    | 'createdAt'
+    | 'startedAt'
+    | 'endedAt'
+  > {
+  /** Order of insertion. */
+  ordinal: number;
+  /** The session's. */
+  owner: string;
+  agent: string;
+}
+
+/** A turn that the platform, not its agent, failed; named by its turn. Goes with its session. */
+export interface DeadLetterRecord {
+  turnId: string;
+  sessionId: string;
+  code: string;
+  message: string;
+  attempts: number;
+  failedAt: string;
+  replayedAt: string | null;
+  /** The turn that repeats it. */
+  replayTurnId: string | null;
+}
+
+export interface DeadLetterFilter {
+  sessionId?: string;
+  /** Only those not replayed yet. */
+  waiting?: boolean;
+  limit: number;
+}
+
+/** `pending`: to be tried at `nextAttemptAt`. `dead`: given up. */
+export type WebhookState = 'pending' | 'delivered' | 'dead';
+
+/** The outbox: one event to one address, written in the transaction of what it tells. */
+export interface WebhookRecord {
+  /** The `webhook-id`, the same at each attempt. */
+  id: string;
+  turnId: string;
+  event: WebhookEvent;
+  url: string;
+  /** The body, byte for byte as it is signed. */
+  payload: string;
+  state: WebhookState;
+  attempts: number;
+  nextAttemptAt: string;
+  /** How the last attempt failed. */
+  lastError: string | null;
+  createdAt: string;
+  deliveredAt: string | null;
 }
 
 export interface SandboxRecord {

@@ -23,7 +23,7 @@ export interface AnnouncementsOptions {
 export interface Announcements {
   /** The same listeners, and a note of how far they were told, for use at this store's own commits. */
   listeners: EventListeners;
-  close(): Promise<void>;
+  close: () => Promise<void>;
 }
 
 /**
@@ -85,7 +85,7 @@ export async function followAnnouncements(options: AnnouncementsOptions): Promis
   }
 
   async function follow(first: Connection): Promise<void> {
-    for (let connection: Connection | null = first; connection !== null; ) {
+    for (let connection: Connection | null = first; connection !== null;) {
       const { lost, end } = connection;
       closing.signal.addEventListener('abort', end);
       // It may have been closed while this connection was made.
@@ -123,7 +123,7 @@ interface Connection {
   client: pg.Client;
   /** Resolves when it is of no more use, for whatever reason. */
   lost: Promise<void>;
-  end(): void;
+  end: () => void;
 }
 
 /** A connection that listens, and is given up when it does not answer a probe. */

@@ -9,8 +9,10 @@ import { installationCgroup, runtimeStateDir } from '../../installation-paths.ts
 import { installationId, lockInstallation, type InstanceLock } from '../../instance-lock.ts';
 import type { PlaceBundle } from '../../runner-layer/bundle.ts';
 import { ensureRunnerLayer, type RunnerLayer } from '../../runner-layer/runner-layer.ts';
+import { openDiskCopies, type DiskCopies } from '../../storage/disk-copies.ts';
 import { openStorage, type Storage, type StorageChoice } from '../../storage/storage.ts';
 import { createTemplates, type Templates } from '../../templates/template.ts';
+import { detectCheckpoint } from './persistence.ts';
 import { createRuntimeCli, type RuntimeCli } from './runtime-cli.ts';
 
 export interface InstallationOptions {
@@ -26,8 +28,16 @@ export interface InstallationOptions {
 export interface Installation {
   id: string;
   sandboxesDir: string;
+  dataDir: string;
+  /** Memory images of hibernated sandboxes. On the disks' file system, so that one sync covers both. */
+  imagesDir: string;
+  snapshotsDir: string;
   agentsDir: string;
   storage: Storage;
+  /** `null`: this storage cannot. */
+  copies: DiskCopies | null;
+  /** Whether CRIU is here or can be had. */
+  canCheckpoint: boolean;
   templates: Templates;
   runtime: RuntimeCli;
   cgroups: CgroupLayout;
@@ -64,6 +74,7 @@ async function open(options: InstallationOptions, id: string, lock: InstanceLock
     maxOpenFiles(),
   ]);
   if (chosen === null) throw new BerthError('unavailable', `no OCI runtime can be used: ${reason}`);
+  const [copies, canCheckpoint] = await Promise.all([openDiskCopies(storage), detectCheckpoint(options.dataDir)]);
   const stateDir = runtimeStateDir(id);
   const sandboxesDir = join(options.dataDir, 'sandboxes');
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
@@ -73,8 +84,13 @@ async function open(options: InstallationOptions, id: string, lock: InstanceLock
   return {
     id,
     sandboxesDir,
+    dataDir: options.dataDir,
+    imagesDir: join(storage.root, 'images'),
+    snapshotsDir: join(storage.root, 'snapshots'),
     agentsDir: options.agentsDir,
     storage,
+    copies,
+    canCheckpoint,
     templates: createTemplates(join(options.dataDir, 'templates')),
     runtime: createRuntimeCli(chosen, stateDir),
     cgroups,

@@ -14,6 +14,9 @@ import { shareObjects } from '../../storage/share-objects.ts';
 import { privateMemory } from './cgroup.ts';
 import { openInstallation, type Installation } from './installation.ts';
 import { createKeyLock } from './key-lock.ts';
+import { memoryImage, removeImage } from './memory-image.ts';
+import { createPersistence, persistenceCapabilities, recoverPersistence } from './persistence.ts';
+import { createOuterStreams } from './outer-streams.ts';
 import { readRecord } from './record.ts';
 import { connectRunnerSocket, dialThroughRunner } from './runner-socket.ts';
 import {
@@ -68,6 +71,7 @@ const minFreeBytes = 512 * 1024 ** 2;
 export function createOciProvider(options: OciOptions): SandboxProvider {
   const lock = createKeyLock();
   const making = new Set<string>();
+  const streams = createOuterStreams();
   let opening: Promise<Installation> | null = null;
   let opened: Installation | null = null;
   let closed = false;
@@ -81,7 +85,16 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
       storage: options.storage ?? 'auto',
       placeBundle: options.placeBundle ?? placePackagedBundle,
     }).then(
-      (installation) => (opened = installation),
+      async (installation) => {
+        try {
+          await recoverPersistence(installation);
+        } catch (error) {
+          opening = null;
+          await installation.release();
+          throw error;
+        }
+        return (opened = installation);
+      },
       (error: unknown) => {
         // The next call tries again.
         opening = null;
@@ -175,7 +188,11 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
       await lock.run(id, async () => {
         signal.throwIfAborted();
         await existing(installation, id);
-        await haltSandbox(installation, sandboxParts(installation, id), options.stopGraceMs ?? defaultStopGraceMs);
+        const parts = sandboxParts(installation, id);
+        // So that the runner can end in order. Of a hibernated one the processes are given up: the caller asks for their end.
+        parts.freezer.thaw();
+        await haltSandbox(installation, parts, options.stopGraceMs ?? defaultStopGraceMs);
+        await removeImage(memoryImage(installation.imagesDir, id));
       });
     },
 
@@ -188,7 +205,8 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
         const parts = sandboxParts(installation, id);
         const record = await readRecord(parts.paths.record);
         if (record === null || info.status !== 'stopped') {
-          throw new BerthError('conflict', `sandbox ${id} is ${info.status}: it can only be destroyed`, {
+          const way = info.status === 'paused' ? 'resume it' : info.status === 'hibernated' ? 'wake it' : 'it can only be destroyed';
+          throw new BerthError('conflict', `sandbox ${id} is ${info.status}: ${way}`, {
             context: { id },
           });
         }
@@ -217,9 +235,11 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
     async dial(id, port, { signal }) {
       checkId(id);
       const installation = await open();
-      const { disk, paths } = sandboxParts(installation, id);
+      const { disk, paths, freezer } = sandboxParts(installation, id);
       try {
+        if (freezer.isFrozen()) throw new BerthError('sandbox_lost', `sandbox ${id} is paused`, { context: { id, status: 'paused' } });
         const socket = await connectRunnerSocket(disk.run, signal);
+        streams.add(id, socket);
         if (port === runnerPort) return socket;
         const record = await readRecord(paths.record);
         if (record === null) {
@@ -244,6 +264,15 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
       ]);
       return { ...usage, privateMemoryBytes, diskBytes };
     },
+
+    ...createPersistence({
+      open,
+      existing,
+      capabilities: () => capabilitiesOf(opened, options),
+      lock,
+      making,
+      streams,
+    }),
 
     async shareObjects(id, objectsDir, { signal }) {
       const installation = await open();
@@ -273,10 +302,7 @@ function capabilitiesOf(installation: Installation | null, options: OciOptions):
   if (has('pids')) limits.push('pids');
   if (installation?.storage.limitsDisk ?? options.storage !== 'directory') limits.push('diskBytes');
   return {
-    pause: 'none',
-    hibernate: 'none',
-    snapshot: 'none',
-    fork: 'none',
+    ...persistenceCapabilities(installation),
     ports: 'dynamic',
     network: ['none'],
     limits,

@@ -28,6 +28,11 @@ export const guestRunPath = '/berth/run';
 /** The runner's journals: on the disk, but out of the way of `rm -rf ~`. */
 export const guestStatePath = '/var/lib/berth';
 
+/** What CRIU is told beyond what the runtime tells it. Written before each checkpoint and restore. */
+export function criuConfigPath(directory: string): string {
+  return join(directory, 'criu.conf');
+}
+
 export function sandboxPaths(sandboxesDir: string, id: string): SandboxPaths {
   const directory = join(sandboxesDir, id);
   return {

@@ -3,6 +3,7 @@ import { open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BerthError } from '../../../protocol/errors.ts';
 import type { FoundRuntime } from '../../host/runtimes.ts';
+import { unmountBelow } from '../../mount-table.ts';
 import { runCommand } from '../../run-command.ts';
 
 export interface RunRequest {
@@ -17,6 +18,9 @@ export interface RunRequest {
 /** The OCI runtime's command line. */
 export interface RuntimeCli {
   readonly name: string;
+  readonly path: string;
+  /** Where the runtime keeps its state. */
+  readonly root: string;
   /** Whether the caller must make the cgroup, with its limits, because the runtime leaves cgroups alone. */
   readonly startsInCgroup: boolean;
   /** Starts the sandbox in the background; resolves when its init runs. */
@@ -46,6 +50,8 @@ export function createRuntimeCli(runtime: FoundRuntime, stateDir: string): Runti
 
   return {
     name: runtime.name,
+    path: runtime.path,
+    root,
     startsInCgroup: gvisor,
     async run({ id, bundle, logFile, cgroupDirectories }, signal) {
       const { args, log } = globalArgs(id);
@@ -72,6 +78,8 @@ export function createRuntimeCli(runtime: FoundRuntime, stateDir: string): Runti
     async forget(id) {
       const { args, log } = globalArgs(id);
       if (existsSync(join(root, id)) || gvisor) await runCommand(runtime.path, [...args, 'delete', '--force', id]);
+      // A restore that was killed leaves the root mounted here a second time.
+      await unmountBelow(join(root, id));
       // A start that was killed leaves state that the runtime itself does not recognise.
       await rm(join(root, id), { recursive: true, force: true });
       await rm(log, { force: true });

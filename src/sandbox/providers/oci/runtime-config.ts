@@ -18,6 +18,7 @@ import {
   guestStatePath,
   socketFileName,
   tokenFileName,
+  criuConfigPath,
   type DiskPaths,
   type SandboxPaths,
 } from './paths.ts';
@@ -90,6 +91,7 @@ export function createRuntimeConfig(input: RuntimeConfigInput): object {
       ],
     },
     mounts: [...systemMounts(cgroups), ...ownMounts(input)],
+    annotations: { 'org.criu.config': criuConfigPath(input.paths.directory) },
     linux: {
       cgroupsPath: input.cgroupPath,
       namespaces: ['pid', 'mount', 'uts', 'ipc', 'network', 'cgroup'].map((type) => ({ type })),

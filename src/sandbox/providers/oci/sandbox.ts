@@ -6,10 +6,12 @@ import type { SandboxInfo, SandboxStatus } from '../../../core/ports/sandbox-pro
 import { BerthError } from '../../../protocol/errors.ts';
 import type { Template } from '../../templates/template.ts';
 import { openCgroup, type SandboxCgroup } from './cgroup.ts';
+import { openFreezer, type Freezer } from './freezer.ts';
 import { layOutDisk, prepareRunDirectory } from './disk.ts';
 import type { Installation } from './installation.ts';
 import { diskPaths, sandboxPaths, type DiskPaths, type SandboxPaths } from './paths.ts';
 import { readRecord, writeRecord, type SandboxRecord } from './record.ts';
+import { isHibernated, memoryImage, removeImage } from './memory-image.ts';
 import { mountRoot, unmountRoot } from './root-mount.ts';
 import { waitForRunner } from './runner-socket.ts';
 import { createRuntimeConfig } from './runtime-config.ts';
@@ -25,6 +27,7 @@ export interface SandboxParts {
   paths: SandboxPaths;
   disk: DiskPaths;
   cgroup: SandboxCgroup;
+  freezer: Freezer;
 }
 
 export function sandboxParts(installation: Installation, id: string): SandboxParts {
@@ -33,6 +36,7 @@ export function sandboxParts(installation: Installation, id: string): SandboxPar
     paths: sandboxPaths(installation.sandboxesDir, id),
     disk: diskPaths(installation.storage.diskPath(id)),
     cgroup: openCgroup(installation.cgroups, installation.cgroupPath(id)),
+    freezer: openFreezer(installation.cgroups, installation.cgroupPath(id)),
   };
 }
 
@@ -157,6 +161,7 @@ async function endGently(cgroup: SandboxCgroup, graceMs: number): Promise<void> 
 export async function removeSandbox(installation: Installation, id: string): Promise<void> {
   const parts = sandboxParts(installation, id);
   await haltSandbox(installation, parts, 0);
+  await removeImage(memoryImage(installation.imagesDir, id));
   await installation.storage.removeDisk(id);
   await rm(parts.paths.record, { force: true });
   await rmdir(parts.paths.rootfs).catch((error: NodeJS.ErrnoException) => {
@@ -184,7 +189,7 @@ export async function inspectSandbox(installation: Installation, id: string): Pr
     return { id, status: 'broken', template: '', labels: {}, limits, reference, createdAt: new Date(0).toISOString() };
   }
   const whole = hasDisk && !existsSync(parts.paths.creating);
-  const status: SandboxStatus = !whole ? 'broken' : (await parts.cgroup.processes()).length > 0 ? 'running' : 'stopped';
+  const status: SandboxStatus = whole ? await statusOf(installation, parts) : 'broken';
   return {
     id,
     status,
@@ -194,6 +199,12 @@ export async function inspectSandbox(installation: Installation, id: string): Pr
     reference,
     createdAt: record.createdAt,
   };
+}
+
+async function statusOf(installation: Installation, parts: SandboxParts): Promise<SandboxStatus> {
+  if (isHibernated(memoryImage(installation.imagesDir, parts.id))) return 'hibernated';
+  if ((await parts.cgroup.processes()).length === 0) return 'stopped';
+  return parts.freezer.isFrozen() ? 'paused' : 'running';
 }
 
 function hasLoader(template: Template, loader: string): boolean {
