@@ -7,6 +7,7 @@ import * as deny from './commands/deny.ts';
 import * as diff from './commands/diff.ts';
 import * as doctor from './commands/doctor.ts';
 import * as exec from './commands/exec.ts';
+import * as github from './commands/github.ts';
 import * as interrupt from './commands/interrupt.ts';
 import * as logs from './commands/logs.ts';
 import * as ls from './commands/ls.ts';
@@ -16,6 +17,7 @@ import * as rm from './commands/rm.ts';
 import * as run from './commands/run.ts';
 import * as shell from './commands/shell.ts';
 import * as show from './commands/show.ts';
+import * as tasks from './commands/tasks.ts';
 import * as up from './commands/up.ts';
 
 /** Commands under the heading where help lists them. */
@@ -25,6 +27,7 @@ const groups: Record<string, readonly { register(program: Command): void }[]> = 
   'Sessions:': [ls, show, logs, diff, rm],
   'The queue:': [queue, dead],
   'Inside a sandbox:': [exec, shell, cp],
+  'GitHub:': [github, tasks],
 };
 
 const notes = `

@@ -9,6 +9,7 @@ import type { Store } from '../core/ports/store.ts';
 import type { Dependencies } from '../core/dependencies.ts';
 import { defaultQueueSettings } from '../core/turns/queue-settings.ts';
 import { defaultWebhookSettings } from '../core/webhooks/webhook-worker.ts';
+import type { SandboxCapabilities, SandboxLimits } from '../core/ports/sandbox-provider.ts';
 import { createGateway } from '../gateway/gateway.ts';
 import { createTaskService } from '../core/tasks/task-service.ts';
 import { createGit } from '../git/create-git.ts';
@@ -130,7 +131,7 @@ export async function createServer(config: Config, say: (line: string) => void):
       settings: {
         slots: config.slots,
         defaultTemplate: 'default',
-        defaultLimits: config.sandboxLimits,
+        defaultLimits: enforceable(config.sandboxLimits, provider.capabilities),
         maxLimits: config.maxSandboxLimits,
         defaultPermissionTimeoutMs,
         idle: config.idle,
@@ -192,4 +193,10 @@ async function openStore({ databaseUrl, dataDir }: Config, logger: Logger): Prom
   if (databaseUrl === null) return createSqliteStore({ path: join(dataDir, 'berth.db'), logger });
   const { createPostgresStore } = await import('../store/postgres.ts');
   return createPostgresStore({ url: databaseUrl, logger });
+}
+
+/** A limit that this host cannot enforce is not promised: 0 says so, and `berth doctor` why. */
+function enforceable(limits: SandboxLimits, { limits: enforced }: SandboxCapabilities): SandboxLimits {
+  const entries = Object.entries(limits) as [keyof SandboxLimits, number][];
+  return Object.fromEntries(entries.map(([name, value]) => [name, enforced.includes(name) ? value : 0])) as unknown as SandboxLimits;
 }

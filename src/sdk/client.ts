@@ -14,6 +14,7 @@ import {
 } from '../protocol/api.ts';
 import { createDeadLettersResource, type DeadLettersResource } from './resources/dead-letters.ts';
 import type { CallOptions } from './resources/files.ts';
+import { createGithubResource, type GithubResource } from './resources/github.ts';
 import { createSessionsResource, type SessionsResource } from './resources/sessions.ts';
 import { Transport, type TransportOptions } from './transport.ts';
 
@@ -29,6 +30,7 @@ export interface BerthClient {
   readonly baseUrl: string;
   readonly sessions: SessionsResource;
   readonly deadLetters: DeadLettersResource;
+  readonly github: GithubResource;
   /** Prompts a session, or makes one of the other fields first; sent again after a network failure, under one idempotency key. */
   prompt(input: PromptInput, options?: CallOptions): Promise<Admission>;
   agents(options?: CallOptions): Promise<AgentInfo[]>;
@@ -49,6 +51,7 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
     baseUrl: transport.baseUrl,
     sessions: createSessionsResource(transport),
     deadLetters: createDeadLettersResource(transport),
+    github: createGithubResource(transport),
     prompt: (input, callOptions) =>
       transport.json(admission, 'POST', '/api/session/prompt', {
         json: { idempotencyKey: crypto.randomUUID(), ...input },

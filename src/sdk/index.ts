@@ -7,6 +7,7 @@ export type { EventsOptions } from './session-events.ts';
 export type { DeadLettersResource, ListDeadLettersOptions } from './resources/dead-letters.ts';
 export type { CallOptions, FilesResource, WriteOptions } from './resources/files.ts';
 export type { AttachOptions, ProcessesResource } from './resources/processes.ts';
+export type { GithubResource } from './resources/github.ts';
 export type { ExecOutput, ListSessionsOptions, SessionsResource } from './resources/sessions.ts';
 export type { Fetch, RequestBody } from './transport.ts';
 export { BerthError, errorTable, isErrorCode } from '../protocol/errors.ts';
@@ -31,5 +32,6 @@ export type {
   WebhookEvent,
   WebhookPayload,
 } from '../protocol/api.ts';
+export type { GithubStatus, Repository, RepositoryChange, SetupLink, Task } from '../protocol/forge-api.ts';
 export type { PermissionOption, SessionEvent, SessionEventType, SessionStatus } from '../protocol/events.ts';
 export type { FileChange, FileInfo, PortInfo, ProcessInfo } from '../protocol/runner-api.ts';

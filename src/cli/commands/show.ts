@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Session, Turn } from '../../sdk/index.ts';
+import { BerthError, type SandboxUsage, type Session, type Turn } from '../../sdk/index.ts';
 import { action, type CliContext } from '../context.ts';
 import { sanitizeLine } from '../render/sanitize.ts';
 import { formatAge, formatBytes, formatDuration } from '../render/units.ts';
@@ -18,13 +18,25 @@ export function register(program: Command): void {
       action(async (context, { argument: [id = ''] }) => {
         const client = await context.client();
         const [session, turns] = await Promise.all([client.sessions.get(id), client.sessions.turns(id)]);
-        if (context.json) return context.writeJson({ session, turns });
-        context.write(describe(context, session, turns));
+        const usage = session.sandboxId === null ? null : await client.sessions.usage(id).catch(noneWhileAsleep);
+        if (context.json) return context.writeJson({ session, turns, usage });
+        context.write(describe(context, session, turns, usage));
       }),
     );
 }
 
-function describe({ style }: CliContext, session: Session, turns: readonly Turn[]): string {
+/** A sandbox that does not run uses nothing but its disk. */
+function noneWhileAsleep(error: unknown): null {
+  if (error instanceof BerthError && (error.code === 'sandbox_lost' || error.code === 'not_found')) return null;
+  throw error;
+}
+
+function describe(
+  { style }: CliContext,
+  session: Session,
+  turns: readonly Turn[],
+  usage: SandboxUsage | null,
+): string {
   const now = Date.now();
   const { limits } = session;
   const status = paintStatus(session.status, style)(session.status);
@@ -43,8 +55,9 @@ function describe({ style }: CliContext, session: Session, turns: readonly Turn[
       'limits',
       `${limits.cpus} CPUs, ${formatBytes(limits.memoryBytes)} memory, ${formatBytes(limits.diskBytes)} disk, ${limits.pids} processes`,
     ],
+    ['used', usage === null ? null : describeUsage(usage)],
     ['directory', sanitizeLine(session.cwd)],
-    ['made', `${formatAge(session.createdAt, now)} ago by ${sanitizeLine(session.owner)}`],
+    ['made', `${madeWhen(session.createdAt, now)} by ${sanitizeLine(session.owner)}`],
     ['events', String(session.lastSeq)],
   ];
   const lines = rows
@@ -61,4 +74,13 @@ function describe({ style }: CliContext, session: Session, turns: readonly Turn[
     lines.push(`${style.dim(turn.id)}  ${turn.state}${took}${why}`);
   }
   return `${lines.join('\n')}\n`;
+}
+
+function describeUsage({ cpuTimeMs, memoryBytes, diskBytes, pids }: SandboxUsage): string {
+  return `${formatDuration(cpuTimeMs)} of CPU, ${formatBytes(memoryBytes)} memory, ${formatBytes(diskBytes)} disk, ${pids} processes`;
+}
+
+function madeWhen(createdAt: string, now: number): string {
+  const age = formatAge(createdAt, now);
+  return age === 'now' ? 'just now' : `${age} ago`;
 }

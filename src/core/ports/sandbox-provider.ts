@@ -159,7 +159,7 @@ export interface SandboxCapabilities {
 export type NetworkMode = 'none' | 'full';
 
 export interface SandboxLimits {
-  /** CPUs, fractions allowed. */
+  /** CPUs, fractions allowed. In each limit 0 means none: where the host cannot enforce it, all else is refused. */
   cpus: number;
   memoryBytes: number;
   pids: number;
