@@ -40,7 +40,7 @@ export async function createBusySandbox(current: () => SandboxProvider, template
   const { signal } = options();
   await runner.startProcess({ argv: ['/bin/sh', '-c', 'i=0; while :; do i=$((i+1)); echo $i > count.new; mv count.new count; sleep 0.02; done'] }, signal);
   await runner.startProcess({ argv: ['/berth/runner/bin/node', '-e', server] }, signal);
-  const { id: terminal } = await runner.startProcess({ argv: ['/bin/sh'], pty: { cols: 80, rows: 24 } }, signal);
+  const { id: terminal } = await runner.startProcess({ argv: ['/bin/bash'], pty: { cols: 80, rows: 24 } }, signal);
   runner.close();
   await typeInto(provider, spec, terminal, 'kept=va; kept=${kept}lue; echo "<$kept>"', '<value>');
   const first = await eventually(async () => ask(provider, spec));

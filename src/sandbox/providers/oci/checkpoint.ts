@@ -8,6 +8,7 @@ import type { Installation } from './installation.ts';
 import { beginWaking, commitImage, imageIds, isSameBoot, memoryImage, readFacts, removeImage, revertWaking, startImage } from './memory-image.ts';
 import { awaitOuterStreams, hasOuterStream } from './outer-streams.ts';
 import { readRecord } from './record.ts';
+import { raiseLoopback } from './loopback.ts';
 import { mountRoot } from './root-mount.ts';
 import { waitForRunner } from './runner-socket.ts';
 import { bootSandbox, haltSandbox, sandboxParts, type SandboxParts } from './sandbox.ts';
@@ -58,6 +59,7 @@ export async function wakeSandbox(installation: Installation, criu: () => Promis
   try {
     await mountRoot(template, parts.paths, parts.disk, signal);
     await restore(installation, await criu(), parts, image, signal);
+    await raiseLoopback(parts.cgroup);
     await waitForRunner(parts.disk.run, async () => (await parts.cgroup.processes()).length > 0, signal);
     await removeImage(image);
     return null;

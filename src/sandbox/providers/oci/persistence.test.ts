@@ -139,10 +139,11 @@ describe('oci: when persistence fails', () => {
     const seen = new Set<string>();
     for (let round = 0; round < 10; round++) {
       const child = spawn(process.execPath, [join(import.meta.dirname, 'persistence.fixture.ts'), harness.dataDir, id], { stdio: ['ignore', 'pipe', 'inherit'] });
+      const exited = once(child, 'exit');
       await once(child.stdout, 'data');
       await sleep(15 + Math.random() * 450);
       child.kill('SIGKILL');
-      await once(child, 'exit');
+      expect((await exited)[1]).toBe('SIGKILL');
       provider = await harness.restart();
       const { status } = await provider.get(id, options());
       expect(['running', 'hibernated']).toContain(status);
