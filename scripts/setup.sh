@@ -24,7 +24,7 @@ need=(
   "losetup:mount"
   "/etc/ssl/certs/ca-certificates.crt:ca-certificates"
 )
-[ "$mode" = run ] || need+=("pgrep:procps" "musl-gcc:musl-tools")
+[ "$mode" = run ] || need+=("pgrep:procps" "musl-gcc:musl-tools" "/usr/lib/postgresql:postgresql")
 
 export PATH="$PATH:/usr/sbin:/sbin"
 missing=()
@@ -41,8 +41,14 @@ if [ ${#missing[@]} -gt 0 ]; then
   say "installing ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
   log=$(mktemp)
+  # The tests start their own PostgreSQL; without this the package makes one of its own, and starts it.
+  cluster_config=/etc/postgresql-common/createcluster.d/berth-tests.conf
+  case " ${missing[*]} " in
+    *" postgresql "*) install -d "${cluster_config%/*}"; echo 'create_main_cluster = false' >"$cluster_config" ;;
+  esac
   { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 ||
-    { tail -n 20 "$log" >&2; fail "apt-get could not install ${missing[*]}"; }
+    { rm -f "$cluster_config"; tail -n 20 "$log" >&2; fail "apt-get could not install ${missing[*]}"; }
+  rm -f "$cluster_config"
   rm -f "$log"
 fi
 

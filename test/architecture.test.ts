@@ -16,12 +16,13 @@ const allowed: Record<string, readonly string[]> = {
   agents: ['core', 'protocol'],
   git: ['core', 'protocol'],
   github: ['core', 'protocol'],
+  webhooks: ['core', 'protocol'],
   runner: ['protocol'],
   sdk: ['protocol'],
   server: ['core', 'protocol'],
   cli: ['sdk', 'protocol'],
   // Wires the drivers: the one place that may see everything.
-  main: ['core', 'protocol', 'store', 'queue', 'sandbox', 'gateway', 'agents', 'git', 'github', 'server'],
+  main: ['core', 'protocol', 'store', 'queue', 'sandbox', 'gateway', 'agents', 'git', 'github', 'webhooks', 'server'],
 };
 
 /** `cli` starts the server and asks the host through `main.ts`; nothing else may see it. */

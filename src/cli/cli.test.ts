@@ -65,6 +65,7 @@ const session = {
   provider: 'oci',
   template: 'default',
   sandboxId: null,
+  forkedFrom: null,
   repository: null,
   baseBranch: null,
   branch: null,
@@ -271,6 +272,55 @@ test('ls: a table for people, one document for programs, both safe', async () =>
   expect(table.stdout).toMatch(/^SESSION +STATUS +AGENT +ACTIVE +TITLE\nses_01 +idle +claude +.*A red title\n$/);
   const json = await berth(['ls', '--json']);
   expect(JSON.parse(json.stdout)).toEqual({ sessions: [session] });
+});
+
+test('queue: who waits, in order, and how good the estimates were', async () => {
+  const overview = {
+    slots: 2,
+    running: 2,
+    queued: [
+      { turnId: 'trn_1', sessionId: 'ses_1', owner: 'ada\u001b[31m', priority: 'premium', position: 1, estimatedWaitSeconds: 90, waitedSeconds: 5, retryAt: null },
+      { turnId: 'trn_2', sessionId: 'ses_2', owner: 'bob', priority: 'normal', position: 2, estimatedWaitSeconds: 120, waitedSeconds: 61, retryAt: null },
+    ],
+    estimate: { meanAbsoluteErrorSeconds: 12.5, count: 7 },
+  };
+  const app = new Hono();
+  app.get('/api/queue', (c) => c.json(overview));
+  served = await serveApp(app);
+  const { code, stdout } = await berth(['queue']);
+  expect(code).toBe(0);
+  expect(stdout.split('\n').map((line) => line.replaceAll(/ +/g, ' '))).toEqual([
+    '2 of 2 slots busy, 2 waiting; estimates were 13 s off, by 7 turns',
+    '',
+    'PLACE TURN OWNER PRIORITY WAITED STARTS',
+    '1 trn_1 ada premium 5 s in 1 min 30 s',
+    '2 trn_2 bob normal 1 min 1 s in 2 min',
+    '',
+  ]);
+  expect(JSON.parse((await berth(['queue', '--json'])).stdout)).toEqual(overview);
+});
+
+test('dead: lists what waits for a replay, and replays it', async () => {
+  const letter = { turnId: 'trn_1', sessionId: 'ses_1', code: 'unavailable', message: 'no\u001b[2J slot', attempts: 4, failedAt: at, replayedAt: null, replayTurnId: null };
+  const app = new Hono();
+  let waiting: string | undefined;
+  app.get('/api/dead-letters', (c) => {
+    waiting = c.req.query('waiting');
+    return c.json({ deadLetters: [letter] });
+  });
+  app.post('/api/dead-letters/:id/replay', (c) => {
+    if (c.req.param('id') !== 'trn_1') {
+      return c.json(toErrorBody(new BerthError('not_found', 'turn trn_9 is no dead letter', { field: 'turnId' })), 404);
+    }
+    return c.json({ sessionId: 'ses_1', turnId: 'trn_2', status: 'queued', queuePosition: 1, estimatedWaitSeconds: 2, message: 'queued', webhookOnReady: null }, 202);
+  });
+  served = await serveApp(app);
+  const list = await berth(['dead', 'ls']);
+  expect(list.stdout).toMatch(/^TURN +FAILED +TRIES +CODE +REPLAYED +WHY\ntrn_1 +.* +4 +unavailable +- +no slot\n$/);
+  expect(waiting).toBe('true');
+  expect(await berth(['dead', 'replay', 'trn_1'])).toMatchObject({ code: 0, stdout: 'trn_2\n' });
+  expect(await berth(['dead', 'replay', 'trn_9'])).toMatchObject({ code: 3, stdout: '' });
+  expect((await berth(['dead', 'replay'])).code).toBe(2);
 });
 
 test('diff piped is the patch as it is', async () => {

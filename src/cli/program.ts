@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import * as allow from './commands/allow.ts';
 import * as attach from './commands/attach.ts';
 import * as cp from './commands/cp.ts';
+import * as dead from './commands/dead.ts';
 import * as deny from './commands/deny.ts';
 import * as diff from './commands/diff.ts';
 import * as doctor from './commands/doctor.ts';
@@ -11,6 +12,7 @@ import * as interrupt from './commands/interrupt.ts';
 import * as logs from './commands/logs.ts';
 import * as ls from './commands/ls.ts';
 import * as prompt from './commands/prompt.ts';
+import * as queue from './commands/queue.ts';
 import * as rm from './commands/rm.ts';
 import * as run from './commands/run.ts';
 import * as shell from './commands/shell.ts';
@@ -23,6 +25,7 @@ const groups: Record<string, readonly { register(program: Command): void }[]> = 
   'This machine:': [up, doctor],
   'Working with agents:': [run, attach, prompt, interrupt, allow, deny],
   'Sessions:': [ls, show, logs, diff, rm],
+  'The queue:': [queue, dead],
   'Inside a sandbox:': [exec, shell, cp],
   'GitHub:': [github, tasks],
 };
@@ -52,7 +55,7 @@ export function createProgram(options: { json: boolean }): Command {
     program.commandsGroup(heading);
     for (const command of commands) command.register(program);
   }
-  for (const command of [program, ...program.commands]) {
+  for (const command of [program, ...program.commands, ...program.commands.flatMap((each) => each.commands)]) {
     command.exitOverride();
     if (options.json) command.configureOutput({ writeErr: () => undefined });
   }

@@ -3,10 +3,14 @@ import { recover } from './recovery.ts';
 import { createSessionSandboxes, type SessionSandboxes } from './sandboxes/session-sandboxes.ts';
 import { createSessionService, type SessionService } from './sessions/session-service.ts';
 import { createDispatcher, type Dispatcher } from './turns/dispatcher.ts';
+import { createPositionAnnouncer } from './turns/position-announcer.ts';
+import { createQueueService, type QueueService } from './turns/queue-service.ts';
+import { createWebhookWorker } from './webhooks/webhook-worker.ts';
 
 /** The running core of one server process. */
 export interface Core {
   sessions: SessionService;
+  queue: QueueService;
   /** Recovers what the last process left, then takes up its turns. */
   start(signal: AbortSignal): Promise<void>;
   /** Lets go of everything; sandboxes and their agents go on. */
@@ -21,29 +25,38 @@ export function createCore(deps: Dependencies): Core {
     onTurnEnded: () => dispatcher.wake(),
     onSlotFreed: () => dispatcher.wake(),
   });
-  const dispatcher: Dispatcher = createDispatcher(deps, sandboxes);
+  const positions = createPositionAnnouncer(deps);
+  const dispatcher: Dispatcher = createDispatcher(deps, sandboxes, positions);
+  const webhooks = createWebhookWorker({ ...deps, sender: deps.webhookSender }, deps.settings.webhooks);
+  // What a webhook tells is in the log too, by the same transaction.
+  const stopListening = deps.store.onEvents(() => webhooks.wake());
   let idleLoop: Promise<void> = Promise.resolve();
 
-  async function stopIdleForever(): Promise<void> {
+  async function restIdleForever(): Promise<void> {
     while (!closing.signal.aborted) {
       await deps.clock.sleep(idleCheckMs, closing.signal).catch(() => {});
       if (closing.signal.aborted) return;
       await sandboxes
-        .stopIdle()
-        .catch((error: unknown) => deps.logger.error({ err: error }, 'idle sandboxes could not be stopped'));
+        .restIdle()
+        .catch((error: unknown) => deps.logger.error({ err: error }, 'idle sandboxes could not be put to rest'));
     }
   }
 
   return {
     sessions: createSessionService(deps, sandboxes, dispatcher),
+    queue: createQueueService(deps, dispatcher),
     async start(signal) {
       await recover(deps, sandboxes, signal);
       await dispatcher.resume();
       dispatcher.wake();
-      idleLoop = stopIdleForever();
+      webhooks.wake();
+      idleLoop = restIdleForever();
     },
     async close() {
       closing.abort();
+      stopListening();
+      await webhooks.close();
+      await positions.close();
       await dispatcher.close();
       await sandboxes.close();
       await idleLoop;

@@ -3,9 +3,13 @@ import type { Clock } from './ports/clock.ts';
 import type { Gateway } from './ports/gateway.ts';
 import type { Git } from './ports/git.ts';
 import type { Logger } from './ports/logger.ts';
+import type { IdlePolicy } from './sandboxes/idle-policy.ts';
 import type { ConnectRunner } from './ports/runner.ts';
 import type { SandboxLimits, SandboxProvider } from './ports/sandbox-provider.ts';
 import type { Store } from './ports/store.ts';
+import type { WebhookSender } from './ports/webhook-sender.ts';
+import type { QueueSettings } from './turns/queue-settings.ts';
+import type { WebhookSettings } from './webhooks/webhook-worker.ts';
 
 /** What the use cases are given; `main.ts` wires the drivers, tests wire others. */
 export interface Dependencies {
@@ -18,6 +22,7 @@ export interface Dependencies {
   git: Git;
   agents: AgentCatalog;
   installer: AgentInstaller;
+  webhookSender: WebhookSender;
   clock: Clock;
   logger: Logger;
   settings: Settings;
@@ -31,10 +36,10 @@ export interface Settings {
   /** The most a session may ask for. */
   maxLimits: SandboxLimits;
   defaultPermissionTimeoutMs: number;
-  /** A session without a turn and without an open stream for this long is stopped, its disk kept. `null`: only when its slot is needed. */
-  idleStopMs: number | null;
-  /** How often a turn that fails for a passing reason is tried again before it ends as failed. */
-  turnAttempts: number;
+  /** When a session without work and without an open stream is put to rest; see `core/sandboxes/idle-policy.ts`. */
+  idle: IdlePolicy;
+  queue: QueueSettings;
+  webhooks: WebhookSettings;
   /** Whether `file://` repositories may be named: the machine's own owner only. */
   allowLocalRepositories: boolean;
   author: { name: string; email: string };

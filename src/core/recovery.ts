@@ -34,6 +34,11 @@ async function settleSandbox(
   await deps.store.transaction(async (tx) => {
     const session = record.sessionId === null ? null : await tx.session(record.sessionId);
     const busy = session !== null && (await tx.turns(session.id, activeTurnStates)).length > 0;
+    if (session !== null && session.forkedFrom !== null && record.status === 'creating' && !busy) {
+      // A fork that was never finished: nobody was told of it, so it goes.
+      await tx.updateSession(session.id, { deletingAt: at, updatedAt: at });
+      return;
+    }
     // Its turn holds the slot and will make or start it.
     const status = busy ? 'creating' : found;
     if (status === null) {

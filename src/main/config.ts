@@ -1,11 +1,14 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { priority, type Priority } from '../protocol/api.ts';
 import { BerthError } from '../protocol/errors.ts';
 
 const gibibyte = 1024 ** 3;
 
 const positive = z.coerce.number().positive();
+const minutes = (value: number) => z.coerce.number().min(0).default(value);
+const toMs = (value: number) => (value === 0 ? null : value * 60_000);
 const wholePositive = z.coerce.number().int().positive();
 
 /** The environment, by name. Every setting has a default that works on one machine. */
@@ -18,14 +21,24 @@ const environment = z.object({
   BERTH_PORT: z.coerce.number().int().min(0).max(65_535).default(7878),
   /** Where GitHub and browsers reach the server; for webhooks and links. */
   BERTH_PUBLIC_URL: z.url().optional(),
+  /** A PostgreSQL database in place of the SQLite file: `postgres://user:password@host/name`. */
+  BERTH_DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'a postgres:// URL').optional(),
   /** OCI runtime: `runc`, `crun` or `runsc`; default what suits the host. */
   BERTH_RUNTIME: z.enum(['runc', 'crun', 'runsc']).optional(),
   BERTH_SLOTS: wholePositive.optional(),
   BERTH_SANDBOX_CPUS: positive.optional(),
   BERTH_SANDBOX_MEMORY_MIB: wholePositive.optional(),
   BERTH_SANDBOX_DISK_GIB: positive.optional(),
-  /** Stop an idle session after this many minutes; 0: only when its slot is needed. */
-  BERTH_IDLE_STOP_MINUTES: z.coerce.number().min(0).default(30),
+  /** Minutes until an unused session is paused (memory kept), hibernated (memory on disk), archived (disk kept); 0: never. */
+  BERTH_IDLE_PAUSE_MINUTES: minutes(2),
+  BERTH_IDLE_HIBERNATE_MINUTES: minutes(15),
+  BERTH_IDLE_ARCHIVE_MINUTES: minutes(14 * 24 * 60),
+  /** Minutes until a session that waits for an answer is hibernated, its question still open; 0: never. */
+  BERTH_ASKING_HIBERNATE_MINUTES: minutes(30),
+  /** Default priorities of users: `ada=premium,ci=background`. */
+  BERTH_PRIORITIES: z.string().default('').transform(parsePriorities),
+  /** `true` lets webhooks reach this machine: for tests and development. */
+  BERTH_WEBHOOKS_TO_LOOPBACK: z.enum(['true', 'false']).default('false'),
   BERTH_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
   /** `stderr`, or a file's path. */
   BERTH_LOG: z.string().optional(),
@@ -69,6 +82,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     host: e.BERTH_HOST,
     port: e.BERTH_PORT,
     publicUrl: e.BERTH_PUBLIC_URL ?? null,
+    databaseUrl: e.BERTH_DATABASE_URL ?? null,
     runtime: e.BERTH_RUNTIME ?? null,
     slots: e.BERTH_SLOTS ?? defaultSlots(memoryBytes),
     sandboxLimits: {
@@ -83,7 +97,14 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
       pids: 32_768,
       diskBytes: 4096 * gibibyte,
     },
-    idleStopMs: e.BERTH_IDLE_STOP_MINUTES === 0 ? null : e.BERTH_IDLE_STOP_MINUTES * 60_000,
+    idle: {
+      pauseMs: toMs(e.BERTH_IDLE_PAUSE_MINUTES),
+      hibernateMs: toMs(e.BERTH_IDLE_HIBERNATE_MINUTES),
+      archiveMs: toMs(e.BERTH_IDLE_ARCHIVE_MINUTES),
+      hibernateAskingMs: toMs(e.BERTH_ASKING_HIBERNATE_MINUTES),
+    },
+    userPriorities: e.BERTH_PRIORITIES,
+    webhooksToLoopback: e.BERTH_WEBHOOKS_TO_LOOPBACK === 'true',
     logLevel: e.BERTH_LOG_LEVEL,
     log: e.BERTH_LOG ?? join(e.BERTH_DATA_DIR, 'server.log'),
     allowLocalRepositories: e.BERTH_LOCAL_REPOSITORIES === 'true',
@@ -101,6 +122,20 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
       pacing: e.BERTH_GITHUB_PACING === 'on',
     },
   };
+}
+
+function parsePriorities(text: string, context: z.RefinementCtx): Record<string, Priority> {
+  const priorities: Record<string, Priority> = {};
+  for (const entry of text.split(',').filter((each) => each.trim() !== '')) {
+    const at = entry.lastIndexOf('=');
+    const level = priority.safeParse(entry.slice(at + 1).trim());
+    if (at < 1 || !level.success) {
+      context.addIssue(`"${entry}" is not of the form user=${priority.options.join('|')}`);
+      continue;
+    }
+    priorities[entry.slice(0, at).trim()] = level.data;
+  }
+  return priorities;
 }
 
 function anthropicUpstream(e: z.infer<typeof environment>) {

@@ -4,7 +4,11 @@ import { createAgentCatalog } from '../agents/catalog.ts';
 import { createAgentInstaller } from '../agents/installer.ts';
 import { agentSettingsPatterns } from '../agents/settings-paths.ts';
 import { createCore } from '../core/create-core.ts';
+import type { Logger } from '../core/ports/logger.ts';
+import type { Store } from '../core/ports/store.ts';
 import type { Dependencies } from '../core/dependencies.ts';
+import { defaultQueueSettings } from '../core/turns/queue-settings.ts';
+import { defaultWebhookSettings } from '../core/webhooks/webhook-worker.ts';
 import type { SandboxCapabilities, SandboxLimits } from '../core/ports/sandbox-provider.ts';
 import { createGateway } from '../gateway/gateway.ts';
 import { createTaskService } from '../core/tasks/task-service.ts';
@@ -20,14 +24,16 @@ import { githubSetupRoutes } from '../server/routes/github-setup.ts';
 import { githubRoutes, githubWebhookRoutes } from '../server/routes/github.ts';
 import { repositoryRoutes } from '../server/routes/repositories.ts';
 import { taskRoutes } from '../server/routes/tasks.ts';
+import { webhookRoutes } from '../server/routes/webhooks.ts';
 import { createSecretBox } from '../store/secret-box.ts';
 import { createSqliteStore } from '../store/sqlite.ts';
 import { version } from '../version.ts';
+import { createWebhookSender } from '../webhooks/sender.ts';
 import type { Config } from './config.ts';
 import { listen } from './http-server.ts';
 import { deriveKeys } from './keys.ts';
 import { createLogger } from './log.ts';
-import { ownerToken } from './owner-token.ts';
+import { owner, ownerToken } from './owner-token.ts';
 import { systemClock } from './system-clock.ts';
 
 export interface RunningServer {
@@ -41,7 +47,6 @@ export interface RunningServer {
 
 const startTimeoutMs = 5 * 60_000;
 const defaultPermissionTimeoutMs = 24 * 60 * 60_000;
-const turnAttempts = 4;
 
 /** Wires the drivers, recovers what the last process left, and listens. `say` hears what takes long. */
 export async function createServer(config: Config, say: (line: string) => void): Promise<RunningServer> {
@@ -80,7 +85,7 @@ export async function createServer(config: Config, say: (line: string) => void):
     await provider.list({ signal });
 
     const keys = await deriveKeys(join(dataDir, 'key'));
-    const store = await createSqliteStore({ path: join(dataDir, 'berth.db') });
+    const store = await openStore(config, logger);
     onClose.push(() => store.close());
     // Known once the server listens, and asked for only then.
     let publicUrl = config.publicUrl;
@@ -120,6 +125,7 @@ export async function createServer(config: Config, say: (line: string) => void):
       }),
       agents,
       installer,
+      webhookSender: createWebhookSender({ allowLoopback: config.webhooksToLoopback, userAgent: `berth/${version}` }),
       clock: systemClock,
       logger,
       settings: {
@@ -128,8 +134,9 @@ export async function createServer(config: Config, say: (line: string) => void):
         defaultLimits: enforceable(config.sandboxLimits, provider.capabilities),
         maxLimits: config.maxSandboxLimits,
         defaultPermissionTimeoutMs,
-        idleStopMs: config.idleStopMs,
-        turnAttempts,
+        idle: config.idle,
+        queue: { ...defaultQueueSettings, userPriorities: config.userPriorities },
+        webhooks: { ...defaultWebhookSettings, secret: keys.webhookSecret },
         allowLocalRepositories: config.allowLocalRepositories,
         author: { name: 'Berth', email: 'berth@localhost' },
       },
@@ -161,6 +168,7 @@ export async function createServer(config: Config, say: (line: string) => void):
           githubRoutes(forgeApp),
           repositoryRoutes({ store, agents, forgeApp }),
           taskRoutes({ store, tasks, forge }),
+          webhookRoutes({ secret: keys.webhookSecret, owner }),
         ],
       },
     );
@@ -178,6 +186,13 @@ export async function createServer(config: Config, say: (line: string) => void):
     await close();
     throw error;
   }
+}
+
+/** The embedded store, or the database that is named. */
+async function openStore({ databaseUrl, dataDir }: Config, logger: Logger): Promise<Store> {
+  if (databaseUrl === null) return createSqliteStore({ path: join(dataDir, 'berth.db'), logger });
+  const { createPostgresStore } = await import('../store/postgres.ts');
+  return createPostgresStore({ url: databaseUrl, logger });
 }
 
 /** A limit that this host cannot enforce is not promised: 0 says so, and `berth doctor` why. */

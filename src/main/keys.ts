@@ -6,6 +6,8 @@ export interface DerivedKeys {
   runnerToken(sandboxId: string): string;
   placeholderSecret: Buffer;
   setupSecret: Buffer;
+  /** In the form of the Standard Webhooks scheme. */
+  webhookSecret: string;
 }
 
 export async function deriveKeys(keyFilePath: string): Promise<DerivedKeys> {
@@ -16,5 +18,6 @@ export async function deriveKeys(keyFilePath: string): Promise<DerivedKeys> {
     runnerToken: (sandboxId) => createHmac('sha256', runnerSecret).update(sandboxId).digest('base64url'),
     placeholderSecret: derive('placeholder key'),
     setupSecret: derive('set-up link'),
+    webhookSecret: `whsec_${derive('webhook signature').toString('base64')}`,
   };
 }

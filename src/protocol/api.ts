@@ -59,6 +59,8 @@ export const session = z.object({
   provider: z.string(),
   template: z.string(),
   sandboxId: z.string().nullable(),
+  /** The session it was forked from. */
+  forkedFrom: z.string().nullable(),
   repository: z.string().nullable(),
   baseBranch: z.string().nullable(),
   branch: z.string().nullable(),
@@ -85,10 +87,21 @@ export const turn = z.object({
 });
 export type Turn = z.infer<typeof turn>;
 
+/** What a webhook tells: the runner has the turn, or it has ended. */
+export const webhookEvent = z.enum(['turn.started', 'turn.completed', 'turn.failed', 'turn.cancelled']);
+export type WebhookEvent = z.infer<typeof webhookEvent>;
+
+export const priority = z.enum(['premium', 'normal', 'background']);
+export type Priority = z.infer<typeof priority>;
+
 export const createTurnRequest = z.strictObject({
   prompt: promptInput,
-  priority: z.enum(['premium', 'normal', 'background']).optional(),
+  /** Default: the user's own, by the server's settings; else `normal`. */
+  priority: priority.optional(),
+  /** Gets a signed webhook when the turn starts; see `webhookPayload`. */
   webhookOnReady: z.url({ protocol: /^https?$/ }).max(2048).optional(),
+  /** What else that address is told. Default `turn.started` alone. */
+  webhookEvents: z.array(webhookEvent).max(webhookEvent.options.length).optional(),
   /** Or the header `Idempotency-Key`. */
   idempotencyKey: idempotencyKey.optional(),
 });
@@ -118,7 +131,68 @@ export const admission = z.object({
 });
 export type Admission = z.infer<typeof admission>;
 
+/**
+ * The body of a webhook. Signed by the Standard Webhooks scheme (standardwebhooks.com): headers `webhook-id`,
+ * the same at each attempt; `webhook-timestamp`; `webhook-signature`, by the secret of `GET /api/webhooks/secret`.
+ * Any 2xx takes it; 410 ends the attempts; redirects are not followed.
+ */
+export const webhookPayload = z.object({
+  type: webhookEvent,
+  timestamp: z.iso.datetime(),
+  data: z.object({
+    sessionId: z.string(),
+    turnId: z.string(),
+    queuedAt: z.iso.datetime(),
+    startedAt: z.iso.datetime().nullable(),
+    endedAt: z.iso.datetime().nullable(),
+    stopReason: z.string().nullable(),
+    error: z.object({ code: z.string(), message: z.string() }).nullable(),
+  }),
+});
+export type WebhookPayload = z.infer<typeof webhookPayload>;
+
+export const webhookSecret = z.object({ secret: z.string().startsWith('whsec_') });
+
+export const queueOverview = z.object({
+  slots: z.number().int().positive(),
+  /** Turns that hold a slot. */
+  running: z.number().int().nonnegative(),
+  /** In the order in which they are expected to start. */
+  queued: z.array(
+    z.object({
+      turnId: z.string(),
+      sessionId: z.string(),
+      owner: z.string(),
+      priority,
+      /** 0 when a slot is being given to it; 1 is next. */
+      position: z.number().int().nonnegative(),
+      estimatedWaitSeconds: z.number().nonnegative(),
+      waitedSeconds: z.number().nonnegative(),
+      /** It failed for a passing reason and is tried again then. */
+      retryAt: z.iso.datetime().nullable(),
+    }),
+  ),
+  /** How far the estimates given at admission were from the waits, over the turns that last had one. */
+  estimate: z.object({ meanAbsoluteErrorSeconds: z.number().nullable(), count: z.number().int() }),
+});
+export type QueueOverview = z.infer<typeof queueOverview>;
+
+/** A turn that the platform failed, named by its turn. */
+export const deadLetter = z.object({
+  turnId: z.string(),
+  sessionId: z.string(),
+  code: z.string(),
+  message: z.string(),
+  attempts: z.number().int(),
+  failedAt: z.iso.datetime(),
+  replayedAt: z.iso.datetime().nullable(),
+  replayTurnId: z.string().nullable(),
+});
+export type DeadLetter = z.infer<typeof deadLetter>;
+
 export const permissionAnswerRequest = z.strictObject({ optionId: z.string().min(1).max(500).nullable() });
+export const restRequest = z.strictObject({ step: z.enum(['pause', 'hibernate', 'stop']) });
+export const forkRequest = z.strictObject({ count: z.number().int().min(1).max(16).default(1) });
 export const modeRequest = z.strictObject({ modeId: z.string().min(1).max(200) });
 export const modelRequest = z.strictObject({ model: z.string().min(1).max(200) });
 export const configRequest = z.strictObject({
@@ -209,11 +283,17 @@ export type SandboxUsage = z.infer<typeof sandboxUsage>;
  * | GET, DELETE S | -> `session`; -> 204 when the sandbox is gone too |
  * | POST S/turns | `createTurnRequest` -> 202 `admission` |
  * | GET S/turns, S/turns/:turnId?waitSeconds= | -> `{ turns }`, `turn` (waits until it ends, at most 60 s) |
+ * | GET /api/queue | -> `queueOverview` |
+ * | GET /api/dead-letters?session=&waiting=&limit= | -> `{ deadLetters: deadLetter[] }` newest first |
+ * | POST /api/dead-letters/:turnId/replay | -> 202 `admission` of a new turn with the same prompt; again: of the same turn |
+ * | GET /api/webhooks/secret | -> `webhookSecret`; the machine's owner only |
  * | POST /api/session/prompt | `promptRequest` -> 202 `admission` |
  * | GET S/events?from=SEQ | SSE: `id: seq`, `data: sessionEvent`; `Last-Event-ID` counts as `from`; comment lines as heartbeat |
  * | GET S/log?from=&limit= | -> `{ events: sessionEvent[] }` |
  * | GET S/stream?from=SEQ (WebSocket) | text messages, each one `sessionEvent`; the client may send `{ "type": "permission", "requestId", "optionId" }`, `{ "type": "interrupt" }`, `{ "type": "prompt", "prompt", "idempotencyKey" }` and gets `{ "type": "reply", "to", ... }` |
  * | POST S/permissions/:requestId | `permissionAnswerRequest` -> 204 |
+ * | POST S/rest | `restRequest` -> `session`; any access wakes it again |
+ * | POST S/fork | `forkRequest` -> 201 `{ sessions }`: own disk, own branch, the conversation so far |
  * | POST S/interrupt | -> 202 `{ interrupted: turnId or null }`; also cancels queued turns |
  * | POST S/mode, S/model, S/config | -> `session` |
  * | GET S/diff | -> `sessionDiff` |

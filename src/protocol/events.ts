@@ -143,6 +143,14 @@ export const serverEventData = z.discriminatedUnion('type', [
       estimatedWaitSeconds: z.number().nonnegative(),
     }),
   }),
+  /** A waiting turn has moved; 1 is next. Told at most once a second, and far from the front only when it moved by a tenth. */
+  z.object({
+    type: z.literal('turn.position'),
+    data: z.object({
+      position: z.number().int().nonnegative(),
+      estimatedWaitSeconds: z.number().nonnegative(),
+    }),
+  }),
   /** Long work under way: making a sandbox, installing an agent, cloning. */
   z.object({
     type: z.literal('progress'),

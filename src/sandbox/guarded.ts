@@ -12,6 +12,12 @@ export interface Deadlines {
   destroyMs: number;
   dialMs: number;
   readMs: number;
+  /** Pause and resume. */
+  freezeMs: number;
+  /** Hibernate and wake; the first may fetch CRIU. */
+  checkpointMs: number;
+  /** Snapshot, fork and deletion of a snapshot. */
+  copyMs: number;
 }
 
 export const defaultDeadlines: Deadlines = {
@@ -22,6 +28,9 @@ export const defaultDeadlines: Deadlines = {
   destroyMs: 120_000,
   dialMs: 15_000,
   readMs: 30_000,
+  freezeMs: 30_000,
+  checkpointMs: 300_000,
+  copyMs: 180_000,
 };
 
 /**
@@ -80,6 +89,21 @@ export function guarded(
     destroy: (id, options) => call('destroy', id, deadlines.destroyMs, options, (o) => provider.destroy(id, o)),
     dial: (id, port, options) => call('dial', id, deadlines.dialMs, options, (o) => provider.dial(id, port, o)),
     stats: (id, options) => call('stats', id, deadlines.readMs, options, (o) => provider.stats(id, o)),
+    pause: (id, options) => call('pause', id, deadlines.freezeMs, options, (o) => provider.pause(id, o)),
+    resume: (id, options) => call('resume', id, deadlines.freezeMs, options, (o) => provider.resume(id, o)),
+    hibernate: (id, options) => call('hibernate', id, deadlines.checkpointMs, options, (o) => provider.hibernate(id, o)),
+    wake: (id, options) =>
+      call('wake', id, deadlines.checkpointMs, options, async (o) => {
+        const result = await provider.wake(id, o);
+        if (result.restored === 'disk') logger.warn({ sandboxId: id, reason: result.reason }, 'sandbox wake lost the processes and started from disk');
+        return result;
+      }),
+    snapshot: (id, request, options) => call('snapshot', id, deadlines.copyMs, options, (o) => provider.snapshot(id, request, o)),
+    listSnapshots: (options) => call('listSnapshots', null, deadlines.readMs, options, (o) => provider.listSnapshots(o)),
+    deleteSnapshot: (snapshotId, options) =>
+      call('deleteSnapshot', null, deadlines.copyMs, options, (o) => provider.deleteSnapshot(snapshotId, o)),
+    fork: (source, specs, options) =>
+      call('fork', 'sandboxId' in source ? source.sandboxId : null, deadlines.copyMs, options, (o) => provider.fork(source, specs, o)),
     ...(shareObjects === undefined
       ? {}
       : {
@@ -112,7 +136,19 @@ async function withGrace<T>(running: Promise<T>, signal: AbortSignal): Promise<T
 }
 
 /** Worth a line in an ordinary log: they change what exists. */
-const loudOperations: ReadonlySet<string> = new Set(['create', 'stop', 'start', 'destroy']);
+const loudOperations: ReadonlySet<string> = new Set([
+  'create',
+  'stop',
+  'start',
+  'destroy',
+  'pause',
+  'resume',
+  'hibernate',
+  'wake',
+  'snapshot',
+  'deleteSnapshot',
+  'fork',
+]);
 
 function toGuardedError(
   thrown: unknown,

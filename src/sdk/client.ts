@@ -4,11 +4,15 @@ import {
   agentInfo,
   finding,
   promptRequest,
+  queueOverview,
   serverHealth,
+  webhookSecret,
   type Admission,
   type AgentInfo,
+  type QueueOverview,
   type ServerHealth,
 } from '../protocol/api.ts';
+import { createDeadLettersResource, type DeadLettersResource } from './resources/dead-letters.ts';
 import type { CallOptions } from './resources/files.ts';
 import { createGithubResource, type GithubResource } from './resources/github.ts';
 import { createSessionsResource, type SessionsResource } from './resources/sessions.ts';
@@ -25,10 +29,15 @@ export type DoctorFinding = z.infer<typeof finding>;
 export interface BerthClient {
   readonly baseUrl: string;
   readonly sessions: SessionsResource;
+  readonly deadLetters: DeadLettersResource;
   readonly github: GithubResource;
   /** Prompts a session, or makes one of the other fields first; sent again after a network failure, under one idempotency key. */
   prompt(input: PromptInput, options?: CallOptions): Promise<Admission>;
   agents(options?: CallOptions): Promise<AgentInfo[]>;
+  /** Who waits for a slot, in the order in which they are expected to start. */
+  queue(options?: CallOptions): Promise<QueueOverview>;
+  /** What webhooks are signed by. Throws `forbidden` for all but the machine's owner. */
+  webhookSecret(options?: CallOptions): Promise<string>;
   /** What the server found on its machine. */
   doctor(options?: CallOptions): Promise<DoctorFinding[]>;
   /** Needs no token. */
@@ -41,6 +50,7 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
   return {
     baseUrl: transport.baseUrl,
     sessions: createSessionsResource(transport),
+    deadLetters: createDeadLettersResource(transport),
     github: createGithubResource(transport),
     prompt: (input, callOptions) =>
       transport.json(admission, 'POST', '/api/session/prompt', {
@@ -50,6 +60,10 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
       }),
     async agents(callOptions) {
       return (await transport.json(z.object({ agents: z.array(agentInfo) }), 'GET', '/api/agents', callOptions)).agents;
+    },
+    queue: (callOptions) => transport.json(queueOverview, 'GET', '/api/queue', callOptions),
+    async webhookSecret(callOptions) {
+      return (await transport.json(webhookSecret, 'GET', '/api/webhooks/secret', callOptions)).secret;
     },
     async doctor(callOptions) {
       return (await transport.json(z.object({ findings: z.array(finding) }), 'GET', '/api/doctor', callOptions))

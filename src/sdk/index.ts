@@ -4,6 +4,7 @@ export type { BerthClient, BerthClientOptions, DoctorFinding, PromptInput } from
 export { parseExit } from './attached-process.ts';
 export type { AttachedProcess, ProcessExit } from './attached-process.ts';
 export type { EventsOptions } from './session-events.ts';
+export type { DeadLettersResource, ListDeadLettersOptions } from './resources/dead-letters.ts';
 export type { CallOptions, FilesResource, WriteOptions } from './resources/files.ts';
 export type { AttachOptions, ProcessesResource } from './resources/processes.ts';
 export type { GithubResource } from './resources/github.ts';
@@ -18,13 +19,18 @@ export type {
   AgentInfo,
   CreateSessionInput,
   CreateTurnInput,
+  DeadLetter,
   ExecInput,
   ProcessInput,
+  Priority,
+  QueueOverview,
   SandboxUsage,
   ServerHealth,
   Session,
   SessionDiff,
   Turn,
+  WebhookEvent,
+  WebhookPayload,
 } from '../protocol/api.ts';
 export type { GithubStatus, Repository, RepositoryChange, SetupLink, Task } from '../protocol/forge-api.ts';
 export type { PermissionOption, SessionEvent, SessionEventType, SessionStatus } from '../protocol/events.ts';

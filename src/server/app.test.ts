@@ -5,9 +5,12 @@ import type { ErrorBody } from '../protocol/errors.ts';
 import type { SessionEvent } from '../protocol/events.ts';
 import { createSqliteStore } from '../store/sqlite.ts';
 import type { Store } from '../core/ports/store.ts';
+import { endTurn } from '../core/turns/end-turn.ts';
+import type { QueueOverview } from '../protocol/api.ts';
 import { createApp } from './app.ts';
 import { issueToken } from './auth.ts';
-import type { Router } from './context.ts';
+import type { AppDependencies, Router } from './context.ts';
+import { webhookRoutes } from './routes/webhooks.ts';
 
 let store: Store;
 let world: World;
@@ -21,7 +24,11 @@ beforeEach(async () => {
   core = createCore(world.deps);
   await core.start(AbortSignal.timeout(5_000));
   token = await issueToken(store, 'test', 'ada', new Date());
-  app = createApp({
+  app = createApp(dependencies());
+});
+
+function dependencies(): AppDependencies {
+  return {
     core,
     store,
     agents: world.deps.agents,
@@ -30,8 +37,8 @@ beforeEach(async () => {
     providerName: 'memory',
     version: '0.0.0-test',
     report: async () => [],
-  });
-});
+  };
+}
 
 afterEach(async () => {
   await core.close();
@@ -147,6 +154,45 @@ describe('prompting', () => {
       status: 400,
       field: 'agent',
     });
+  });
+});
+
+describe('the queue', () => {
+  test('shows who waits; a dead letter is listed and replayed', async () => {
+    const ids = [await newSession(), await newSession(), await newSession()];
+    const turns: string[] = [];
+    for (const id of ids) {
+      const response = await call('POST', `/api/sessions/${id}/turns`, { prompt: 'go', priority: 'background' });
+      turns.push(((await response.json()) as { turnId: string }).turnId);
+    }
+    const overview = (await (await call('GET', '/api/queue')).json()) as QueueOverview;
+    expect(overview).toMatchObject({
+      slots: 2,
+      running: 2,
+      queued: [{ turnId: turns[2], sessionId: ids[2], owner: 'ada', priority: 'background', position: 1 }],
+      estimate: { count: 0, meanAbsoluteErrorSeconds: null },
+    });
+    expect(await refusal(call('POST', `/api/dead-letters/${turns[0]}/replay`))).toMatchObject({ status: 404, field: 'turnId' });
+    await store.transaction((tx) =>
+      endTurn(tx, turns[2]!, 'failed', { code: 'unavailable', message: 'not now' }, new Date().toISOString()),
+    );
+    const list = async (query: string) => (await (await call('GET', `/api/dead-letters${query}`)).json()) as object;
+    expect(await list('?waiting=true')).toMatchObject({ deadLetters: [{ turnId: turns[2], code: 'unavailable', replayTurnId: null }] });
+    const replayed = await call('POST', `/api/dead-letters/${turns[2]}/replay`);
+    expect(replayed.status).toBe(202);
+    const { turnId } = (await replayed.json()) as { turnId: string };
+    expect(await list('?waiting=true')).toEqual({ deadLetters: [] });
+    expect(await list(`?session=${ids[2]}`)).toMatchObject({ deadLetters: [{ replayTurnId: turnId }] });
+    expect(await refusal(call('GET', '/api/dead-letters?limit=0'))).toMatchObject({ status: 400, field: 'limit' });
+  });
+
+  test('the signing secret is for the owner alone', async () => {
+    const secret = 'whsec_c2VjcmV0';
+    const served = createApp(dependencies(), { authenticated: [webhookRoutes({ secret, owner: 'root' })] });
+    const asked = (bearer: string) => served.request('/api/webhooks/secret', { headers: { authorization: `Bearer ${bearer}` } });
+    expect(await refusal(asked(token))).toMatchObject({ status: 403, code: 'forbidden' });
+    const answer = await asked(await issueToken(store, 'test', 'root', new Date()));
+    expect([await answer.json(), answer.headers.get('cache-control')]).toEqual([{ secret }, 'no-store']);
   });
 });
 

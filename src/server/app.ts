@@ -10,6 +10,7 @@ import { eventRoutes } from './routes/events.ts';
 import { fileRoutes } from './routes/files.ts';
 import { healthRoutes } from './routes/health.ts';
 import { processRoutes } from './routes/processes.ts';
+import { queueRoutes } from './routes/queue.ts';
 import { sessionRoutes } from './routes/sessions.ts';
 import { turnRoutes } from './routes/turns.ts';
 import { workspaceRoutes } from './routes/workspace.ts';
@@ -58,6 +59,7 @@ export function createApp(deps: AppDependencies, extensions: Extensions = {}): R
   agentRoutes(app, deps);
   sessionRoutes(app, deps);
   turnRoutes(app, deps);
+  queueRoutes(app, deps);
   eventRoutes(app, deps);
   workspaceRoutes(app, deps);
   fileRoutes(app, deps);

@@ -1,48 +1,50 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Kysely } from 'kysely';
-import type { Logger } from '../core/ports/logger.ts';
-import type { Store } from '../core/ports/store.ts';
+import type { Kysely, Transaction } from 'kysely';
+import type { Store, StoreTransaction } from '../core/ports/store.ts';
 import { BerthError } from '../protocol/errors.ts';
 import type { Engine } from './engine.ts';
-import { createEventListeners } from './event-listeners.ts';
+import type { EventListeners } from './event-listeners.ts';
 import { createReads } from './reads/index.ts';
 import type { Database } from './schema.ts';
 import { createTransaction } from './transaction.ts';
 
+/** Runs `body` in a database transaction that is serialisable; again, from the start, where the engine needs that. */
+export type Transact = <T>(body: (db: Transaction<Database>) => Promise<T>) => Promise<T>;
+
 export interface StoreParts {
-  /** Runs the transactions. */
-  writer: Kysely<Database>;
-  /** Runs the reads outside them; never waits for a transaction. */
+  transact: Transact;
+  /** Runs the reads outside transactions; never waits for one. */
   reader: Kysely<Database>;
   engine: Engine;
-  /** Releases both; called once, with no transaction under way. */
+  listeners: EventListeners;
+  /** Releases the databases; called once, with no transaction under way. */
   release: () => Promise<void>;
-  logger?: Logger;
 }
 
 /**
- * The store over two migrated databases. Transactions asked for at once go one after the other where the
- * engine has a single writer. One asked for inside another is refused with `internal`: it would
- * wait for the one that waits for it. After `close`, which waits for what was begun, every call is
+ * The store over a migrated database. A transaction asked for inside another is refused with `internal`: it
+ * could wait for the one that waits for it. After `close`, which waits for what was begun, every call is
  * refused with `unavailable`.
  */
-export function createStore({ writer, reader, engine, release, logger }: StoreParts): Store {
-  const listeners = createEventListeners(logger);
+export function createStore({ transact, reader, engine, listeners, release }: StoreParts): Store {
   const inside = new AsyncLocalStorage<{ open: boolean }>();
   const underWay = new Set<Promise<unknown>>();
   let closing: Promise<void> | null = null;
 
-  async function run<T>(fn: Parameters<Store['transaction']>[0]): Promise<T> {
-    const appended = new Map<string, number>();
+  async function run<T>(fn: (tx: StoreTransaction) => Promise<T>): Promise<T> {
     const scope = { open: true };
     try {
-      const result = await writer.transaction().execute((db) => {
+      const { result, appended } = await transact(async (db) => {
+        const appended = new Map<string, number>();
+        const failures: unknown[] = [];
         const tx = createTransaction(db, engine, (sessionId, lastSeq) => void appended.set(sessionId, lastSeq));
-        return inside.run(scope, () => fn(tx));
+        const result = await inside.run(scope, () => fn(noting(tx, failures)));
+        if (failures.length > 0) throw failures[0];
+        return { result, appended };
       });
       scope.open = false;
       listeners.tell(appended);
-      return result as T;
+      return result;
     } finally {
       scope.open = false;
     }
@@ -54,7 +56,7 @@ export function createStore({ writer, reader, engine, release, logger }: StorePa
       if (inside.getStore()?.open) {
         return Promise.reject(new BerthError('internal', 'a transaction was begun inside another'));
       }
-      const result = run<Awaited<ReturnType<typeof fn>>>(fn);
+      const result = run(fn);
       underWay.add(result);
       const forget = (): void => void underWay.delete(result);
       result.then(forget, forget);
@@ -67,4 +69,20 @@ export function createStore({ writer, reader, engine, release, logger }: StorePa
       return closing;
     },
   };
+}
+
+/** The same transaction, which notes each call that failed: Postgres commits nothing after one, so no engine does. */
+function noting(tx: StoreTransaction, failures: unknown[]): StoreTransaction {
+  const calls = Object.entries(tx).map(([name, call]: [string, (...args: unknown[]) => Promise<unknown>]) => [
+    name,
+    async (...args: unknown[]) => {
+      try {
+        return await call(...args);
+      } catch (error) {
+        failures.push(error);
+        throw error;
+      }
+    },
+  ]);
+  return Object.fromEntries(calls) as StoreTransaction;
 }

@@ -12,6 +12,8 @@ export interface Engine {
   tableEnd: RawBuilder<unknown>;
   /** Makes the database itself refuse to rewrite the event log. */
   sealEvents(db: Kysely<unknown>): Promise<void>;
+  /** Adds to the first tables what this engine alone needs. */
+  complete(db: Kysely<unknown>): Promise<void>;
   /** Whether `select ... for update` exists. Without it one transaction writes at a time. */
   rowLocks: boolean;
   /** Most bound values in one statement. */

@@ -1,4 +1,4 @@
-import { createSqliteStore } from './sqlite.ts';
+import { openStore } from './open-store.fixture.ts';
 import { messageEvent, turnRecord } from '../../test/conformance/store-records.ts';
 import type { NewEvent } from '../core/ports/store.ts';
 
@@ -7,8 +7,8 @@ import type { NewEvent } from '../core/ports/store.ts';
  * session's `lastSeq` after each commit. Every transaction appends events of a journal, some of them for the
  * second time, starts or ends a turn, and notes in the title what `lastSeq` it left.
  */
-const [file, sessionId] = process.argv.slice(2) as [string, string];
-const store = await createSqliteStore({ path: file });
+const { STORE: location = '', SESSION: sessionId = '' } = process.env;
+const store = await openStore(location);
 
 for (;;) {
   const lastSeq = await store.transaction(async (tx) => {

@@ -4,30 +4,23 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sessionRecord } from '../../test/conformance/store-records.ts';
-import { createSqliteStore } from './sqlite.ts';
+import { missingForPostgres, startPostgres } from '../../test/fixtures/postgres.ts';
+import type { PostgresServer } from '../../test/fixtures/postgres.ts';
+import { openStore } from './open-store.fixture.ts';
 
-const rounds = 30;
 /** Long enough for a hundred transactions, short enough to hit the first ones too. */
 const maxLifeMs = 80;
 const writer = fileURLToPath(new URL('kill-writer.fixture.ts', import.meta.url));
 
-let directory: string;
-let file: string;
-
-beforeEach(async () => {
-  directory = await mkdtemp(path.join(tmpdir(), 'berth-kill-'));
-  file = path.join(directory, 'store.db');
-});
-afterEach(() => rm(directory, { recursive: true, force: true }));
-
 /** Lets the writer work for `lifeMs` after its first commit; returns the last `seq` it saw committed. */
-async function writeAndKill(sessionId: string, lifeMs: number): Promise<number> {
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', writer, file, sessionId], {
+async function writeAndKill(location: string, sessionId: string, lifeMs: number): Promise<number> {
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', writer], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: {},
+    env: { STORE: location, SESSION: sessionId },
   });
   const exited = once(child, 'exit');
   let output = '';
@@ -36,7 +29,7 @@ async function writeAndKill(sessionId: string, lifeMs: number): Promise<number> 
   child.stderr.setEncoding('latin1').on('data', (text: string) => (errors += text));
   try {
     await Promise.race([once(child.stdout, 'data'), exited]);
-    await new Promise((resolve) => setTimeout(resolve, lifeMs));
+    await sleep(lifeMs);
   } finally {
     child.kill('SIGKILL');
   }
@@ -46,9 +39,9 @@ async function writeAndKill(sessionId: string, lifeMs: number): Promise<number> 
   return Number(whole.at(-1));
 }
 
-/** Asserts that the file holds whole transactions only, none of the acknowledged ones missing. */
-async function expectWhole(sessionId: string, acknowledged: number): Promise<void> {
-  const store = await createSqliteStore({ path: file });
+/** Asserts that the store holds whole transactions only, none of the acknowledged ones missing. */
+async function expectWhole(location: string, sessionId: string, acknowledged: number): Promise<void> {
+  const store = await openStore(location);
   try {
     const session = await store.read.session(sessionId);
     const events = await store.read.events(sessionId, 0, 1_000_000);
@@ -69,22 +62,63 @@ async function expectWhole(sessionId: string, acknowledged: number): Promise<voi
   } finally {
     await store.close();
   }
-  const database = new DatabaseSync(file, { readOnly: true });
-  expect(database.prepare('pragma integrity_check').all()).toEqual([{ integrity_check: 'ok' }]);
-  database.close();
 }
 
 function textOf(event: { data: unknown }): string {
   return (event.data as { update: { content: { text: string } } }).update.content.text;
 }
 
-test(`${rounds} kills at random instants leave whole transactions only`, { timeout: 120_000 }, async () => {
-  const store = await createSqliteStore({ path: file });
+/** `settle` runs before each look at what a kill left. */
+async function killRounds(location: string, rounds: number, settle: () => Promise<void> | void): Promise<void> {
+  const store = await openStore(location);
   const session = sessionRecord({ title: '0' });
   await store.transaction((tx) => tx.insertSession(session));
   await store.close();
   for (let round = 0; round < rounds; round += 1) {
-    const acknowledged = await writeAndKill(session.id, Math.random() * maxLifeMs);
-    await expectWhole(session.id, acknowledged);
+    const acknowledged = await writeAndKill(location, session.id, Math.random() * maxLifeMs);
+    await settle();
+    await expectWhole(location, session.id, acknowledged);
   }
+}
+
+describe('kills of a writer at random instants leave whole transactions only', () => {
+  test('sqlite', { timeout: 120_000 }, async () => {
+    const directory = await mkdtemp(path.join(tmpdir(), 'berth-kill-'));
+    const file = path.join(directory, 'store.db');
+    await killRounds(file, 30, () => {});
+    const database = new DatabaseSync(file, { readOnly: true });
+    expect(database.prepare('pragma integrity_check').all()).toEqual([{ integrity_check: 'ok' }]);
+    database.close();
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  const missing = missingForPostgres();
+  if (missing !== null) console.warn(`skipped: kill.test.ts on Postgres: ${missing}`);
+
+  describe.skipIf(missing !== null)('postgres', () => {
+    let server: PostgresServer;
+    beforeAll(async () => {
+      server = await startPostgres();
+    });
+    afterAll(() => server?.destroy());
+
+    test('of the client', { timeout: 120_000 }, async () => {
+      const url = await server.createDatabase();
+      // What the victim sent last is carried out after its death.
+      await killRounds(url, 20, () => expectNoConnection(url));
+    });
+
+    test('of the client and the database', { timeout: 120_000 }, async () => {
+      const url = await server.createDatabase();
+      await killRounds(url, 5, async () => {
+        await server.kill();
+        await server.start();
+      });
+    });
+
+    async function expectNoConnection(url: string): Promise<void> {
+      const others = `select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`;
+      await expect.poll(() => server.query(url, others), { timeout: 10_000 }).toEqual([]);
+    }
+  });
 });

@@ -20,6 +20,8 @@ import type { Generated } from 'kysely';
  * | github_app | singleton = 1 | | at most one row |
  * | tasks | id | repositories; sessions, turns (null on delete) | unique repository + issue, repository + pull request, session |
  * | deliveries | ordinal (order of arrival) | | unique id |
+ * | dead_letters | turn_id | turns (cascade) | |
+ * | webhooks | id | | outlive their session: what happened is still told |
  *
  * `turn_id` in events and permissions is no foreign key: a log is never rewritten, and both go with
  * their session. `sandbox_id` in sessions is none either, since a session and its sandbox name each
@@ -38,6 +40,8 @@ export interface Database {
   github_app: GithubAppTable;
   tasks: TasksTable;
   deliveries: DeliveriesTable;
+  dead_letters: DeadLettersTable;
+  webhooks: WebhooksTable;
 }
 
 export interface SessionsTable {
@@ -51,6 +55,7 @@ export interface SessionsTable {
   provider: string;
   template: string;
   sandbox_id: string | null;
+  forked_from: string | null;
   repository_url: string | null;
   base_branch: string | null;
   branch: string | null;
@@ -89,8 +94,13 @@ export interface TurnsTable {
   by: string;
   priority: number;
   webhook_url: string | null;
+  webhook_events: string;
   cancel_requested_at: string | null;
   attempts: number;
+  retry_at: string | null;
+  claimed_at: string | null;
+  estimated_wait_ms: number | null;
+  queue_position: number | null;
   stop_reason: string | null;
   usage: string | null;
   error: string | null;
@@ -201,4 +211,29 @@ export interface DeliveriesTable {
   payload: string;
   received_at: string;
   attempts: number;
+}
+
+export interface DeadLettersTable {
+  turn_id: string;
+  session_id: string;
+  code: string;
+  message: string;
+  attempts: number;
+  failed_at: string;
+  replayed_at: string | null;
+  replay_turn_id: string | null;
+}
+
+export interface WebhooksTable {
+  id: string;
+  turn_id: string;
+  event: string;
+  url: string;
+  payload: string;
+  state: string;
+  attempts: number;
+  next_attempt_at: string;
+  last_error: string | null;
+  created_at: string;
+  delivered_at: string | null;
 }

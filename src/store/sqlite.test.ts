@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { storeSuite } from '../../test/conformance/store.ts';
 import { messageEvent, sessionRecord } from '../../test/conformance/store-records.ts';
 import { createStore } from './create-store.ts';
+import { createEventListeners } from './event-listeners.ts';
 import type { Database } from './schema.ts';
 import { createSqliteStore } from './sqlite.ts';
 import { NodeSqliteDialect } from './sqlite/dialect.ts';
@@ -78,7 +79,13 @@ describe('sqlite', () => {
     const database = openDatabase({ path: file, busyTimeoutMs: 0 });
     const limitPages = (pages: number) => database.writer.exec(`pragma max_page_count = ${pages}`);
     const db = new Kysely<Database>({ dialect: new NodeSqliteDialect(database.writer) });
-    const store = createStore({ writer: db, reader: db, engine: sqliteEngine, release: async () => database.close() });
+    const store = createStore({
+      transact: (body) => db.transaction().execute(body),
+      reader: db,
+      engine: sqliteEngine,
+      listeners: createEventListeners(),
+      release: async () => database.close(),
+    });
     const large = Array.from({ length: 100 }, () => messageEvent('x'.repeat(10_000)));
     limitPages(1); // Which SQLite raises to the present size.
     const full = store.transaction((tx) => tx.appendEvents(id, large));

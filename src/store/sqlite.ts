@@ -2,6 +2,7 @@ import { Kysely } from 'kysely';
 import type { Logger } from '../core/ports/logger.ts';
 import type { Store } from '../core/ports/store.ts';
 import { createStore } from './create-store.ts';
+import { createEventListeners } from './event-listeners.ts';
 import { migrate } from './migrations/index.ts';
 import type { Database } from './schema.ts';
 import { NodeSqliteDialect } from './sqlite/dialect.ts';
@@ -30,10 +31,11 @@ export async function createSqliteStore(options: SqliteStoreOptions): Promise<St
     await migrate(writer, sqliteEngine);
     const reader = new Kysely<Database>({ dialect: new NodeSqliteDialect(database.openReader()) });
     return createStore({
-      writer,
+      // One connection, so they go one after the other.
+      transact: (body) => writer.transaction().execute(body),
       reader,
       engine: sqliteEngine,
-      ...(options.logger === undefined ? {} : { logger: options.logger }),
+      listeners: createEventListeners(options.logger),
       release: async () => database.close(),
     });
   } catch (error) {

@@ -4,6 +4,7 @@ import type { Engine } from './engine.ts';
 import { createReads } from './reads/index.ts';
 import type { Database } from './schema.ts';
 import { accessWrites } from './writes/access.ts';
+import { deadLetterWrites } from './writes/dead-letters.ts';
 import { eventWrites } from './writes/events.ts';
 import { githubWrites } from './writes/github.ts';
 import { permissionWrites } from './writes/permissions.ts';
@@ -11,6 +12,7 @@ import { sandboxWrites } from './writes/sandboxes.ts';
 import { sessionWrites } from './writes/sessions.ts';
 import { taskWrites } from './writes/tasks.ts';
 import { turnWrites } from './writes/turns.ts';
+import { webhookWrites } from './writes/webhooks.ts';
 
 /** What the function given to `Store.transaction` sees, over an open database transaction. */
 export function createTransaction(
@@ -22,6 +24,8 @@ export function createTransaction(
     ...createReads(db),
     ...sessionWrites(db),
     ...turnWrites(db),
+    ...deadLetterWrites(db),
+    ...webhookWrites(db),
     ...eventWrites(db, engine, onAppend),
     ...permissionWrites(db),
     ...sandboxWrites(db),

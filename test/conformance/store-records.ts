@@ -1,4 +1,5 @@
 import type {
+  DeadLetterRecord,
   DeliveryRecord,
   GithubAppRecord,
   NewEvent,
@@ -8,6 +9,7 @@ import type {
   SessionRecord,
   TaskRecord,
   TurnRecord,
+  WebhookRecord,
 } from '../../src/core/ports/store.ts';
 import { newId } from '../../src/protocol/ids.ts';
 
@@ -28,6 +30,7 @@ export function sessionRecord(change: Partial<SessionRecord> = {}): SessionRecor
     provider: 'oci',
     template: 'default',
     sandboxId: null,
+    forkedFrom: null,
     repositoryUrl: null,
     baseBranch: null,
     branch: null,
@@ -62,14 +65,50 @@ export function turnRecord(sessionId: string, change: Partial<TurnRecord> = {}):
     by: 'ada',
     priority: 0,
     webhookUrl: null,
+    webhookEvents: [],
     cancelRequestedAt: null,
     attempts: 0,
+    retryAt: null,
+    claimedAt: null,
+    estimatedWaitMs: null,
+    queuePosition: null,
     stopReason: null,
     usage: null,
     error: null,
     createdAt: at,
     startedAt: null,
     endedAt: null,
+    ...change,
+  };
+}
+
+export function deadLetterRecord(turn: Pick<TurnRecord, 'id' | 'sessionId'>, change: Partial<DeadLetterRecord> = {}): DeadLetterRecord {
+  return {
+    turnId: turn.id,
+    sessionId: turn.sessionId,
+    code: 'unavailable',
+    message: 'not now',
+    attempts: 4,
+    failedAt: at,
+    replayedAt: null,
+    replayTurnId: null,
+    ...change,
+  };
+}
+
+export function webhookRecord(change: Partial<WebhookRecord> = {}): WebhookRecord {
+  return {
+    id: 'msg_1',
+    turnId: 'trn_1',
+    event: 'turn.started',
+    url: 'https://example.org/hook',
+    payload: '{"type":"turn.started"}',
+    state: 'pending',
+    attempts: 0,
+    nextAttemptAt: at,
+    lastError: null,
+    createdAt: at,
+    deliveredAt: null,
     ...change,
   };
 }

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { NewEvent, Store, StoreTransaction } from '../../src/core/ports/store.ts';
 import {
+  deadLetterRecord,
   deliveryRecord,
   githubAppRecord,
   messageEvent,
@@ -10,6 +11,7 @@ import {
   sessionRecord,
   taskRecord,
   turnRecord,
+  webhookRecord,
 } from './store-records.ts';
 
 /**
@@ -97,6 +99,33 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
           });
         await Promise.all(Array.from({ length: 40 }, increment));
         expect((await store.read.session(id))?.title).toBe('40');
+      });
+
+      test('commit nothing once a call in them failed, even if that was caught', async () => {
+        const id = await givenSession({ title: 'before' });
+        const attempt = write(async (tx) => {
+          await tx.updateSession(id, { title: 'after' });
+          await tx.insertTurn(turnRecord('ses_absent')).catch(() => {});
+          // What follows may fail too, or seem to work.
+          await tx.updateSession(id, { title: 'later' }).catch(() => {});
+        });
+        await expect(attempt).rejects.toMatchObject({ code: 'not_found' });
+        expect((await store.read.session(id))?.title).toBe('before');
+      });
+
+      test('asked for at once that look before they insert make one record', async () => {
+        const id = await givenSession();
+        const ask = (): Promise<string> =>
+          write(async (tx) => {
+            const known = await tx.turnByKey(id, 'k');
+            if (known !== null) return known.id;
+            const turn = turnRecord(id, { idempotencyKey: 'k' });
+            await tx.insertTurn(turn);
+            return turn.id;
+          });
+        const answers = await Promise.all(Array.from({ length: 20 }, ask));
+        expect(new Set(answers).size).toBe(1);
+        expect(await store.read.turns(id)).toHaveLength(1);
       });
 
       test('one that fails does not hold up the next', async () => {
@@ -276,6 +305,23 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
         });
         await expect(undone).rejects.toThrow('no');
         expect(await write((tx) => tx.appendEvents(id, [messageEvent('kept')]))).toBe(1);
+      });
+
+      test('appended at once are numbered without gap or double, and told of each commit', async () => {
+        const [a, b] = [await givenSession(), await givenSession()];
+        const heard = new Map<string, number[]>([
+          [a, []],
+          [b, []],
+        ]);
+        store.onEvents((sessionId, lastSeq) => heard.get(sessionId)?.push(lastSeq));
+        const append = (position: number): Promise<number> =>
+          write((tx) => tx.appendEvents(position % 2 === 0 ? a : b, [messageEvent('x'), messageEvent('y')]));
+        await Promise.all(Array.from({ length: 40 }, (_, position) => append(position)));
+        for (const id of [a, b]) {
+          const seqs = (await store.read.events(id, 0, 100)).map((event) => event.seq);
+          expect(seqs).toEqual(Array.from({ length: 40 }, (_, position) => position + 1));
+          expect(heard.get(id)?.toSorted((x, y) => x - y)).toEqual(Array.from({ length: 20 }, (_, n) => 2 * n + 2));
+        }
       });
 
       test('hold a batch of any size', async () => {
@@ -513,6 +559,91 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
         const order = (await store.read.turnsInState(['queued'])).map((turn) => turn.id);
         expect(order).toEqual([high.id, old.id, young.id, low.id]);
         expect(await store.read.turnsInState(['queued', 'completed'])).toHaveLength(5);
+      });
+    });
+
+    describe('the queue', () => {
+      const time = (minute: number) => `2026-11-23T10:${String(minute).padStart(2, '0')}:00.000Z`;
+
+      test('holds what waits, oldest first, with its session but without those being deleted', async () => {
+        const [a, b, gone] = [await givenSession({ owner: 'bob', agent: 'codex' }), await givenSession(), await givenSession()];
+        const young = turnRecord(a, { priority: 20, createdAt: time(5), retryAt: time(9), attempts: 2, estimatedWaitMs: 2 ** 40, queuePosition: 3 });
+        const old = turnRecord(b, { createdAt: time(1) });
+        await write(async (tx) => {
+          for (const record of [young, old, turnRecord(b, { state: 'completed' }), turnRecord(gone)]) await tx.insertTurn(record);
+          await tx.updateSession(gone, { deletingAt: time(6) });
+        });
+        const queued = await store.read.queuedTurns();
+        expect(queued.map((turn) => turn.id)).toEqual([old.id, young.id]);
+        expect(queued[1]).toMatchObject({
+          sessionId: a,
+          owner: 'bob',
+          agent: 'codex',
+          state: 'queued',
+          priority: 20,
+          retryAt: time(9),
+          attempts: 2,
+          estimatedWaitMs: 2 ** 40,
+          queuePosition: 3,
+          ordinal: expect.any(Number),
+        });
+        expect(queued[1]).not.toHaveProperty('prompt');
+      });
+
+      test('tells who holds a slot or had one lately', async () => {
+        const [a, b] = [await givenSession(), await givenSession()];
+        const records = [
+          turnRecord(a, { state: 'completed', claimedAt: time(1), endedAt: time(2) }),
+          turnRecord(a, { state: 'completed', claimedAt: time(3), endedAt: time(4) }),
+          turnRecord(a, { state: 'running', claimedAt: time(0) }),
+          turnRecord(b, { state: 'starting', claimedAt: time(5) }),
+          turnRecord(b),
+        ];
+        await write(async (tx) => {
+          for (const record of records) await tx.insertTurn(record);
+        });
+        const [first, second, running, starting] = records.map((record) => record.id);
+        expect((await store.read.servedTurns(time(3))).map((turn) => turn.id)).toEqual([running, second, starting]);
+        expect((await store.read.latestClaimedTurns(3)).map((turn) => turn.id)).toEqual([starting, second, first]);
+      });
+
+      test('keeps dead letters with their turns, newest first', async () => {
+        const [a, b] = [await givenSession(), await givenSession()];
+        const [one, two] = [turnRecord(a), turnRecord(b)];
+        const letters = [deadLetterRecord(one), deadLetterRecord(two, { failedAt: time(1) })];
+        await write(async (tx) => {
+          for (const turn of [one, two]) await tx.insertTurn(turn);
+          for (const letter of letters) await tx.upsertDeadLetter(letter);
+        });
+        expect(await store.read.deadLetters({ limit: 9 })).toEqual(letters.toReversed());
+        expect(await store.read.deadLetters({ limit: 9, sessionId: a })).toEqual([letters[0]]);
+        const replayed = { ...letters[0]!, replayedAt: time(2), replayTurnId: two.id };
+        await write((tx) => tx.upsertDeadLetter(replayed));
+        expect(await store.read.deadLetter(one.id)).toEqual(replayed);
+        expect(await store.read.deadLetters({ limit: 9, waiting: true })).toEqual([letters[1]]);
+        expect(await store.read.deadLetters({ limit: 1 })).toEqual([letters[1]]);
+        await write((tx) => tx.deleteSession(a));
+        expect(await store.read.deadLetter(one.id)).toBeNull();
+        const orphan = write((tx) => tx.upsertDeadLetter(deadLetterRecord(one)));
+        await expect(orphan).rejects.toMatchObject({ code: 'not_found' });
+      });
+
+      test('keeps each webhook once, and knows which are due', async () => {
+        expect(await store.read.nextWebhookAt()).toBeNull();
+        const records = [1, 2, 3].map((n) => webhookRecord({ id: `msg_${n}`, nextAttemptAt: time(10 - n) }));
+        await write(async (tx) => {
+          for (const record of records) await tx.insertWebhook(record);
+          await tx.insertWebhook({ ...records[0]!, payload: 'other' });
+        });
+        expect(await store.read.webhook('msg_1')).toEqual(records[0]);
+        expect(await store.read.nextWebhookAt()).toBe(time(7));
+        expect((await store.read.dueWebhooks(time(8), 9)).map((each) => each.id)).toEqual(['msg_3', 'msg_2']);
+        expect(await store.read.dueWebhooks(time(8), 1)).toEqual([records[2]]);
+        const change = { state: 'delivered', attempts: 1, lastError: 'x', deliveredAt: time(8) } as const;
+        await write((tx) => tx.updateWebhook('msg_3', change));
+        expect(await store.read.webhook('msg_3')).toEqual({ ...records[2], ...change });
+        expect(await store.read.nextWebhookAt()).toBe(time(8));
+        await expect(write((tx) => tx.updateWebhook('absent', {}))).rejects.toMatchObject({ code: 'not_found' });
       });
     });
 

@@ -180,6 +180,18 @@ test('a whole turn', () => {
   `);
 });
 
+test('a place in the queue that moves is a status, never a line', () => {
+  const at = '2026-01-02T03:04:05.000Z';
+  const moved = (position: number) =>
+    reduceTranscript(
+      emptyTranscript,
+      { sessionId: 'ses_1', seq: 1, at, turnId: 'trn_1', type: 'turn.position', data: { position, estimatedWaitSeconds: 70 } },
+      { style: createStyle(false), width: 80, cwd: null, answerWith: 'command' },
+    );
+  expect(moved(3)).toMatchObject({ text: '', status: 'waiting for a slot: place 3, about 1 min 10 s' });
+  expect(moved(0)).toMatchObject({ text: '', status: 'starting' });
+});
+
 test('what is under way is the status, until the turn ends', () => {
   expect(statuses(wholeTurn)).toMatchInlineSnapshot(`
     [

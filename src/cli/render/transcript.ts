@@ -95,10 +95,13 @@ export function reduceTranscript(
       const lines = [`${style.cyan('❯')} ${style.bold(first)}`, ...rest.map((line) => `  ${style.bold(line)}`)];
       const step = block(state, 'prompt', `${lines.join('\n')}\n`);
       if (position === 0) return activity(step, 'starting');
-      const wait = estimatedWaitSeconds > 0 ? `, about ${formatDuration(estimatedWaitSeconds * 1000)}` : '';
-      const place = `waiting for a slot: place ${position}${wait}`;
+      const place = placeInQueue(position, estimatedWaitSeconds);
       // The next in line mostly starts at once: worth a glance at the status, not a line that stays.
       return activity(position === 1 ? step : join(step, note(step.state, style.dim(place))), place);
+    }
+    case 'turn.position': {
+      const { position, estimatedWaitSeconds } = event.data;
+      return position === 0 ? activity(unchanged(state), 'starting') : activity(unchanged(state), placeInQueue(position, estimatedWaitSeconds));
     }
     case 'progress': {
       const message = sanitizeLine(event.data.message) || sanitizeLine(event.data.stage);
@@ -199,6 +202,11 @@ export function reduceTranscript(
     default:
       return unchanged(state);
   }
+}
+
+function placeInQueue(position: number, estimatedWaitSeconds: number): string {
+  const wait = estimatedWaitSeconds > 0 ? `, about ${formatDuration(estimatedWaitSeconds * 1000)}` : '';
+  return `waiting for a slot: place ${position}${wait}`;
 }
 
 function agentUpdate(

@@ -1,5 +1,7 @@
 import type { JournalEvent } from '../../protocol/events.ts';
 import type { NewEvent, StoreTransaction } from '../ports/store.ts';
+import { endTurnByRunner } from '../turns/end-turn.ts';
+import { markStarted } from '../turns/start-turn.ts';
 import { hasEnded, settleSessionStatus } from '../turns/turn-states.ts';
 
 export interface ImportResult {
@@ -107,7 +109,7 @@ async function applyTurnStarted(tx: StoreTransaction, sessionId: string, entry: 
   const turn = entry.turnId === null ? null : await tx.turn(entry.turnId);
   // A turn that the server ended meanwhile, or that is not of this session: the runner's word does not reopen it.
   if (turn === null || turn.sessionId !== sessionId || hasEnded(turn.state)) return { ...kept, keep: false };
-  await tx.updateTurn(turn.id, { state: 'running', startedAt: entry.at });
+  await markStarted(tx, turn, entry.at);
   return { ...kept, statusMayChange: true };
 }
 
@@ -118,12 +120,6 @@ async function applyTurnEnded(
 ): Promise<Applied> {
   const turn = entry.turnId === null ? null : await tx.turn(entry.turnId);
   if (turn === null || turn.sessionId !== sessionId || hasEnded(turn.state)) return { ...kept, keep: false };
-  await tx.updateTurn(turn.id, {
-    state: entry.data.outcome,
-    stopReason: entry.data.stopReason,
-    usage: entry.data.usage,
-    error: entry.data.error,
-    endedAt: entry.at,
-  });
+  await endTurnByRunner(tx, turn, { ...entry.data, at: entry.at });
   return { keep: true, statusMayChange: true, endedTurnId: turn.id };
 }

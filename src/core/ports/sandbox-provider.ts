@@ -45,12 +45,80 @@ export interface SandboxProvider {
 
   stats(id: string, options: CallOptions): Promise<SandboxStats>;
 
+  /**
+   * Freezes every process; memory stays in RAM. The caller has closed its streams to the runner before.
+   * No-op when paused. Refused with `unsupported` where `capabilities.pause` is not `memory`.
+   */
+  pause(id: string, options: CallOptions): Promise<void>;
+
+  /** Undoes `pause`; resolves when the runner answers. No-op when running. */
+  resume(id: string, options: CallOptions): Promise<SandboxInfo>;
+
+  /**
+   * Writes processes and memory to disk and ends them: RAM is freed. Works on a running or paused
+   * sandbox. Written beside, synced, renamed: after a crash at any instant the sandbox is running,
+   * paused or hibernated, never half. A failure leaves it as it was and says why (`upstream_failed`,
+   * `resource_exhausted`). No-op when hibernated.
+   */
+  hibernate(id: string, options: CallOptions): Promise<void>;
+
+  /**
+   * Brings a hibernated sandbox back with its processes; resolves when the runner answers. When the
+   * image cannot be restored it starts from its disk instead: `restored: 'disk'` with the reason. The
+   * files are the same either way.
+   */
+  wake(id: string, options: CallOptions): Promise<WakeResult>;
+
+  /**
+   * A named immutable copy, taken while the source goes on (it may be frozen for moments). `memory`
+   * needs `capabilities.snapshot` `memory+disk`. `snapshotId` is the caller's; the same id again is a
+   * no-op when the snapshot is whole.
+   */
+  snapshot(id: string, request: SnapshotRequest, options: CallOptions): Promise<SnapshotInfo>;
+
+  listSnapshots(options: CallOptions): Promise<SnapshotInfo[]>;
+
+  /** Idempotent. Sandboxes forked from it are not touched. */
+  deleteSnapshot(snapshotId: string, options: CallOptions): Promise<void>;
+
+  /**
+   * Makes and starts sandboxes from a live, stopped or hibernated one, or from a snapshot; blocks are
+   * shared. Each has its own id, token, labels and limits; processes are not carried over unless the
+   * source is a memory snapshot and the driver can. All are there or none.
+   */
+  fork(source: ForkSource, specs: readonly SandboxSpec[], options: CallOptions): Promise<SandboxInfo[]>;
+
   /** Makes objects on the host readable inside, read-only, at `guestObjectsPath`. See `SandboxCapabilities.sharedObjects`. */
   shareObjects?(id: string, objectsDir: string, options: CallOptions): Promise<void>;
 
   /** Releases what the driver holds in this process (sockets, watchers). Sandboxes go on. */
   close(): Promise<void>;
 }
+
+export interface WakeResult {
+  info: SandboxInfo;
+  /** `memory`: every process goes on. `disk`: processes were lost, `reason` says why. */
+  restored: 'memory' | 'disk';
+  reason: string | null;
+}
+
+export interface SnapshotRequest {
+  snapshotId: string;
+  memory: boolean;
+}
+
+export interface SnapshotInfo {
+  id: string;
+  /** The sandbox it was taken from, which may be gone. */
+  sandboxId: string;
+  template: string;
+  memory: boolean;
+  /** Bytes that only it holds; `null` where that is not known. */
+  sizeBytes: number | null;
+  createdAt: string;
+}
+
+export type ForkSource = { sandboxId: string } | { snapshotId: string };
 
 export interface CallOptions {
   signal: AbortSignal;

@@ -6,6 +6,7 @@ import type {
   SessionStatus,
   Usage,
 } from '../../protocol/events.ts';
+import type { WebhookEvent } from '../../protocol/api.ts';
 import type { Prompt } from '../../protocol/content.ts';
 import type { McpServer } from '../../protocol/runner-api.ts';
 import type { SandboxLimits, SandboxStatus } from './sandbox-provider.ts';
@@ -13,14 +14,22 @@ import type { SandboxLimits, SandboxStatus } from './sandbox-provider.ts';
 /**
  * The store: the one truth about sessions, turns and events. Every change of state is one
  * transaction; whatever `transaction` runs is applied whole or not at all, even over `kill -9`.
- * `fn` may be run again on a serialisation failure, so it must have no effect of its own.
+ * `fn` may be run again on a serialisation failure, so it must have no effect of its own. Once a call on
+ * `tx` has failed nothing is committed, whatever `fn` makes of the failure.
  */
 export interface Store {
-  /** Calls are queued one behind the other; a nested call is refused with `internal`. */
+  /**
+   * Those asked for at once may run beside each other, also in several servers, and end as if one had gone
+   * after the other. A nested call is refused with `internal`. `unavailable` when the database cannot be reached;
+   * lost in the middle of a commit, it may have been carried out.
+   */
   transaction<T>(fn: (tx: StoreTransaction) => Promise<T>): Promise<T>;
   /** Reads outside a transaction, each of them consistent by itself. */
   read: StoreReads;
-  /** Tells of committed events, in this process; the reader goes to the log for them. */
+  /**
+   * Tells of committed events: at once of this store's own, soon of those that other servers on the same database
+   * commit. The reader goes to the log for them.
+   */
   onEvents(listener: (sessionId: string, lastSeq: number) => void): () => void;
   close(): Promise<void>;
 }
@@ -34,6 +43,20 @@ export interface StoreReads {
   turns(sessionId: string, states?: readonly TurnState[]): Promise<TurnRecord[]>;
   /** All turns in these states, in queue order: larger priority first, then age. */
   turnsInState(states: readonly TurnState[]): Promise<TurnRecord[]>;
+  /** What waits, oldest first; turns of sessions that are being deleted are left out. */
+  queuedTurns(): Promise<QueueTurn[]>;
+  /** Those that hold a slot, and those that got one at or after `since`; oldest claim first. */
+  servedTurns(since: string): Promise<QueueTurn[]>;
+  /** Those that got a slot last, newest first. */
+  latestClaimedTurns(limit: number): Promise<QueueTurn[]>;
+  /** Newest first. */
+  deadLetters(filter: DeadLetterFilter): Promise<DeadLetterRecord[]>;
+  deadLetter(turnId: string): Promise<DeadLetterRecord | null>;
+  webhook(id: string): Promise<WebhookRecord | null>;
+  /** Pending ones to be tried at or before `at`, the longest due first. */
+  dueWebhooks(at: string, limit: number): Promise<WebhookRecord[]>;
+  /** When the next pending one is to be tried; `null` when none is pending. */
+  nextWebhookAt(): Promise<string | null>;
   sandbox(id: string): Promise<SandboxRecord | null>;
   sandboxes(): Promise<SandboxRecord[]>;
   /** `seq > from`, ascending, at most `limit`. */
@@ -65,6 +88,10 @@ export interface StoreTransaction extends StoreReads {
   deleteSession(id: string): Promise<void>;
   insertTurn(record: TurnRecord): Promise<void>;
   updateTurn(id: string, change: Partial<Omit<TurnRecord, 'id' | 'sessionId'>>): Promise<void>;
+  upsertDeadLetter(record: DeadLetterRecord): Promise<void>;
+  /** No-op when the id is there already: an event is told once. */
+  insertWebhook(record: WebhookRecord): Promise<void>;
+  updateWebhook(id: string, change: Partial<Omit<WebhookRecord, 'id'>>): Promise<void>;
   insertSandbox(record: SandboxRecord): Promise<void>;
   updateSandbox(id: string, change: Partial<Omit<SandboxRecord, 'id'>>): Promise<void>;
   deleteSandbox(id: string): Promise<void>;
@@ -105,6 +132,8 @@ export interface SessionRecord {
   provider: string;
   template: string;
   sandboxId: string | null;
+  /** The session it was forked from, which may be gone. */
+  forkedFrom: string | null;
   repositoryUrl: string | null;
   baseBranch: string | null;
   branch: string | null;
@@ -154,17 +183,92 @@ export interface TurnRecord {
   /** Who asked: a user id, or `github:<login>`. */
   by: string;
   priority: number;
-  /** Where to send a signed webhook when it starts. */
+  /** Where to send signed webhooks, and which. */
   webhookUrl: string | null;
+  webhookEvents: WebhookEvent[];
   /** Set when an interrupt was asked for. */
   cancelRequestedAt: string | null;
+  /** How often it was claimed, and tried again without leaving its sandbox. */
   attempts: number;
+  /** While it is `queued` after a failure: when it may be claimed again. */
+  retryAt: string | null;
+  /** When it last left the queue. */
+  claimedAt: string | null;
+  /** What was said about its wait when it was admitted. */
+  estimatedWaitMs: number | null;
+  /** Its place as last told in the session's log. */
+  queuePosition: number | null;
   stopReason: string | null;
   usage: Usage | null;
   error: EventError | null;
   createdAt: string;
   startedAt: string | null;
   endedAt: string | null;
+}
+
+/** A turn without its prompt, with what the queue must know of its session. */
+export interface QueueTurn
+  extends Pick<
+    TurnRecord,
+    | 'id'
+    | 'sessionId'
+    | 'state'
+    | 'priority'
+    | 'attempts'
+    | 'retryAt'
+    | 'claimedAt'
+    | 'estimatedWaitMs'
+    | 'queuePosition'
+    | 'createdAt'
+    | 'startedAt'
+    | 'endedAt'
+  > {
+  /** Order of insertion. */
+  ordinal: number;
+  /** The session's. */
+  owner: string;
+  agent: string;
+}
+
+/** A turn that the platform, not its agent, failed; named by its turn. Goes with its session. */
+export interface DeadLetterRecord {
+  turnId: string;
+  sessionId: string;
+  code: string;
+  message: string;
+  attempts: number;
+  failedAt: string;
+  replayedAt: string | null;
+  /** The turn that repeats it. */
+  replayTurnId: string | null;
+}
+
+export interface DeadLetterFilter {
+  sessionId?: string;
+  /** Only those not replayed yet. */
+  waiting?: boolean;
+  limit: number;
+}
+
+/** `pending`: to be tried at `nextAttemptAt`. `dead`: given up. */
+export type WebhookState = 'pending' | 'delivered' | 'dead';
+
+/** The outbox: one event to one address, written in the transaction of what it tells. */
+export interface WebhookRecord {
+  /** The `webhook-id`, the same at each attempt. */
+  id: string;
+  turnId: string;
+  event: WebhookEvent;
+  url: string;
+  /** The body, byte for byte as it is signed. */
+  payload: string;
+  state: WebhookState;
+  attempts: number;
+  nextAttemptAt: string;
+  /** How the last attempt failed. */
+  lastError: string | null;
+  createdAt: string;
+  deliveredAt: string | null;
 }
 
 export interface SandboxRecord {

@@ -1,8 +1,9 @@
 import { asBerthError, BerthError } from '../../protocol/errors.ts';
 import type { Dependencies } from '../dependencies.ts';
-import type { SandboxInfo } from '../ports/sandbox-provider.ts';
+import type { SandboxInfo, SandboxSpec } from '../ports/sandbox-provider.ts';
 import type { SandboxRecord, SessionRecord } from '../ports/store.ts';
 import { activeTurnStates, settleSessionStatus } from '../turns/turn-states.ts';
+import { dueStep, isAwake, restingStep, type RestStep } from './idle-policy.ts';
 import { openConnection, type Connection } from './connection.ts';
 import { reserveSlot } from './slots.ts';
 import { prepareWorkspace, type Progress } from './workspace.ts';
@@ -23,11 +24,14 @@ export interface SessionSandboxes {
   /** Keeps the sandbox from eviction until the returned function is called. */
   hold(sessionId: string): () => void;
   connected(sessionId: string): Connection | null;
-  /** Stops the longest idle sandbox that has no work. False when every one is busy. */
+  /** Takes the slot of the longest idle sandbox: hibernated where the provider can, else stopped. False when every one is busy. */
   evictOne(): Promise<boolean>;
-  /** Stops what was idle for longer than the setting allows. */
-  stopIdle(): Promise<void>;
-  stop(sessionId: string): Promise<void>;
+  /** Puts to rest what is due by the idle policy. */
+  restIdle(): Promise<void>;
+  /** Puts a session to rest now. Throws `unsupported` for what the provider cannot, `conflict` while a turn runs. */
+  rest(sessionId: string, step: RestStep): Promise<void>;
+  /** Waits until the session has a slot, evicting what is idle. Throws `unavailable` when none comes free. */
+  reserve(sessionId: string, signal: AbortSignal): Promise<void>;
   /** Ends and removes the session's sandbox; idempotent. */
   destroy(sessionId: string): Promise<void>;
   /** Lets go of every connection; sandboxes go on. */
@@ -50,6 +54,7 @@ interface Entry {
   gone: AbortController;
 }
 
+const restStatus = { pause: 'paused', hibernate: 'hibernated', stop: 'stopped' } as const;
 /** How long a call that is not a turn (a terminal, a file) waits for a slot. */
 const slotWaitMs = 60_000;
 const slotPollMs = 250;
@@ -117,6 +122,8 @@ export function createSessionSandboxes(deps: Dependencies, events: SessionSandbo
         throw error;
       }
       entry.connection = connection;
+      // A turn that was asleep with its sandbox goes on, and so does its log.
+      if ((await deps.store.read.turns(sessionId, activeTurnStates)).length > 0) connection.follow();
       return connection;
     } catch (cause) {
       await afterFailure(session, sandbox, cause);
@@ -148,25 +155,25 @@ export function createSessionSandboxes(deps: Dependencies, events: SessionSandbo
     signal: AbortSignal,
   ): Promise<{ isNew: boolean }> {
     const found = await findSandbox(sandbox.id, signal);
-    if (found?.status !== 'running') {
-      if (found === null) {
+    switch (found?.status) {
+      case 'running':
+        break;
+      case undefined:
         await progress('sandbox', `creating a sandbox on ${session.provider}`);
-        await deps.provider.create(
-          {
-            id: sandbox.id,
-            template: sandbox.template,
-            limits: sandbox.limits,
-            network: 'none',
-            labels: { session: session.id },
-            runnerToken: deps.runnerToken(sandbox.id),
-            env: {},
-          },
-          { signal },
-        );
-      } else {
+        await deps.provider.create(sandboxSpecOf(deps, session, sandbox), { signal });
+        break;
+      case 'paused':
+        await deps.provider.resume(sandbox.id, { signal });
+        break;
+      case 'hibernated': {
+        await progress('sandbox', 'waking the sandbox');
+        const { restored, reason } = await deps.provider.wake(sandbox.id, { signal });
+        if (restored === 'disk') await progress('sandbox', `its processes could not be brought back, its files are there: ${reason}`);
+        break;
+      }
+      default:
         await progress('sandbox', 'starting the sandbox from its disk');
         await deps.provider.start(sandbox.id, { signal });
-      }
     }
     await setSandboxStatus(session.id, sandbox.id, 'running', null);
     return { isNew: found === null };
@@ -284,43 +291,103 @@ export function createSessionSandboxes(deps: Dependencies, events: SessionSandbo
     return sandbox;
   }
 
-  async function isIdle(sessionId: string): Promise<boolean> {
+  /** `asking`: a turn runs, but waits for an answer only. */
+  async function activityOf(sessionId: string): Promise<'busy' | 'asking' | 'idle'> {
     const entry = entryOf(sessionId);
-    if (entry.uses > 0 || entry.ensuring !== null) return false;
-    return (await deps.store.read.turns(sessionId, activeTurnStates)).length === 0;
+    if (entry.uses > 0 || entry.ensuring !== null) return 'busy';
+    const active = await deps.store.read.turns(sessionId, activeTurnStates);
+    if (active.length === 0) return 'idle';
+    if (active.some((turn) => turn.state !== 'running' || turn.cancelRequestedAt !== null)) return 'busy';
+    return (await deps.store.read.openPermissions(sessionId)).length > 0 ? 'asking' : 'busy';
   }
 
-  /** Longest idle first. */
-  async function idleSessions(): Promise<{ sessionId: string; lastUsedMs: number }[]> {
-    const idle: { sessionId: string; lastUsedMs: number }[] = [];
-    for (const sandbox of await deps.store.read.sandboxes()) {
-      if (sandbox.status !== 'running' || sandbox.sessionId === null || !(await isIdle(sandbox.sessionId))) continue;
-      idle.push({ sessionId: sandbox.sessionId, lastUsedMs: entryOf(sandbox.sessionId).lastUsedMs });
+  interface Resting {
+    sessionId: string;
+    status: SandboxRecord['status'];
+    activity: 'asking' | 'idle';
+    lastUsedMs: number;
+  }
+
+  /** What nobody uses, longest first; those that ask come after those that are done. */
+  async function unusedSessions(): Promise<Resting[]> {
+    const unused: Resting[] = [];
+    for (const { sessionId, status } of await deps.store.read.sandboxes()) {
+      if (sessionId === null) continue;
+      const activity = await activityOf(sessionId);
+      if (activity !== 'busy') unused.push({ sessionId, status, activity, lastUsedMs: entryOf(sessionId).lastUsedMs });
     }
-    return idle.sort((a, b) => a.lastUsedMs - b.lastUsedMs);
+    const rank = (each: Resting) => (each.activity === 'asking' ? 1 : 0);
+    return unused.sort((a, b) => rank(a) - rank(b) || a.lastUsedMs - b.lastUsedMs);
   }
 
   async function evictOne(): Promise<boolean> {
-    for (const { sessionId } of await idleSessions()) {
-      if (await stopSession(sessionId, 'its slot was needed', true)) return true;
+    const step = restingStep(deps.provider.capabilities);
+    for (const { sessionId, status, activity } of await unusedSessions()) {
+      // A question must outlive its sandbox's sleep: only a memory image keeps the agent that asks.
+      if (!isAwake(status) || (activity === 'asking' && step !== 'hibernate')) continue;
+      if (await restSession(sessionId, step, 'its slot was needed', true)) return true;
     }
     return false;
   }
 
-  async function stopSession(sessionId: string, reason: string, onlyIfIdle: boolean): Promise<boolean> {
-    const stopped = await serialised(sessionId, async () => {
+  async function restSession(
+    sessionId: string,
+    step: RestStep,
+    reason: string,
+    onlyIfUnused: boolean,
+  ): Promise<boolean> {
+    const rested = await serialised(sessionId, async () => {
       // Work may have come since the caller looked.
-      if (onlyIfIdle && !(await isIdle(sessionId))) return false;
+      if (onlyIfUnused && (await activityOf(sessionId)) === 'busy') return false;
       const session = await deps.store.read.session(sessionId);
       const sandbox = session?.sandboxId == null ? null : await deps.store.read.sandbox(session.sandboxId);
-      if (sandbox === null || sandbox.status === 'stopped') return false;
+      if (sandbox === null || sandbox.status === restStatus[step]) return false;
+      // Streams to the runner must be closed before it is frozen; they are opened again on need.
       await disconnect(sessionId);
-      await deps.provider.stop(sandbox.id, { signal: closing.signal });
-      await setSandboxStatus(sessionId, sandbox.id, 'stopped', reason);
+      try {
+        await restSandbox(sandbox.id, step);
+      } catch (error) {
+        // The provider left it as it was, and so is it here; the next access connects again.
+        deps.logger.warn({ sessionId, step, err: error }, 'a sandbox could not be put to rest');
+        if (step === 'stop') throw error;
+        return onlyIfUnused ? restFurther(sessionId, sandbox.id, step, reason, error) : Promise.reject(error as Error);
+      }
+      await setSandboxStatus(sessionId, sandbox.id, restStatus[step], reason);
       return true;
     });
-    if (stopped) events.onSlotFreed();
-    return stopped;
+    if (rested && step !== 'pause') events.onSlotFreed();
+    return rested;
+  }
+
+  /** An idle sandbox whose memory cannot be kept is stopped when its slot is to be freed; one that asks is left running. */
+  async function restFurther(
+    sessionId: string,
+    sandboxId: string,
+    step: RestStep,
+    reason: string,
+    cause: unknown,
+  ): Promise<boolean> {
+    if (step !== 'hibernate' || (await activityOf(sessionId)) !== 'idle') {
+      await follow(sessionId);
+      return false;
+    }
+    await deps.provider.stop(sandboxId, { signal: closing.signal });
+    await setSandboxStatus(sessionId, sandboxId, 'stopped', `${reason}; its processes were ended: ${asBerthError(cause).message}`);
+    return true;
+  }
+
+  /** Reads on from a sandbox with a turn under way, after its streams were closed for nothing. */
+  async function follow(sessionId: string): Promise<void> {
+    void ensure(sessionId, closing.signal)
+      .then((connection) => connection.follow())
+      .catch((error: unknown) => deps.logger.warn({ sessionId, err: error }, 'could not connect again'));
+  }
+
+  async function restSandbox(sandboxId: string, step: RestStep): Promise<void> {
+    const options = { signal: closing.signal };
+    if (step === 'pause') await deps.provider.pause(sandboxId, options);
+    else if (step === 'hibernate') await deps.provider.hibernate(sandboxId, options);
+    else await deps.provider.stop(sandboxId, options);
   }
 
   async function disconnect(sessionId: string): Promise<void> {
@@ -352,18 +419,21 @@ export function createSessionSandboxes(deps: Dependencies, events: SessionSandbo
         entry.lastUsedMs = deps.clock.now().getTime();
       };
     },
+    reserve: waitForSlot,
     connected: (sessionId) => entries.get(sessionId)?.connection ?? null,
     evictOne,
-    async stopIdle() {
-      const { idleStopMs } = deps.settings;
-      if (idleStopMs === null) return;
-      const before = deps.clock.now().getTime() - idleStopMs;
-      for (const { sessionId, lastUsedMs } of await idleSessions()) {
-        if (lastUsedMs < before) await stopSession(sessionId, 'it was idle', true);
+    async restIdle() {
+      const nowMs = deps.clock.now().getTime();
+      for (const { sessionId, status, activity, lastUsedMs } of await unusedSessions()) {
+        const step = dueStep(status, nowMs - lastUsedMs, activity === 'asking', deps.settings.idle, deps.provider.capabilities);
+        if (step !== null) await restSession(sessionId, step, 'it was idle', true);
       }
     },
-    async stop(sessionId) {
-      await stopSession(sessionId, 'it was asked to stop', false);
+    async rest(sessionId, step) {
+      if ((await activityOf(sessionId)) === 'busy') {
+        throw new BerthError('conflict', 'the session is at work; interrupt it first', { field: 'id' });
+      }
+      await restSession(sessionId, step, 'it was asked to', false);
     },
     async destroy(sessionId) {
       entryOf(sessionId).gone.abort();
@@ -401,4 +471,21 @@ function withSignal<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
     signal.addEventListener('abort', onAbort, { once: true });
     work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });
+}
+
+/** What the provider is to make for a session. */
+export function sandboxSpecOf(
+  deps: Pick<Dependencies, 'runnerToken'>,
+  session: Pick<SessionRecord, 'id'>,
+  sandbox: Pick<SandboxRecord, 'id' | 'template' | 'limits'>,
+): SandboxSpec {
+  return {
+    id: sandbox.id,
+    template: sandbox.template,
+    limits: sandbox.limits,
+    network: 'none',
+    labels: { session: session.id },
+    runnerToken: deps.runnerToken(sandbox.id),
+    env: {},
+  };
 }

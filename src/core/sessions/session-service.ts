@@ -1,16 +1,17 @@
 import type { Admission, CreateSessionRequest, CreateTurnRequest, SandboxUsage, SessionDiff } from '../../protocol/api.ts';
-import type { Prompt } from '../../protocol/content.ts';
-import { BerthError } from '../../protocol/errors.ts';
-import { newId } from '../../protocol/ids.ts';
+import { asBerthError, BerthError } from '../../protocol/errors.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { RunnerClient } from '../ports/runner.ts';
 import type { SessionFilter, SessionRecord, StoreTransaction, TurnRecord } from '../ports/store.ts';
+import type { RestStep } from '../sandboxes/idle-policy.ts';
 import type { SessionSandboxes } from '../sandboxes/session-sandboxes.ts';
 import { admissionOf } from '../turns/admission.ts';
+import { admitTurn } from '../turns/admit-turn.ts';
 import type { Dispatcher } from '../turns/dispatcher.ts';
 import { endTurn } from '../turns/end-turn.ts';
-import { openTurnStates, priorities, settleSessionStatus } from '../turns/turn-states.ts';
+import { openTurnStates } from '../turns/turn-states.ts';
 import { planSession } from './create-session.ts';
+import { forkSession } from './fork-session.ts';
 
 /** What can be done with sessions: the use cases behind the API, the CLI and the tasks. */
 export interface SessionService {
@@ -35,6 +36,10 @@ export interface SessionService {
   waitForTurn(sessionId: string, turnId: string, signal: AbortSignal): Promise<TurnRecord>;
   /** Cancels the turn that runs and those that wait. */
   interrupt(id: string): Promise<{ interrupted: string | null }>;
+  /** Puts the session to rest now; any access wakes it. */
+  rest(id: string, step: RestStep): Promise<SessionRecord>;
+  /** New sessions from this one, which goes on: own disk and branch, the conversation so far. */
+  fork(id: string, count: number, owner: string, signal: AbortSignal): Promise<SessionRecord[]>;
   answerPermission(id: string, requestId: string, optionId: string | null, by: string): Promise<void>;
   setMode(id: string, modeId: string): Promise<SessionRecord>;
   setConfig(id: string, configId: string, value: string | boolean): Promise<SessionRecord>;
@@ -48,6 +53,7 @@ export interface SessionService {
 }
 
 const callTimeoutMs = 60_000;
+const holdsMemory: readonly string[] = ['running', 'paused', 'hibernated'];
 
 export function createSessionService(
   deps: Dependencies,
@@ -65,60 +71,20 @@ export function createSessionService(
     return session;
   }
 
-  /** The runner of a sandbox that runs now; a call that only matters to a live agent does not wake one. */
-  function liveRunner(id: string): RunnerClient | null {
-    return sandboxes.connected(id)?.runner ?? null;
-  }
-
-  async function insertTurn(id: string, request: CreateTurnRequest, by: string): Promise<TurnRecord> {
-    const turn: TurnRecord = {
-      id: newId('turn'),
-      sessionId: id,
-      idempotencyKey: request.idempotencyKey ?? null,
-      state: 'queued',
-      prompt: toPrompt(request.prompt),
-      by,
-      priority: priorities[request.priority ?? 'normal'],
-      webhookUrl: request.webhookOnReady ?? null,
-      cancelRequestedAt: null,
-      attempts: 0,
-      stopReason: null,
-      usage: null,
-      error: null,
-      createdAt: now(),
-      startedAt: null,
-      endedAt: null,
-    };
-    return store.transaction(async (tx) => {
-      const session = await tx.session(id);
-      if (session === null || session.deletingAt !== null) {
-        throw new BerthError('not_found', `there is no session ${id}`, { field: 'id' });
-      }
-      if (turn.idempotencyKey !== null) {
-        const earlier = await tx.turnByKey(id, turn.idempotencyKey);
-        if (earlier !== null) {
-          if (JSON.stringify(earlier.prompt) === JSON.stringify(turn.prompt)) return earlier;
-          throw new BerthError('conflict', 'this idempotency key was used with another prompt', { field: 'idempotencyKey' });
-        }
-      }
-      await tx.insertTurn(turn);
-      const admission = await admissionOf(tx, turn, deps.settings.slots);
-      await tx.appendEvents(id, [
-        {
-          at: turn.createdAt,
-          turnId: turn.id,
-          type: 'turn.queued',
-          data: {
-            prompt: turn.prompt,
-            by,
-            position: admission.queuePosition,
-            estimatedWaitSeconds: admission.estimatedWaitSeconds,
-          },
-        },
-      ]);
-      await settleSessionStatus(tx, id, turn.createdAt);
-      return turn;
-    });
+  /** Tells an agent that lives, asleep or awake; one that does not is told when it is started. */
+  async function tellAgent(
+    session: SessionRecord,
+    tell: (runner: RunnerClient, signal: AbortSignal) => Promise<void>,
+  ): Promise<void> {
+    const sandbox = session.sandboxId === null ? null : await store.read.sandbox(session.sandboxId);
+    if (session.acpSessionId === null || sandbox === null || !holdsMemory.includes(sandbox.status)) return;
+    const signal = AbortSignal.timeout(callTimeoutMs);
+    try {
+      await sandboxes.use(session.id, signal, ({ runner }) => tell(runner, signal));
+    } catch (cause) {
+      // The sandbox lives and the agent does not: it was started again from its disk.
+      if (asBerthError(cause).context['reason'] !== 'agent_not_started') throw cause;
+    }
   }
 
   return {
@@ -156,10 +122,10 @@ export function createSessionService(
     },
 
     async prompt(id, request, by) {
-      const inserted = await insertTurn(id, request, by);
+      const inserted = await admitTurn(deps, id, request, by);
       dispatcher.wake();
       const turn = (await store.read.turn(inserted.id)) ?? inserted;
-      return { turn, admission: await admissionOf(store.read, turn, deps.settings.slots) };
+      return { turn, admission: await admissionOf(deps, store.read, turn) };
     },
 
     async turn(sessionId, turnId) {
@@ -173,7 +139,7 @@ export function createSessionService(
       await get(sessionId);
       return store.read.turns(sessionId);
     },
-    admission: (turn) => admissionOf(store.read, turn, deps.settings.slots),
+    admission: (turn) => admissionOf(deps, store.read, turn),
 
     async waitForTurn(sessionId, turnId, signal) {
       for (;;) {
@@ -195,11 +161,24 @@ export function createSessionService(
         if (active !== null) await tx.updateTurn(active.id, { cancelRequestedAt: now() });
         return active;
       });
+      dispatcher.wake();
       if (interrupted?.state === 'starting') dispatcher.abort(interrupted.id);
       if (interrupted?.state === 'running') {
-        await liveRunner(id)?.cancelTurn(id, interrupted.id, AbortSignal.timeout(callTimeoutMs));
+        // Woken when it sleeps over a question: only its runner can end the turn.
+        const signal = AbortSignal.timeout(callTimeoutMs);
+        await sandboxes.use(id, signal, ({ runner }) => runner.cancelTurn(id, interrupted.id, signal));
       }
       return { interrupted: interrupted?.id ?? null };
+    },
+
+    async rest(id, step) {
+      await get(id);
+      await sandboxes.rest(id, step);
+      return get(id);
+    },
+    async fork(id, count, owner, signal) {
+      const forks = await forkSession(deps, sandboxes, await get(id), count, owner, signal);
+      return Promise.all(forks.map(get));
     },
 
     async answerPermission(id, requestId, optionId, by) {
@@ -222,16 +201,14 @@ export function createSessionService(
 
     async setMode(id, modeId) {
       const session = await get(id);
-      if (session.acpSessionId !== null) await liveRunner(id)?.setMode(id, modeId, AbortSignal.timeout(callTimeoutMs));
+      await tellAgent(session, (runner, signal) => runner.setMode(id, modeId, signal));
       await store.transaction((tx) => tx.updateSession(id, { modeId, updatedAt: now() }));
       return get(id);
     },
 
     async setConfig(id, configId, value) {
       const session = await get(id);
-      if (session.acpSessionId !== null) {
-        await liveRunner(id)?.setConfig(id, configId, value, AbortSignal.timeout(callTimeoutMs));
-      }
+      await tellAgent(session, (runner, signal) => runner.setConfig(id, configId, value, signal));
       await store.transaction(async (tx) => {
         const latest = await tx.session(id);
         await tx.updateSession(id, { config: { ...latest?.config, [configId]: value }, updatedAt: now() });
@@ -266,10 +243,6 @@ export function createSessionService(
 export async function finishDeletion(deps: Dependencies, sandboxes: SessionSandboxes, id: string): Promise<void> {
   await sandboxes.destroy(id);
   await deps.store.transaction((tx) => tx.deleteSession(id));
-}
-
-function toPrompt(input: CreateTurnRequest['prompt']): Prompt {
-  return typeof input === 'string' ? [{ type: 'text', text: input }] : input;
 }
 
 /** Resolves at the session's next committed event, or when the signal fires. */

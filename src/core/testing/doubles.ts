@@ -2,10 +2,14 @@ import { PassThrough } from 'node:stream';
 import { BerthError } from '../../protocol/errors.ts';
 import type { JournalEvent, JournalEventData } from '../../protocol/events.ts';
 import type { Dependencies, Settings } from '../dependencies.ts';
+import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { RunnerClient } from '../ports/runner.ts';
-import type { SandboxInfo, SandboxProvider } from '../ports/sandbox-provider.ts';
+import type { SandboxInfo, SandboxProvider, SnapshotInfo } from '../ports/sandbox-provider.ts';
 import type { Store } from '../ports/store.ts';
+import type { WebhookRequest } from '../ports/webhook-sender.ts';
+import { defaultQueueSettings } from '../turns/queue-settings.ts';
+import { defaultWebhookSettings } from '../webhooks/webhook-worker.ts';
 
 /**
  * In-memory stand-ins for what lies behind the core's ports, for tests of the core's own rules:
@@ -17,9 +21,17 @@ export interface World {
   journals: Map<string, MemoryJournal>;
   /** Turns given to a runner, in order. */
   started: string[];
+  /** Webhooks that were sent, in order. */
+  sent: WebhookRequest[];
+  /** What their receiver says; may throw. */
+  answerWebhook: (request: WebhookRequest) => { status: number };
+  /** Called with each turn as it is given to a runner. */
+  onStarted: (turnId: string) => void;
   endTurn(turnId: string): void;
   failCreate: (() => Error | null) | null;
 }
+
+export const testWebhookSecret = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 
 interface MemoryJournal {
   id: string;
@@ -30,11 +42,23 @@ interface MemoryJournal {
 
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
 
-export function createWorld(store: Store, settings: Partial<Settings> = {}): World {
+const impatientClock: Clock = {
+  now: () => new Date(),
+  sleep: (delayMs, signal) =>
+    new Promise((resolve, reject) => {
+      const timer = setTimeout(resolve, Math.min(delayMs, 5));
+      signal?.addEventListener('abort', () => {
+        clearTimeout(timer);
+        reject(signal.reason as Error);
+      });
+    }),
+};
+
+export function createWorld(store: Store, settings: Partial<Settings> = {}, clock: Clock = impatientClock): World {
   const sandboxes = new Map<string, SandboxInfo>();
   const journals = new Map<string, MemoryJournal>();
   const started: string[] = [];
-  let count = 0;
+  const sent: WebhookRequest[] = [];
 
   function journalOf(sessionId: string): MemoryJournal {
     let journal = journals.get(sessionId);
@@ -47,7 +71,7 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}): Wor
 
   function write(sessionId: string, turnId: string | null, data: JournalEventData): void {
     const journal = journalOf(sessionId);
-    const at = new Date(Date.UTC(2026, 0, 1) + count++).toISOString();
+    const at = clock.now().toISOString();
     journal.events.push({ seq: journal.events.length + 1, at, turnId, ...data });
     for (const listener of journal.listeners) listener();
   }
@@ -76,6 +100,7 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}): Wor
         if (journal.running !== null) throw new BerthError('conflict', 'a turn runs');
         journal.running = turn.turnId;
         started.push(turn.turnId);
+        world.onStarted(turn.turnId);
         write(sessionId, turn.turnId, { type: 'turn.started', data: {} });
       },
       async cancelTurn(sessionId: string, turnId: string) {
@@ -100,6 +125,9 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}): Wor
     sandboxes,
     journals,
     started,
+    sent,
+    onStarted: () => {},
+    answerWebhook: () => ({ status: 200 }),
     endTurn,
     failCreate: null,
     deps: {
@@ -124,17 +152,13 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}): Wor
         custom: (name) => plainAgent(name),
       },
       installer: { ensure: async () => '/layer', isInstalled: async () => true },
-      clock: {
-        now: () => new Date(),
-        sleep: (delayMs, signal) =>
-          new Promise((resolve, reject) => {
-            const timer = setTimeout(resolve, Math.min(delayMs, 5));
-            signal?.addEventListener('abort', () => {
-              clearTimeout(timer);
-              reject(signal.reason as Error);
-            });
-          }),
+      webhookSender: {
+        async send(request) {
+          sent.push(request);
+          return world.answerWebhook(request);
+        },
       },
+      clock,
       logger: silent,
       settings: {
         slots: 2,
@@ -142,8 +166,9 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}): Wor
         defaultLimits: { cpus: 1, memoryBytes: 2 ** 30, pids: 100, diskBytes: 2 ** 30 },
         maxLimits: { cpus: 4, memoryBytes: 2 ** 32, pids: 1000, diskBytes: 2 ** 40 },
         defaultPermissionTimeoutMs: 60_000,
-        idleStopMs: null,
-        turnAttempts: 3,
+        idle: { pauseMs: null, hibernateMs: null, archiveMs: null, hibernateAskingMs: null },
+        queue: defaultQueueSettings,
+        webhooks: { ...defaultWebhookSettings, secret: testWebhookSecret },
         allowLocalRepositories: true,
         author: { name: 'Berth', email: 'berth@localhost' },
         ...settings,
@@ -178,13 +203,21 @@ function memoryProvider(sandboxes: Map<string, SandboxInfo>, failure: () => Erro
     if (info === undefined) throw new BerthError('not_found', `no sandbox ${id}`);
     return info;
   }
+  const snapshots = new Map<string, SnapshotInfo>();
+  function move(id: string, from: readonly SandboxInfo['status'][], status: SandboxInfo['status']): SandboxInfo {
+    const info = existing(id);
+    if (!from.includes(info.status)) throw new BerthError('conflict', `${id} is ${info.status}`);
+    const moved: SandboxInfo = { ...info, status };
+    sandboxes.set(id, moved);
+    return moved;
+  }
   return {
     name: 'memory',
     capabilities: {
-      pause: 'none',
-      hibernate: 'none',
-      snapshot: 'none',
-      fork: 'none',
+      pause: 'memory',
+      hibernate: 'memory+disk',
+      snapshot: 'disk',
+      fork: 'live',
       ports: 'none',
       network: ['none'],
       limits: ['cpus', 'memoryBytes', 'pids', 'diskBytes'],
@@ -211,6 +244,28 @@ function memoryProvider(sandboxes: Map<string, SandboxInfo>, failure: () => Erro
     },
     async destroy(id) {
       sandboxes.delete(id);
+    },
+    pause: async (id) => void move(id, ['running', 'paused'], 'paused'),
+    resume: async (id) => move(id, ['running', 'paused'], 'running'),
+    hibernate: async (id) => void move(id, ['running', 'paused', 'hibernated'], 'hibernated'),
+    wake: async (id) => ({ info: move(id, ['running', 'hibernated'], 'running'), restored: 'memory', reason: null }),
+    async snapshot(id, { snapshotId, memory }) {
+      if (memory) throw new BerthError('unsupported', 'disks only');
+      const { template } = existing(id);
+      const info = { id: snapshotId, sandboxId: id, template, memory, sizeBytes: null, createdAt: new Date().toISOString() };
+      snapshots.set(snapshotId, snapshots.get(snapshotId) ?? info);
+      return snapshots.get(snapshotId)!;
+    },
+    listSnapshots: async () => [...snapshots.values()],
+    deleteSnapshot: async (id) => void snapshots.delete(id),
+    async fork(source, specs) {
+      if ('sandboxId' in source) existing(source.sandboxId);
+      else if (!snapshots.has(source.snapshotId)) throw new BerthError('not_found', `no snapshot ${source.snapshotId}`);
+      return specs.map((spec) => {
+        const info: SandboxInfo = { ...spec, status: 'running', reference: spec.id, createdAt: new Date().toISOString() };
+        sandboxes.set(spec.id, info);
+        return info;
+      });
     },
     dial: () => Promise.reject(new BerthError('unsupported', 'no streams here')),
     stats: () => Promise.reject(new BerthError('unsupported', 'no figures here')),

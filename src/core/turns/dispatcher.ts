@@ -1,14 +1,14 @@
 import type { Dependencies } from '../dependencies.ts';
 import type { TurnRecord } from '../ports/store.ts';
-import { reserveSlot } from '../sandboxes/slots.ts';
 import type { SessionSandboxes } from '../sandboxes/session-sandboxes.ts';
+import { claimTurn } from './claim-turn.ts';
+import type { PositionAnnouncer } from './position-announcer.ts';
 import { driveTurn } from './turn-driver.ts';
-import { activeTurnStates, settleSessionStatus } from './turn-states.ts';
+import { activeTurnStates } from './turn-states.ts';
 
 /**
- * Takes queued turns in order and sets a driver on each that has a slot. A session runs one turn at
- * a time; a turn whose sandbox runs already needs no new slot. Claiming a turn and reserving its
- * slot are one transaction.
+ * Takes queued turns in order (`queue-order.ts`) and sets a driver on each that has a slot. A session runs
+ * one turn at a time. When no slot is free the longest idle sandbox gives up its own.
  */
 export interface Dispatcher {
   /** Something may have changed: look at the queue. Cheap, and safe to call at any time. */
@@ -21,48 +21,52 @@ export interface Dispatcher {
   close(): Promise<void>;
 }
 
-export function createDispatcher(deps: Dependencies, sandboxes: SessionSandboxes): Dispatcher {
+export function createDispatcher(
+  deps: Dependencies,
+  sandboxes: SessionSandboxes,
+  positions: Pick<PositionAnnouncer, 'changed'>,
+): Dispatcher {
   const drivers = new Map<string, { controller: AbortController; done: Promise<void> }>();
   let running: Promise<void> | null = null;
   let again = false;
+  let retry = new AbortController();
   let closed = false;
 
   async function dispatchAll(): Promise<void> {
+    let lookedAtMs = 0;
     do {
       again = false;
       while (!closed) {
-        const claim = await claimNext();
-        if (claim.turn !== null) drive(claim.turn);
-        else if (!claim.slotMissing || !(await sandboxes.evictOne())) break;
+        lookedAtMs = deps.clock.now().getTime();
+        let claim = await claimTurn(deps);
+        if (claim.turn === null && claim.slotMissing) {
+          if (await sandboxes.evictOne()) continue;
+          claim = await claimTurn(deps, { passOver: true });
+        }
+        if (claim.turn === null) break;
+        drive(claim.turn, false);
       }
     } while (again && !closed);
+    positions.changed();
+    await wakeForRetry(lookedAtMs);
   }
 
-  async function claimNext(): Promise<{ turn: TurnRecord | null; slotMissing: boolean }> {
-    return deps.store.transaction(async (tx) => {
-      const at = deps.clock.now().toISOString();
-      let slotMissing = false;
-      for (const turn of await tx.turnsInState(['queued'])) {
-        const session = await tx.session(turn.sessionId);
-        if (session === null || session.deletingAt !== null) continue;
-        if ((await tx.turns(session.id, activeTurnStates)).length > 0) continue;
-        const [oldest] = await tx.turns(session.id, ['queued']);
-        if (oldest?.id !== turn.id) continue;
-        if (!(await reserveSlot(tx, session, deps.settings, at))) {
-          slotMissing = true;
-          continue;
-        }
-        await tx.updateTurn(turn.id, { state: 'starting' });
-        await settleSessionStatus(tx, session.id, at);
-        return { turn: { ...turn, state: 'starting' }, slotMissing };
-      }
-      return { turn: null, slotMissing };
-    });
+  /** Looks at the queue again when the next failed turn may be tried, of those that were not due at the last look. */
+  async function wakeForRetry(lookedAtMs: number): Promise<void> {
+    const dueMs = (await deps.store.read.queuedTurns())
+      .map((turn) => (turn.retryAt === null ? 0 : Date.parse(turn.retryAt)))
+      .filter((ms) => ms > lookedAtMs);
+    retry.abort();
+    retry = new AbortController();
+    if (dueMs.length === 0 || closed) return;
+    void deps.clock
+      .sleep(Math.max(0, Math.min(...dueMs) - deps.clock.now().getTime()), retry.signal)
+      .then(wake, () => {});
   }
 
-  function drive(turn: TurnRecord): void {
+  function drive(turn: TurnRecord, resumed: boolean): void {
     const controller = new AbortController();
-    const done = driveTurn(deps, sandboxes, turn, controller.signal)
+    const done = driveTurn(deps, sandboxes, turn, { mayHaveIt: resumed }, controller.signal)
       .catch((error: unknown) => deps.logger.error({ turnId: turn.id, err: error }, 'turn driver failed'))
       .finally(() => {
         drivers.delete(turn.id);
@@ -88,11 +92,12 @@ export function createDispatcher(deps: Dependencies, sandboxes: SessionSandboxes
   return {
     wake,
     async resume() {
-      for (const turn of await deps.store.read.turnsInState(activeTurnStates)) drive(turn);
+      for (const turn of await deps.store.read.turnsInState(activeTurnStates)) drive(turn, true);
     },
     abort: (turnId) => drivers.get(turnId)?.controller.abort(),
     async close() {
       closed = true;
+      retry.abort();
       for (const { controller } of drivers.values()) controller.abort();
       await Promise.all([running, ...[...drivers.values()].map(({ done }) => done)]);
     },

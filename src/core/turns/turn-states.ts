@@ -4,7 +4,7 @@ import type { StoreTransaction, TurnRecord, TurnState } from '../ports/store.ts'
 /**
  * States of a turn.
  *
- * - `queued`: admitted. Waits for a slot, or for an earlier turn of its session.
+ * - `queued`: admitted. Waits for a slot, for an earlier turn of its session, or for its retry to be due.
  * - `starting`: claimed. A driver of this process makes sandbox and agent ready. A passing failure
  *   puts it back to `queued`; a crash of the server leaves it here, and the next start drives it again.
  * - `running`: the runner has it, and journals its end whether or not the server lives.

@@ -63,6 +63,10 @@ export interface SessionsResource {
   waitForTurn(id: string, turnId: string, options?: CallOptions): Promise<Turn>;
   /** Ends the running turn and the queued ones; `interrupted` is `null` when none ran. */
   interrupt(id: string, options?: CallOptions): Promise<{ interrupted: string | null }>;
+  /** Puts it to rest now; any access wakes it. Throws `conflict` while a turn runs. */
+  rest(id: string, step: 'pause' | 'hibernate' | 'stop', options?: CallOptions): Promise<Session>;
+  /** New sessions from this one: own disk and branch, the conversation so far. */
+  fork(id: string, options?: CallOptions & { count?: number }): Promise<Session[]>;
   setMode(id: string, modeId: string, options?: CallOptions): Promise<Session>;
   setModel(id: string, model: string, options?: CallOptions): Promise<Session>;
   setConfig(id: string, configId: string, value: string | boolean, options?: CallOptions): Promise<Session>;
@@ -137,6 +141,11 @@ export function createSessionsResource(transport: Transport): SessionsResource {
           await delay(backoffMs(attempt), signal);
         }
       }
+    },
+    rest: (id, step, options) =>
+      transport.json(session, 'POST', path(id, '/rest'), { json: { step }, idempotent: true, ...options }),
+    async fork(id, { count = 1, ...options } = {}) {
+      return (await transport.json(sessionPage, 'POST', path(id, '/fork'), { json: { count }, ...options })).sessions;
     },
     interrupt: (id, options) =>
       transport.json(interrupted, 'POST', path(id, '/interrupt'), { idempotent: true, ...options }),

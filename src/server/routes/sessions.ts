@@ -2,6 +2,8 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { viewSession } from '../../core/sessions/session-view.ts';
 import {
   configRequest,
+  forkRequest,
+  restRequest,
   createSessionRequest,
   modelRequest,
   modeRequest,
@@ -16,6 +18,7 @@ import { idempotent } from '../idempotency.ts';
 import { failures, json, jsonBody, sessionParams, tokenNeeded } from '../schemas.ts';
 
 const createTimeoutMs = 60_000;
+const forkTimeoutMs = 5 * 60_000;
 
 export function sessionRoutes(app: Router, deps: AppDependencies): void {
   const { sessions } = deps.core;
@@ -114,6 +117,33 @@ export function sessionRoutes(app: Router, deps: AppDependencies): void {
       responses: { 202: json(z.object({ interrupted: z.string().nullable() }), 'The turn that ends'), ...failures },
     }),
     async (c) => c.json(await sessions.interrupt(c.req.valid('param').id), 202),
+  );
+
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/api/sessions/{id}/rest',
+      security: tokenNeeded,
+      request: { params: sessionParams, ...jsonBody(restRequest) },
+      responses: { 200: json(session, 'The session at rest'), ...failures },
+    }),
+    async (c) => c.json(viewSession(await sessions.rest(c.req.valid('param').id, c.req.valid('json').step)), 200),
+  );
+
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/api/sessions/{id}/fork',
+      security: tokenNeeded,
+      request: { params: sessionParams, ...jsonBody(forkRequest) },
+      responses: { 201: json(z.object({ sessions: z.array(session) }), 'The forks'), ...failures },
+    }),
+    async (c) => {
+      const { count } = c.req.valid('json');
+      const signal = AbortSignal.timeout(forkTimeoutMs);
+      const forks = await sessions.fork(c.req.valid('param').id, count, c.get('identity').user, signal);
+      return c.json({ sessions: forks.map(viewSession) }, 201);
+    },
   );
 
   app.openapi(

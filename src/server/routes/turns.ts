@@ -35,7 +35,7 @@ export function turnRoutes(app: Router, deps: AppDependencies): void {
       responses: { 202: json(admission, 'Where the turn stands, in the session named or made'), ...failures },
     }),
     async (c) => {
-      const { sessionId, prompt, priority, webhookOnReady, idempotencyKey, ...rest } = c.req.valid('json');
+      const { sessionId, prompt, priority, webhookOnReady, webhookEvents, idempotencyKey, ...rest } = c.req.valid('json');
       const { user } = c.get('identity');
       const key = idempotencyKey ?? c.req.header('idempotency-key');
       const asked = withHeaderKey(
@@ -43,6 +43,7 @@ export function turnRoutes(app: Router, deps: AppDependencies): void {
           prompt,
           ...(priority === undefined ? {} : { priority }),
           ...(webhookOnReady === undefined ? {} : { webhookOnReady }),
+          ...(webhookEvents === undefined ? {} : { webhookEvents }),
         },
         key,
       );

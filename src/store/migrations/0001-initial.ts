@@ -11,7 +11,9 @@ export function initial(engine: Engine): Migration {
       await createSandboxTable(db, engine);
       await createAccessTables(db, engine);
       await createGithubTables(db, engine);
+      await createQueueTables(db, engine);
       await engine.sealEvents(db);
+      await engine.complete(db);
     },
   };
 }
@@ -31,6 +33,7 @@ async function createSessionTables(db: Kysely<unknown>, engine: Engine): Promise
       .addColumn('provider', 'text', (c) => c.notNull())
       .addColumn('template', 'text', (c) => c.notNull())
       .addColumn('sandbox_id', id)
+      .addColumn('forked_from', id)
       .addColumn('repository_url', 'text')
       .addColumn('base_branch', 'text')
       .addColumn('branch', 'text')
@@ -74,8 +77,13 @@ async function createSessionTables(db: Kysely<unknown>, engine: Engine): Promise
       .addColumn('by', 'text', (c) => c.notNull())
       .addColumn('priority', 'integer', (c) => c.notNull())
       .addColumn('webhook_url', 'text')
+      .addColumn('webhook_events', 'text', (c) => c.notNull())
       .addColumn('cancel_requested_at', 'text')
       .addColumn('attempts', 'integer', (c) => c.notNull())
+      .addColumn('retry_at', 'text')
+      .addColumn('claimed_at', 'text')
+      .addColumn('estimated_wait_ms', big)
+      .addColumn('queue_position', 'integer')
       .addColumn('stop_reason', 'text')
       .addColumn('usage', 'text')
       .addColumn('error', 'text')
@@ -85,6 +93,7 @@ async function createSessionTables(db: Kysely<unknown>, engine: Engine): Promise
       .addUniqueConstraint('turns_idempotency', ['session_id', 'idempotency_key']),
   );
   await index(db, 'turns_by_state', 'turns', ['state']);
+  await index(db, 'turns_by_claim', 'turns', ['claimed_at']);
   // Whatever the callers do, two turns of one session never run at once.
   await db.schema
     .createIndex('turns_one_active')
@@ -219,6 +228,38 @@ async function createGithubTables(db: Kysely<unknown>, engine: Engine): Promise<
       .addColumn('attempts', 'integer', (c) => c.notNull()),
   );
   await index(db, 'deliveries_by_state', 'deliveries', ['state']);
+}
+
+async function createQueueTables(db: Kysely<unknown>, engine: Engine): Promise<void> {
+  const { id } = engine;
+  await create(db, 'dead_letters', engine, (table) =>
+    table
+      .addColumn('turn_id', id, (c) => c.primaryKey().references('turns.id').onDelete('cascade'))
+      .addColumn('session_id', id, (c) => c.notNull())
+      .addColumn('code', 'text', (c) => c.notNull())
+      .addColumn('message', 'text', (c) => c.notNull())
+      .addColumn('attempts', 'integer', (c) => c.notNull())
+      .addColumn('failed_at', 'text', (c) => c.notNull())
+      .addColumn('replayed_at', 'text')
+      .addColumn('replay_turn_id', id),
+  );
+  await index(db, 'dead_letters_by_time', 'dead_letters', ['failed_at']);
+  await index(db, 'dead_letters_by_session', 'dead_letters', ['session_id']);
+  await create(db, 'webhooks', engine, (table) =>
+    table
+      .addColumn('id', id, (c) => c.primaryKey())
+      .addColumn('turn_id', id, (c) => c.notNull())
+      .addColumn('event', 'text', (c) => c.notNull())
+      .addColumn('url', 'text', (c) => c.notNull())
+      .addColumn('payload', 'text', (c) => c.notNull())
+      .addColumn('state', 'text', (c) => c.notNull())
+      .addColumn('attempts', 'integer', (c) => c.notNull())
+      .addColumn('next_attempt_at', 'text', (c) => c.notNull())
+      .addColumn('last_error', 'text')
+      .addColumn('created_at', 'text', (c) => c.notNull())
+      .addColumn('delivered_at', 'text'),
+  );
+  await index(db, 'webhooks_due', 'webhooks', ['state', 'next_attempt_at']);
 }
 
 async function create(

@@ -2,19 +2,25 @@ import type { Kysely } from 'kysely';
 import type { StoreReads } from '../../core/ports/store.ts';
 import type { Database } from '../schema.ts';
 import { accessReads } from './access.ts';
+import { deadLetterReads } from './dead-letters.ts';
 import { eventReads } from './events.ts';
 import { githubReads } from './github.ts';
 import { permissionReads } from './permissions.ts';
+import { queueReads } from './queue.ts';
 import { sandboxReads } from './sandboxes.ts';
 import { sessionReads } from './sessions.ts';
 import { taskReads } from './tasks.ts';
 import { turnReads } from './turns.ts';
+import { webhookReads } from './webhooks.ts';
 
 /** All reads, over a connection or inside a transaction. Each is one statement, so consistent by itself. */
 export function createReads(db: Kysely<Database>): StoreReads {
   return {
     ...sessionReads(db),
     ...turnReads(db),
+    ...queueReads(db),
+    ...deadLetterReads(db),
+    ...webhookReads(db),
     ...eventReads(db),
     ...permissionReads(db),
     ...sandboxReads(db),

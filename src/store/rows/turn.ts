@@ -1,6 +1,7 @@
 import type { Selectable } from 'kysely';
 import { z } from 'zod';
-import type { TurnRecord, TurnState } from '../../core/ports/store.ts';
+import type { QueueTurn, TurnRecord, TurnState } from '../../core/ports/store.ts';
+import { webhookEvent } from '../../protocol/api.ts';
 import { check, fromJson, fromNullableJson, toJson, toNullableJson } from '../json.ts';
 import type { TurnsTable } from '../schema.ts';
 import type { Columns } from './columns.ts';
@@ -18,8 +19,13 @@ export function turnColumns(turn: Partial<TurnRecord>): Columns<TurnsTable> {
     by: turn.by,
     priority: turn.priority,
     webhook_url: turn.webhookUrl,
+    webhook_events: toJson(turn.webhookEvents),
     cancel_requested_at: turn.cancelRequestedAt,
     attempts: turn.attempts,
+    retry_at: turn.retryAt,
+    claimed_at: turn.claimedAt,
+    estimated_wait_ms: turn.estimatedWaitMs,
+    queue_position: turn.queuePosition,
     stop_reason: turn.stopReason,
     usage: toNullableJson(turn.usage),
     error: toNullableJson(turn.error),
@@ -39,11 +45,57 @@ export function toTurn(row: Selectable<TurnsTable>): TurnRecord {
     by: row.by,
     priority: row.priority,
     webhookUrl: row.webhook_url,
+    webhookEvents: fromJson(webhookEvent.array(), 'turns.webhook_events', row.webhook_events),
     cancelRequestedAt: row.cancel_requested_at,
     attempts: row.attempts,
+    retryAt: row.retry_at,
+    claimedAt: row.claimed_at,
+    estimatedWaitMs: row.estimated_wait_ms,
+    queuePosition: row.queue_position,
     stopReason: row.stop_reason,
     usage: fromNullableJson(storedUsage, 'turns.usage', row.usage),
     error: fromNullableJson(storedError, 'turns.error', row.error),
+    createdAt: row.created_at,
+    startedAt: row.started_at,
+    endedAt: row.ended_at,
+  };
+}
+
+/** The columns of `turns` that the queue looks at; the prompt, which may be megabytes, is not among them. */
+export const queueTurnColumns = [
+  'turns.ordinal',
+  'turns.id',
+  'turns.session_id',
+  'turns.state',
+  'turns.priority',
+  'turns.attempts',
+  'turns.retry_at',
+  'turns.claimed_at',
+  'turns.estimated_wait_ms',
+  'turns.queue_position',
+  'turns.created_at',
+  'turns.started_at',
+  'turns.ended_at',
+] as const;
+
+type QueueColumn = (typeof queueTurnColumns)[number] extends `turns.${infer Name}` ? Name : never;
+
+export function toQueueTurn(
+  row: Pick<Selectable<TurnsTable>, QueueColumn> & { owner: string; agent: string },
+): QueueTurn {
+  return {
+    ordinal: row.ordinal,
+    id: row.id,
+    sessionId: row.session_id,
+    owner: row.owner,
+    agent: row.agent,
+    state: check(states, 'turns.state', row.state),
+    priority: row.priority,
+    attempts: row.attempts,
+    retryAt: row.retry_at,
+    claimedAt: row.claimed_at,
+    estimatedWaitMs: row.estimated_wait_ms,
+    queuePosition: row.queue_position,
     createdAt: row.created_at,
     startedAt: row.started_at,
     endedAt: row.ended_at,

@@ -24,4 +24,6 @@ export const sqliteEngine: Engine = {
         select raise(abort, 'the event log is append-only');
       end`.execute(db);
   },
+
+  async complete() {},
 };

@@ -27,6 +27,7 @@ import {
   sandboxParts,
 } from './sandbox.ts';
 import { checkId, checkSpec } from './spec-check.ts';
+import { noPersistenceCapabilities, refusePersistence } from '../_shared/no-persistence.ts';
 
 export interface OciOptions {
   dataDir: string;
@@ -110,6 +111,7 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
   }
 
   return {
+    ...refusePersistence('oci'),
     name: 'oci',
     get capabilities() {
       return capabilitiesOf(opened, options);
@@ -274,10 +276,7 @@ function capabilitiesOf(installation: Installation | null, options: OciOptions):
   if (has('pids')) limits.push('pids');
   if (installation?.storage.limitsDisk ?? options.storage !== 'directory') limits.push('diskBytes');
   return {
-    pause: 'none',
-    hibernate: 'none',
-    snapshot: 'none',
-    fork: 'none',
+    ...noPersistenceCapabilities,
     ports: 'dynamic',
     network: ['none'],
     limits,

@@ -1,0 +1,67 @@
+import { createQueueOrder, type OrderPolicy, type WaitingTurn } from './queue-order.ts';
+import type { QueueState } from './queue-state.ts';
+import type { TurnTimes } from './turn-times.ts';
+
+/** Where a waiting turn stands. */
+export interface Place {
+  /** 0: nothing stands in its way. Else the place among those that must wait; 1 is next. */
+  position: number;
+  waitMs: number;
+}
+
+/**
+ * Plays the queue forward: running turns end when turns of their agent do, each slot that comes free takes
+ * the next turn by `queue-order.ts`. Gives every waiting turn its place, in the order in which they start.
+ */
+export function projectQueue(
+  state: QueueState,
+  times: TurnTimes,
+  slots: number,
+  policy: OrderPolicy,
+  nowMs: number,
+): Map<string, Place> {
+  const places = new Map<string, Place>();
+  const agents = new Map(state.queued.map((turn) => [turn.id, turn.agent]));
+  const running = new Map<string, number>();
+  for (const turn of state.active) {
+    const elapsedMs = Math.max(0, nowMs - (turn.claimedAt === null ? nowMs : Date.parse(turn.claimedAt)));
+    running.set(turn.sessionId, nowMs + Math.max(1, times.remainingMs(turn.agent, elapsedMs)));
+  }
+  const served = state.served.map((turn) => ({
+    ...turn,
+    endedAtMs: turn.endedAtMs ?? running.get(turn.sessionId) ?? null,
+  }));
+  const order = createQueueOrder(state.waiting, served, policy);
+  const left = new Map(state.waiting.map((turn) => [turn.id, turn]));
+
+  let atMs = nowMs;
+  let position = 0;
+  while (left.size > 0) {
+    const turn = running.size < slots ? order.next(atMs, (sessionId) => running.has(sessionId)) : null;
+    if (turn !== null) {
+      const endsAtMs = atMs + Math.max(1, times.expectedMs(agents.get(turn.id) ?? ''));
+      order.take(turn, atMs, endsAtMs);
+      running.set(turn.sessionId, endsAtMs);
+      left.delete(turn.id);
+      if (atMs > nowMs) position += 1;
+      places.set(turn.id, { position: atMs > nowMs ? position : 0, waitMs: atMs - nowMs });
+      continue;
+    }
+    atMs = nextChange(atMs, running, left);
+    if (atMs === Infinity) break;
+    for (const [sessionId, endsAtMs] of running) if (endsAtMs <= atMs) running.delete(sessionId);
+  }
+  return places;
+}
+
+/** When the next slot comes free or the next failed turn may be tried again. */
+function nextChange(
+  atMs: number,
+  running: ReadonlyMap<string, number>,
+  left: ReadonlyMap<string, WaitingTurn>,
+): number {
+  let next = Infinity;
+  for (const endsAtMs of running.values()) next = Math.min(next, endsAtMs);
+  for (const turn of left.values()) if (turn.notBeforeMs > atMs) next = Math.min(next, turn.notBeforeMs);
+  return next;
+}

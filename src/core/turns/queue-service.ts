@@ -1,0 +1,85 @@
+import type { Priority, QueueOverview } from '../../protocol/api.ts';
+import { BerthError } from '../../protocol/errors.ts';
+import type { Dependencies } from '../dependencies.ts';
+import type { DeadLetterFilter, DeadLetterRecord, TurnRecord } from '../ports/store.ts';
+import { toWaitSeconds } from './admission.ts';
+import { admitTurn } from './admit-turn.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import { estimateError } from './estimate-error.ts';
+import { viewQueue } from './queue-view.ts';
+import { priorities } from './turn-states.ts';
+
+/** What can be seen of the queue and done about what failed in it. */
+export interface QueueService {
+  overview(): Promise<QueueOverview>;
+  deadLetters(filter: DeadLetterFilter): Promise<DeadLetterRecord[]>;
+  /**
+   * Admits the failed turn's prompt again in its session, as a turn of its own; a second replay gives that same
+   * turn. Throws `not_found` for a turn that is no dead letter.
+   */
+  replay(turnId: string, by: string): Promise<TurnRecord>;
+}
+
+export function createQueueService(deps: Dependencies, dispatcher: Pick<Dispatcher, 'wake'>): QueueService {
+  const { store, clock, settings } = deps;
+
+  return {
+    async overview() {
+      const { state, places, measured } = await viewQueue(deps, store.read);
+      const nowMs = clock.now().getTime();
+      const turns = new Map(state.queued.map((turn) => [turn.id, turn]));
+      return {
+        slots: settings.slots,
+        running: state.active.length,
+        // `places` is in the order of the expected starts.
+        queued: [...places].flatMap(([turnId, place]) => {
+          const turn = turns.get(turnId);
+          if (turn === undefined) return [];
+          return {
+            turnId,
+            sessionId: turn.sessionId,
+            owner: turn.owner,
+            priority: priorityName(turn.priority),
+            position: place.position,
+            estimatedWaitSeconds: toWaitSeconds(place.waitMs),
+            waitedSeconds: Math.max(0, Math.round((nowMs - Date.parse(turn.createdAt)) / 1000)),
+            retryAt: turn.retryAt,
+          };
+        }),
+        estimate: estimateError(measured),
+      };
+    },
+
+    deadLetters: (filter) => store.read.deadLetters(filter),
+
+    async replay(turnId, by) {
+      const letter = await store.read.deadLetter(turnId);
+      const failed = await store.read.turn(turnId);
+      if (letter === null || failed === null) {
+        throw new BerthError('not_found', `turn ${turnId} is no dead letter`, { field: 'turnId' });
+      }
+      const turn = await admitTurn(
+        deps,
+        letter.sessionId,
+        {
+          prompt: failed.prompt,
+          priority: priorityName(failed.priority),
+          idempotencyKey: `replay:${turnId}`,
+          webhookEvents: failed.webhookEvents,
+          ...(failed.webhookUrl === null ? {} : { webhookOnReady: failed.webhookUrl }),
+        },
+        by,
+        async (tx, admitted) => {
+          await tx.upsertDeadLetter({ ...letter, replayedAt: admitted.createdAt, replayTurnId: admitted.id });
+        },
+      );
+      dispatcher.wake();
+      return (await store.read.turn(turn.id)) ?? turn;
+    },
+  };
+}
+
+function priorityName(priority: number): Priority {
+  if (priority >= priorities.premium) return 'premium';
+  return priority >= priorities.normal ? 'normal' : 'background';
+}

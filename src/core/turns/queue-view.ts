@@ -1,0 +1,34 @@
+import type { Dependencies } from '../dependencies.ts';
+import type { QueueTurn, StoreReads } from '../ports/store.ts';
+import { projectQueue, type Place } from './queue-projection.ts';
+import { readQueue, toQueueState, type QueueState } from './queue-state.ts';
+import { createTurnTimes } from './turn-times.ts';
+
+/** Turns whose times the estimates are made of and measured by. */
+export const measuredTurns = 300;
+
+export interface QueueView {
+  state: QueueState;
+  places: Map<string, Place>;
+  /** Those that were claimed last, newest first. */
+  measured: QueueTurn[];
+}
+
+/** The queue now, with every turn's place in it. `joining`: a turn about to be admitted. */
+export async function viewQueue(
+  deps: Pick<Dependencies, 'clock' | 'settings'>,
+  reads: Pick<StoreReads, 'queuedTurns' | 'servedTurns' | 'latestClaimedTurns'>,
+  joining?: QueueTurn,
+): Promise<QueueView> {
+  const nowMs = deps.clock.now().getTime();
+  const { slots, queue } = deps.settings;
+  const read = await readQueue(reads, queue.order, nowMs);
+  const state = joining === undefined ? read : { ...read, ...withJoining(read, joining, nowMs) };
+  const measured = await reads.latestClaimedTurns(measuredTurns);
+  return { state, measured, places: projectQueue(state, createTurnTimes(measured), slots, queue.order, nowMs) };
+}
+
+function withJoining(state: QueueState, joining: QueueTurn, nowMs: number): Pick<QueueState, 'queued' | 'waiting'> {
+  const { queued, waiting } = toQueueState([...state.queued, joining], [], nowMs);
+  return { queued, waiting };
+}
