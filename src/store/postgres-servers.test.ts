@@ -179,9 +179,7 @@ describe.skipIf(missing !== null)('two servers on one Postgres', () => {
         claimed.push(turn.id);
       }
     };
-    const began = performance.now();
     await Promise.all([claimAll(a), claimAll(b)]);
-    console.log(`200 claims by two stores: ${Math.round(performance.now() - began)} ms`);
     expect(claimed).toHaveLength(slots);
     expect(new Set(claimed).size).toBe(slots);
     expect(await a.read.sandboxes()).toHaveLength(slots);
