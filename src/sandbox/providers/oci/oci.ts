@@ -16,6 +16,8 @@ import { privateMemory } from './cgroup.ts';
 import { openInstallation, type Installation } from './installation.ts';
 import { createKeyLock } from './key-lock.ts';
 import { createPersistence, persistenceCapabilities, recoverPersistence } from './persistence.ts';
+import { memoryImage, removeImage } from './memory-image.ts';
+import { createOuterStreams } from './outer-streams.ts';
 import { readRecord } from './record.ts';
 import { connectRunnerSocket, dialThroughRunner } from './runner-socket.ts';
 import {
@@ -71,6 +73,7 @@ const minFreeBytes = 512 * 1024 ** 2;
 export function createOciProvider(options: OciOptions): SandboxProvider {
   const lock = createKeyLock();
   const making = new Set<string>();
+  const streams = createOuterStreams();
   let opening: Promise<Installation> | null = null;
   let opened: Installation | null = null;
   let closed = false;
@@ -194,6 +197,8 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
         // A paused one runs again, so that the runner can end in order.
         parts.freezer.thaw();
         await haltSandbox(installation, parts, options.stopGraceMs ?? defaultStopGraceMs);
+        // Of a hibernated one the processes are given up: the caller asks for their end.
+        await removeImage(memoryImage(installation.imagesDir, id));
       });
     },
 
@@ -206,7 +211,12 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
         const parts = sandboxParts(installation, id);
         const record = await readRecord(parts.paths.record);
         if (record === null || info.status !== 'stopped') {
-          const way = info.status === 'paused' ? 'resume it' : 'it can only be destroyed';
+          const way =
+            info.status === 'paused'
+              ? 'resume it'
+              : info.status === 'hibernated'
+                ? 'wake it'
+                : 'it can only be destroyed';
           throw new BerthError('conflict', `sandbox ${id} is ${info.status}: ${way}`, { context: { id } });
         }
         const template = await installation.templates.version(record.template.name, record.template.version);
@@ -240,6 +250,7 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
           throw new BerthError('sandbox_lost', `sandbox ${id} is paused`, { context: { id, status: 'paused' } });
         }
         const socket = await connectRunnerSocket(disk.run, signal);
+        streams.add(id, socket);
         if (port === runnerPort) return socket;
         const record = await readRecord(paths.record);
         if (record === null) {
@@ -265,7 +276,14 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
       return { ...usage, privateMemoryBytes, diskBytes };
     },
 
-    ...createPersistence({ open, existing, capabilities: () => capabilitiesOf(opened, options), lock, making }),
+    ...createPersistence({
+      open,
+      existing,
+      capabilities: () => capabilitiesOf(opened, options),
+      lock,
+      making,
+      streams,
+    }),
 
     async shareObjects(id, objectsDir, { signal }) {
       const installation = await open();

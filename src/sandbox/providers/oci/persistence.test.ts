@@ -1,9 +1,13 @@
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createBusySandbox, type BusySandbox } from '../../../../test/conformance/busy-sandbox.ts';
 import { sandboxPersistenceSuite } from '../../../../test/conformance/sandbox-persistence.ts';
 import { options, shell, specFor } from '../../../../test/conformance/sandbox-provider.ts';
 import type { SandboxProvider, SandboxSpec } from '../../../core/ports/sandbox-provider.ts';
+import { runtimeStateDir } from '../../installation-paths.ts';
+import { installationId } from '../../instance-lock.ts';
+import { mustRun } from '../../run-command.ts';
 import { openHarness, type OciHarness } from './oci.fixture.ts';
 
 sandboxPersistenceSuite('oci', openHarness);
@@ -55,6 +59,93 @@ describe('oci: copies of disks', () => {
     expect((await provider.list(options())).map((info) => [info.id, info.status])).toEqual([[spec.id, 'running']]);
     expect((await shell(provider, spec, 'echo on')).stdout).toBe('on');
     await provider.deleteSnapshot('snp_whole', options());
+  });
+});
+
+describe('oci: when hibernate fails', () => {
+  let harness: OciHarness;
+  let provider: SandboxProvider;
+  let busy: BusySandbox;
+
+  beforeAll(async () => {
+    harness = await openHarness();
+    provider = harness.provider;
+    await provider.list(options());
+    busy = await createBusySandbox(() => provider, 'default');
+  });
+
+  afterAll(async () => {
+    await provider.destroy(busy.spec.id, options());
+    expect(await harness.leftovers(busy.spec.id)).toEqual([]);
+    await harness.cleanup();
+  });
+
+  const can = () => provider.capabilities.hibernate !== 'none';
+  const images = () => join(harness.dataDir, 'storage/images');
+
+  async function withCriu(script: string, run: () => Promise<void>): Promise<void> {
+    const wrapper = join(runtimeStateDir(await installationId(harness.dataDir)), 'criu');
+    const good = await readFile(wrapper, 'utf8');
+    await writeFile(wrapper, `#!/bin/sh\n${script}\n`);
+    try {
+      await run();
+    } finally {
+      await writeFile(wrapper, good);
+    }
+  }
+
+  async function refused(expected: object): Promise<void> {
+    const { id } = busy.spec;
+    await expect(provider.hibernate(id, options())).rejects.toMatchObject(expected);
+    expect((await provider.get(id, options())).status).toBe('running');
+    expect((await readdir(images())).filter((name) => name.startsWith(id))).toEqual([]);
+    await busy.check();
+  }
+
+  test('a process that cannot be written: it says so, and the sandbox goes on', async () => {
+    if (!can()) return;
+    const traced = `import ctypes,os,time
+if os.fork() == 0: ctypes.CDLL(None).ptrace(0,0,0,0)
+time.sleep(60)`;
+    await shell(provider, busy.spec, `setsid python3 -c '${traced}' >/dev/null 2>&1 & sleep 0.5`);
+    await refused({ code: 'upstream_failed', message: expect.stringContaining('checkpoint failed') as string });
+    await provider.pause(busy.spec.id, options());
+    await expect(provider.hibernate(busy.spec.id, options())).rejects.toMatchObject({ code: 'upstream_failed' });
+    expect((await provider.get(busy.spec.id, options())).status).toBe('paused');
+    await provider.resume(busy.spec.id, options());
+    await shell(provider, busy.spec, 'pkill -KILL python3; true');
+  });
+
+  test('a full disk: it says so, and the sandbox goes on', async () => {
+    if (!can()) return;
+    await mustRun('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', images()]);
+    try {
+      await refused({ code: 'resource_exhausted' });
+    } finally {
+      await mustRun('umount', [images()]);
+    }
+  });
+
+  test('an image that cannot be restored: it starts from its disk, and says why', async () => {
+    if (!can()) return;
+    const spec = specFor(provider, 'default');
+    await provider.create(spec, options());
+    for (const damage of ['pages', 'facts', 'criu'] as const) {
+      await shell(provider, spec, `echo ${damage} > note`);
+      await provider.hibernate(spec.id, options());
+      const image = join(images(), spec.id);
+      if (damage === 'pages') await truncate(join(image, 'pages-1.img'), 4096);
+      if (damage === 'facts') await rm(join(image, 'berth.json'));
+      const woken = async () => {
+        const result = await provider.wake(spec.id, options());
+        expect(result, damage).toMatchObject({ restored: 'disk', info: { status: 'running' } });
+        expect(result.reason, damage).toMatch(/\w/);
+      };
+      await (damage === 'criu' ? withCriu('exit 1', woken) : woken());
+      expect((await shell(provider, spec, 'cat note')).stdout).toBe(damage);
+    }
+    await provider.destroy(spec.id, options());
+    expect(await harness.leftovers(spec.id)).toEqual([]);
   });
 });
 

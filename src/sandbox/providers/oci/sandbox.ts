@@ -11,6 +11,7 @@ import { layOutDisk, prepareRunDirectory } from './disk.ts';
 import type { Installation } from './installation.ts';
 import { diskPaths, sandboxPaths, type DiskPaths, type SandboxPaths } from './paths.ts';
 import { readRecord, writeRecord, type SandboxRecord } from './record.ts';
+import { isHibernated, memoryImage, removeImage } from './memory-image.ts';
 import { mountRoot, unmountRoot } from './root-mount.ts';
 import { waitForRunner } from './runner-socket.ts';
 import { createRuntimeConfig } from './runtime-config.ts';
@@ -160,6 +161,7 @@ async function endGently(cgroup: SandboxCgroup, graceMs: number): Promise<void> 
 export async function removeSandbox(installation: Installation, id: string): Promise<void> {
   const parts = sandboxParts(installation, id);
   await haltSandbox(installation, parts, 0);
+  await removeImage(memoryImage(installation.imagesDir, id));
   await installation.storage.removeDisk(id);
   await rm(parts.paths.record, { force: true });
   await rmdir(parts.paths.rootfs).catch((error: NodeJS.ErrnoException) => {
@@ -187,11 +189,12 @@ export async function inspectSandbox(installation: Installation, id: string): Pr
     return { id, status: 'broken', template: '', labels: {}, limits, reference, createdAt: new Date(0).toISOString() };
   }
   const whole = hasDisk && !existsSync(parts.paths.creating);
-  const status: SandboxStatus = whole ? await statusOf(parts) : 'broken';
+  const status: SandboxStatus = whole ? await statusOf(installation, parts) : 'broken';
   return describeSandbox(installation, record, status);
 }
 
-async function statusOf(parts: SandboxParts): Promise<SandboxStatus> {
+async function statusOf(installation: Installation, parts: SandboxParts): Promise<SandboxStatus> {
+  if (isHibernated(memoryImage(installation.imagesDir, parts.id))) return 'hibernated';
   if ((await parts.cgroup.processes()).length === 0) return 'stopped';
   // One that is held for a moment, for a copy, goes on by itself.
   return parts.freezer.state() === 'frozen' && !existsSync(parts.paths.held) ? 'paused' : 'running';
