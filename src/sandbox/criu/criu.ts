@@ -23,12 +23,36 @@ export interface CriuSearch {
 /** 4.2 is the first that can dump an internet socket on Linux 6.16 and newer (checkpoint-restore/criu#2705). */
 const minVersion = [4, 2] as const;
 
+/** What is run beside CRIU, and Debian's package of each. */
+const companions: Readonly<Record<string, string>> = {
+  flock: 'util-linux',
+  setsid: 'util-linux',
+  nsenter: 'util-linux',
+  ip: 'iproute2',
+};
+
 /** Where `scripts/setup.sh` puts it: beside what npm installs, as it is as much a part of this copy of Berth. */
 export const fetchedCriuDir = join(import.meta.dirname, '../../../.cache/criu');
 
-/** Fetches nothing. Takes the machine's own before a fetched one, which is an older copy as soon as the machine is upgraded. */
+const found = new Map<string, CriuSearch>();
+
+/**
+ * Fetches nothing. Takes the machine's own before a fetched one, which is an older copy as soon as the machine is upgraded.
+ * What was found once is not asked again: its check takes a third of a second on a busy machine.
+ */
 export async function findCriu(directory: string = fetchedCriuDir): Promise<CriuSearch> {
+  const search = found.get(directory) ?? (await searchCriu(directory));
+  if (search.criu !== null) found.set(directory, search);
+  return search;
+}
+
+async function searchCriu(directory: string): Promise<CriuSearch> {
   const reasons: string[] = [];
+  for (const [program, debianPackage] of Object.entries(companions)) {
+    if ((await findProgram(program)) === null) {
+      return { criu: null, detected: `no ${program}, which waking needs (apt-get install ${debianPackage})` };
+    }
+  }
   const candidates: { argv: readonly string[]; source: Criu['source'] }[] = [];
   const system = await findProgram('criu');
   if (system !== null) candidates.push({ argv: [system], source: 'system' });

@@ -14,7 +14,7 @@ export async function fetchCriu(directory: string = fetchedCriuDir): Promise<Cri
     throw new BerthError('unavailable', `${found.detected}, and Debian has none for ${process.arch}`);
   }
   if (!canFetchPackages()) {
-    const reason = 'none can be fetched: this is not Debian or Ubuntu with the keyring of Debian’s archive';
+    const reason = 'none can be fetched: this is not Debian or Ubuntu with the keyring of the archive of Debian';
     throw new BerthError('unavailable', `${found.detected}, and ${reason}`);
   }
   const staging = join(directory, `.new-${process.pid}`);

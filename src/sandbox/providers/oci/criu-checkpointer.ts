@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { BerthError } from '../../../protocol/errors.ts';
 import type { Criu } from '../../criu/criu.ts';
 import { hostEnv, runCommand, type CommandResult } from '../../run-command.ts';
-import type { Checkpointer, ImageDescription } from './checkpointer.ts';
+import type { Checkpointer } from './checkpointer.ts';
 import { dumpIdentity } from './criu-identity.ts';
-import type { RuntimeCli } from './runtime-cli.ts';
+import { tail, type RuntimeCli } from './runtime-cli.ts';
 import type { SandboxParts } from './sandbox.ts';
 
 const commonConfig = [
@@ -13,13 +13,17 @@ const commonConfig = [
   // Setting up and taking down costs 60 to 90 ms each way.
   'network-lock skip',
   // Errors and warnings. Everything is some 5,000 lines for a small sandbox, each written by itself.
-  'verbosity 2',
+  'verbosity=2',
 ];
 /** For finding and stopping the processes; CRIU's own 10 s are too few for a machine with much to do. */
-const seizeTimeoutSeconds = 120;
-/** Beyond these the processes are ended, which ends CRIU too. */
+const seizeTimeoutSeconds = 60;
+/** Beyond it the processes are ended, which ends CRIU too. */
 const dumpDeadlineMs = 280_000;
-const restoreDeadlineMs = 60_000;
+const restoreDeadlineMs = 120_000;
+/** After an error CRIU may wait for ever for a process that is not there. */
+const restoreFailedMs = 2000;
+const lookMs = 500;
+const logBytes = 64 * 1024;
 
 /** `runc checkpoint` and `runc restore`. CRIU reads more of what it is told from the file that an annotation in config.json names. */
 export function createCriuCheckpointer(criu: Criu, runtime: RuntimeCli): Checkpointer {
@@ -38,6 +42,7 @@ export function createCriuCheckpointer(criu: Criu, runtime: RuntimeCli): Checkpo
     name: `CRIU ${criu.version}`,
 
     async describe(parts) {
+      await refuseTraced(parts);
       const init = await parts.cgroup.init();
       const info = init === null ? '' : await readFile(`/proc/${init}/fdinfo/1`, 'utf8');
       const mount = /^mnt_id:\s*(\d+)/m.exec(info)?.[1];
@@ -76,7 +81,6 @@ export function createCriuCheckpointer(criu: Criu, runtime: RuntimeCli): Checkpo
     env: Readonly<Record<string, string>>,
     more: readonly string[],
   ): Promise<void> {
-    const deadlineMs = operation === 'restore' ? restoreDeadlineMs : dumpDeadlineMs;
     // Sockets to clients outside, connections within, and locks on files are part of an image.
     const flags = [
       '--ext-unix-sk',
@@ -88,43 +92,64 @@ export function createCriuCheckpointer(criu: Criu, runtime: RuntimeCli): Checkpo
       directory,
     ];
     const argv = runtime.command(parts.id, ['--criu', await wrapper(), operation, ...flags, ...more, parts.id]);
-    const result = await runLocked(parts, lock, argv, deadlineMs, env);
+    const logFile = join(directory, operation === 'restore' ? 'restore.log' : 'dump.log');
+    const readErrors = async () => errorsIn((await tail(logFile, logBytes)) ?? '');
+    let failedMs = Infinity;
+    const result = await runLocked(parts, lock, argv, env, async (elapsedMs) => {
+      if (operation !== 'restore') return elapsedMs > dumpDeadlineMs;
+      if (failedMs === Infinity && (await readErrors()).length > 0) failedMs = elapsedMs;
+      return elapsedMs > restoreDeadlineMs || elapsedMs > failedMs + restoreFailedMs;
+    });
     if (result?.exitCode === 0) return;
-    const log = await readFile(join(directory, operation === 'restore' ? 'restore.log' : 'dump.log'), 'utf8').catch(
-      () => '',
-    );
     const otherwise =
       result === null ? 'it took too long' : ((await runtime.lastError(parts.id)) ?? `exit ${result.exitCode}`);
-    throw failure(operation, log, otherwise);
+    throw failure(operation, await readErrors(), otherwise);
   }
 }
 
 /**
  * Runs a command to its end with `lock` held, by itself and by CRIU, which inherits it. Neither Berth's end nor an abort
- * ends it: whoever comes next waits for the lock. `null` when it took too long; then nothing of the sandbox runs any more.
+ * ends it: whoever comes next waits for the lock. `isOverdue` is asked now and then; when it says so the processes of the sandbox are
+ * ended, and with them CRIU: it is one of them when it restores, and fails without them when it dumps. Then resolves to `null`.
  */
 async function runLocked(
   parts: SandboxParts,
   lock: string,
   argv: readonly string[],
-  deadlineMs: number,
   env: Readonly<Record<string, string>>,
+  isOverdue: (elapsedMs: number) => Promise<boolean>,
 ): Promise<CommandResult | null> {
-  let late = false;
-  const timer = setTimeout(() => {
-    late = true;
-    // CRIU is among them when it restores, and fails when it dumps.
-    parts.cgroup.kill().catch(() => {});
-  }, deadlineMs);
+  const startedMs = performance.now();
+  let overdue = false;
+  const timer = setInterval(() => {
+    void isOverdue(performance.now() - startedMs).then(async (is) => {
+      if (!is) return;
+      overdue = true;
+      await parts.cgroup.kill();
+    });
+  }, lookMs);
   try {
     const result = await runCommand('setsid', ['flock', '--no-fork', lock, ...argv], {
       env: { ...hostEnv, ...env, XDG_RUNTIME_DIR: runtimeDir },
       // Not a pipe: restored processes would keep it open.
       stdio: ['ignore', 'ignore', 'ignore'],
     });
-    return late ? null : result;
+    return overdue ? null : result;
   } finally {
-    clearTimeout(timer);
+    clearInterval(timer);
+  }
+}
+
+/** CRIU waits for a process that a debugger in the sandbox has, until it gives up. */
+async function refuseTraced(parts: SandboxParts): Promise<void> {
+  for (const pid of await parts.cgroup.processes()) {
+    const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+    if (!/^TracerPid:\s*[1-9]/m.test(status)) continue;
+    const name = /^Name:\s*(.*)$/m.exec(status)?.[1] ?? String(pid);
+    throw new BerthError(
+      'upstream_failed',
+      `checkpoint failed: the process ${name} is being traced, by a debugger or strace`,
+    );
   }
 }
 
@@ -160,13 +185,16 @@ async function writeWrapper(path: string, argv: readonly string[]): Promise<stri
   return path;
 }
 
-function failure(operation: string, log: string, otherwise: string): BerthError {
+function errorsIn(log: string): string[] {
   const lines = log.split('\n').filter((line) => line.includes('Error ('));
   // The limit on open files that it would like for itself, and does well without.
   const telling = lines.filter((line) => !line.includes("Can't setup RLIMIT_NOFILE"));
-  const said = telling.slice(0, 3).map((line) => line.replace(/^\([\d.]+\)\s*/, ''));
-  const code = /No space left|Disk quota/.test(log) ? 'resource_exhausted' : 'upstream_failed';
-  return new BerthError(code, `${operation} failed: ${said.join('; ') || otherwise}`, {
-    context: { log: log.slice(-2000) },
+  return telling.map((line) => line.replace(/^\([\d.]+\)\s*/, ''));
+}
+
+function failure(operation: string, errors: readonly string[], otherwise: string): BerthError {
+  const code = errors.some((line) => /No space left|Disk quota/.test(line)) ? 'resource_exhausted' : 'upstream_failed';
+  return new BerthError(code, `${operation} failed: ${errors.slice(0, 3).join('; ') || otherwise}`, {
+    context: { errors: errors.slice(0, 20) },
   });
 }

@@ -52,12 +52,12 @@ export async function hibernateSandbox(
     if (await hasOuterStream(parts)) throw new BerthError('conflict', `sandbox ${parts.id} is being talked to`);
     const description = await checkpointer.describe(parts);
     await startImage(image);
-    await writeFacts(image.pending, { description });
     await checkpointer.dump(parts, image.pending, description, image.lock);
+    await writeFacts(image.pending, { description });
     signal.throwIfAborted();
     await commitImage(image, installation.imagesDir);
   } catch (error) {
-    await waitForLock(image);
+    await waitForLock(image, parts);
     await rm(image.pending, { recursive: true, force: true });
     await rm(image.lock, { force: true });
     throw await goOn(installation, parts, paused, error);
@@ -142,7 +142,7 @@ async function restoreImage(
   const lose = (reason: string, stale = false) => ({ reason, stale });
   if (checkpointer === null) return lose('the program that restores it is not there any more');
   const facts = await readFacts(image.waking);
-  if (facts === null) return lose('the image has lost its description');
+  if (facts === null) return lose('the image is damaged');
   try {
     await checkpointer.restore(parts, image.waking, facts.description, image.lock);
   } catch (error) {
@@ -159,7 +159,7 @@ export async function recoverImages(installation: Installation): Promise<void> {
 async function recoverImage(installation: Installation, id: string): Promise<void> {
   const parts = sandboxParts(installation, id);
   const image = memoryImage(installation.imagesDir, id);
-  await waitForLock(image);
+  await waitForLock(image, parts);
   if (!existsSync(parts.paths.directory)) return removeImage(image);
   if (existsSync(image.waking)) {
     // The restore went to its end without Berth.
@@ -177,13 +177,16 @@ async function recoverImage(installation: Installation, id: string): Promise<voi
   await rm(image.lock, { force: true });
 }
 
-const lockDeadlineSeconds = 300;
+const lockDeadlineSeconds = 120;
 
-/** Waits for a checkpoint or a restore that goes on although its starter is gone. */
-async function waitForLock(image: MemoryImage): Promise<void> {
+/** Waits for a checkpoint or a restore that goes on although its starter is gone. One that hangs ends with the processes. */
+async function waitForLock(image: MemoryImage, parts: SandboxParts): Promise<void> {
   if (!existsSync(image.lock)) return;
-  const result = await runCommand('flock', ['--timeout', String(lockDeadlineSeconds), image.lock, 'true']);
-  if (result.exitCode !== 0) throw new BerthError('timeout', `someone is still at work on ${image.final}`);
+  const wait = async () =>
+    (await runCommand('flock', ['--timeout', String(lockDeadlineSeconds), image.lock, 'true'])).exitCode === 0;
+  if (await wait()) return;
+  await parts.cgroup.kill();
+  if (!(await wait())) throw new BerthError('timeout', `someone is still at work on ${image.final}`);
 }
 
 async function isAnswering(parts: SandboxParts): Promise<boolean> {

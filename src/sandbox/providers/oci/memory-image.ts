@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { mkdir, open, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -34,6 +34,8 @@ export function isHibernated(image: MemoryImage): boolean {
 const imageFacts = z.object({
   /** The checkpointer's own; see `ImageDescription`. */
   description: z.record(z.string(), z.string()),
+  /** Bytes of each file. CRIU reads on for ever at the end of one that is cut short. */
+  sizes: z.record(z.string(), z.number()),
 });
 export type ImageFacts = z.infer<typeof imageFacts>;
 
@@ -45,18 +47,27 @@ export async function startImage(image: MemoryImage): Promise<void> {
   await mkdir(image.pending, { recursive: true, mode: 0o700 });
 }
 
-export async function writeFacts(directory: string, facts: ImageFacts): Promise<void> {
-  await writeFile(join(directory, factsName), JSON.stringify(facts));
+/** Once everything is there that belongs to the image. */
+export async function writeFacts(directory: string, facts: Omit<ImageFacts, 'sizes'>): Promise<void> {
+  await writeFile(join(directory, factsName), JSON.stringify({ ...facts, sizes: await fileSizes(directory) }));
 }
 
 /** `null`: damaged. */
 export async function readFacts(directory: string): Promise<ImageFacts | null> {
   const text = await readFile(join(directory, factsName), 'utf8').catch(() => '');
   try {
-    return imageFacts.parse(JSON.parse(text));
+    const facts = imageFacts.parse(JSON.parse(text));
+    const sizes = await fileSizes(directory);
+    return Object.entries(facts.sizes).every(([name, bytes]) => sizes[name] === bytes) ? facts : null;
   } catch {
     return null;
   }
+}
+
+async function fileSizes(directory: string): Promise<Record<string, number>> {
+  const sizes: Record<string, number> = {};
+  for (const name of await readdir(directory)) sizes[name] = statSync(join(directory, name)).size;
+  return sizes;
 }
 
 /** Makes the image, and with it the sandbox's disk on the same file system, durable, and then current. */

@@ -108,7 +108,7 @@ describe('oci: when hibernate fails', () => {
 if os.fork() == 0: ctypes.CDLL(None).ptrace(0,0,0,0)
 time.sleep(60)`;
     await shell(provider, busy.spec, `setsid python3 -c '${traced}' >/dev/null 2>&1 & sleep 0.5`);
-    await refused({ code: 'upstream_failed', message: expect.stringContaining('checkpoint failed') as string });
+    await refused({ code: 'upstream_failed', message: expect.stringContaining('python3 is being traced') as string });
     await provider.pause(busy.spec.id, options());
     await expect(provider.hibernate(busy.spec.id, options())).rejects.toMatchObject({ code: 'upstream_failed' });
     expect((await provider.get(busy.spec.id, options())).status).toBe('paused');

@@ -125,12 +125,12 @@ async function lastError(log: string): Promise<string | null> {
 const tailBytes = 2000;
 
 /** The end of a log, for an error message; `null` when there is nothing. */
-export async function tail(path: string): Promise<string | null> {
+export async function tail(path: string, maxBytes = tailBytes): Promise<string | null> {
   try {
     const file = await open(path, 'r');
     try {
       const { size } = await file.stat();
-      const buffer = Buffer.alloc(Math.min(size, tailBytes));
+      const buffer = Buffer.alloc(Math.min(size, maxBytes));
       await file.read(buffer, 0, buffer.length, size - buffer.length);
       return buffer.toString('utf8').trim() || null;
     } finally {
