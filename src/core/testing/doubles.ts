@@ -221,6 +221,7 @@ function memoryProvider(sandboxes: Map<string, SandboxInfo>, failure: () => Erro
       ports: 'none',
       network: ['none'],
       limits: ['cpus', 'memoryBytes', 'pids', 'diskBytes'],
+      update: 'live',
       sharedObjects: 'none',
       isolation: 'remote',
     },
@@ -266,6 +267,11 @@ function memoryProvider(sandboxes: Map<string, SandboxInfo>, failure: () => Erro
         sandboxes.set(spec.id, info);
         return info;
       });
+    },
+    async update(id, change) {
+      const info: SandboxInfo = { ...existing(id), ...change };
+      sandboxes.set(id, info);
+      return info;
     },
     dial: () => Promise.reject(new BerthError('unsupported', 'no streams here')),
     stats: () => Promise.reject(new BerthError('unsupported', 'no figures here')),
