@@ -1,0 +1,71 @@
+import { asBerthError } from '../../protocol/errors.ts';
+import { activityOf } from './activity.ts';
+import type { Ensure } from './bring-up.ts';
+import type { SandboxesContext } from './context.ts';
+import type { RestStep } from './idle-policy.ts';
+import { sandboxOf } from './records.ts';
+import { setSandboxStatus } from './settle.ts';
+
+/** Puts a session's sandbox to rest; false when there was nothing to do, or work has come. */
+export type RestSession = (
+  sessionId: string,
+  step: RestStep,
+  reason: string,
+  onlyIfUnused: boolean,
+) => Promise<boolean>;
+
+const restStatus = { pause: 'paused', hibernate: 'hibernated', stop: 'stopped' } as const;
+
+export function createResting(context: SandboxesContext, ensure: Ensure): RestSession {
+  const { deps, entries, events, closing } = context;
+
+  const restSession: RestSession = async (sessionId, step, reason, onlyIfUnused) => {
+    const rested = await entries.serialised(sessionId, async () => {
+      // Work may have come since the caller looked.
+      if (onlyIfUnused && (await activityOf(context, sessionId)) === 'busy') return false;
+      const sandbox = await sandboxOf(deps, await deps.store.read.session(sessionId));
+      if (sandbox === null || sandbox.status === restStatus[step]) return false;
+      // Streams to the runner must be closed before it is frozen; they are opened again on need.
+      await entries.disconnect(sessionId);
+      try {
+        await deps.provider[step](sandbox.id, { signal: closing });
+      } catch (error) {
+        // The provider left it as it was, and so is it here; the next access connects again.
+        deps.logger.warn({ sessionId, step, err: error }, 'a sandbox could not be put to rest');
+        if (step === 'stop' || !onlyIfUnused) throw error;
+        return restFurther(sessionId, sandbox.id, step, reason, error);
+      }
+      await setSandboxStatus(deps, sessionId, sandbox.id, restStatus[step], reason);
+      return true;
+    });
+    if (rested && step !== 'pause') events.onSlotFreed();
+    return rested;
+  };
+
+  /** An idle sandbox whose memory cannot be kept is stopped when its slot is to be freed; one that asks is left running. */
+  async function restFurther(
+    sessionId: string,
+    sandboxId: string,
+    step: RestStep,
+    reason: string,
+    cause: unknown,
+  ): Promise<boolean> {
+    if (step !== 'hibernate' || (await activityOf(context, sessionId)) !== 'idle') {
+      follow(sessionId);
+      return false;
+    }
+    await deps.provider.stop(sandboxId, { signal: closing });
+    const why = `${reason}; its processes were ended: ${asBerthError(cause).message}`;
+    await setSandboxStatus(deps, sessionId, sandboxId, 'stopped', why);
+    return true;
+  }
+
+  /** Reads on from a sandbox with a turn under way, after its streams were closed for nothing. */
+  function follow(sessionId: string): void {
+    void ensure(sessionId, closing)
+      .then((connection) => connection.follow())
+      .catch((error: unknown) => deps.logger.warn({ sessionId, err: error }, 'could not connect again'));
+  }
+
+  return restSession;
+}
