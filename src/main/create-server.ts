@@ -16,6 +16,7 @@ import { createGit } from '../git/create-git.ts';
 import { createGithub } from '../github/index.ts';
 import { BerthError } from '../protocol/errors.ts';
 import { guarded } from '../sandbox/guarded.ts';
+import { hostPressure } from '../sandbox/host/pressure.ts';
 import { createHostReport } from '../sandbox/host/report.ts';
 import { loadProvider } from '../sandbox/registry.ts';
 import { createRunnerClient } from '../sandbox/runner-client/index.ts';
@@ -126,10 +127,12 @@ export async function createServer(config: Config, say: (line: string) => void):
       agents,
       installer,
       webhookSender: createWebhookSender({ allowLoopback: config.webhooksToLoopback, userAgent: `berth/${version}` }),
+      hostPressure: () => hostPressure(dataDir, config.sandboxLimits.memoryBytes),
       clock: systemClock,
       logger,
       settings: {
         slots: config.slots,
+        warm: config.warm,
         defaultTemplate: 'default',
         defaultLimits: enforceable(config.sandboxLimits, provider.capabilities),
         maxLimits: config.maxSandboxLimits,

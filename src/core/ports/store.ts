@@ -58,7 +58,9 @@ export interface StoreReads {
   /** When the next pending one is to be tried; `null` when none is pending. */
   nextWebhookAt(): Promise<string | null>;
   sandbox(id: string): Promise<SandboxRecord | null>;
-  sandboxes(): Promise<SandboxRecord[]>;
+  sandboxes(filter?: SandboxFilter): Promise<SandboxRecord[]>;
+  /** How many there are of each status that occurs. */
+  sandboxCounts(): Promise<ReadonlyMap<SandboxRecord['status'], number>>;
   /** `seq > from`, ascending, at most `limit`. */
   events(sessionId: string, from: number, limit: number): Promise<SessionEvent[]>;
   permission(sessionId: string, requestId: string): Promise<PermissionRecord | null>;
@@ -279,8 +281,25 @@ export interface SandboxRecord {
   /** `creating` and `destroying` mark an operation that a restart must finish. */
   status: SandboxStatus | 'creating' | 'destroying';
   limits: SandboxLimits;
+  /** Set while it has no session and waits, ready, for one to claim it; cleared by the claim. */
+  warm: WarmState | null;
   createdAt: string;
   updatedAt: string;
+}
+
+/** What was done ahead in a warm sandbox. */
+export interface WarmState {
+  /** Its objects are in it, so that only a session on this repository may have it; `null`: any may. */
+  repositoryUrl: string | null;
+  /** The first commit of the empty workspace that a session without a repository starts from; `null`: there is none. */
+  baseCommit: string | null;
+}
+
+export interface SandboxFilter {
+  statuses?: readonly SandboxRecord['status'][];
+  sessionId?: string;
+  /** `true`: those without a session. */
+  unowned?: boolean;
 }
 
 export interface PermissionRecord {

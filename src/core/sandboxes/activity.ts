@@ -25,7 +25,7 @@ export interface Unused {
 export async function unusedSessions(context: SandboxesContext): Promise<Unused[]> {
   const { deps, entries } = context;
   const unused: Unused[] = [];
-  for (const { sessionId, status } of await deps.store.read.sandboxes()) {
+  for (const { sessionId, status } of await deps.store.read.sandboxes({ statuses: ['running', 'paused'] })) {
     if (sessionId === null) continue;
     const activity = await activityOf(context, sessionId);
     if (activity === 'busy') continue;

@@ -6,8 +6,7 @@ export async function destroySandboxes(context: SandboxesContext, sessionId: str
   entries.of(sessionId).gone.abort();
   await entries.serialised(sessionId, async () => {
     await entries.disconnect(sessionId);
-    for (const sandbox of await deps.store.read.sandboxes()) {
-      if (sandbox.sessionId !== sessionId) continue;
+    for (const sandbox of await deps.store.read.sandboxes({ sessionId })) {
       await deps.store.transaction((tx) =>
         tx.updateSandbox(sandbox.id, { status: 'destroying', updatedAt: nowOf(context) }),
       );

@@ -158,10 +158,12 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
           return world.answerWebhook(request);
         },
       },
+      hostPressure: async () => null,
       clock,
       logger: silent,
       settings: {
         slots: 2,
+        warm: { count: 0, preclone: [] },
         defaultTemplate: 'default',
         defaultLimits: { cpus: 1, memoryBytes: 2 ** 30, pids: 100, diskBytes: 2 ** 30 },
         maxLimits: { cpus: 4, memoryBytes: 2 ** 32, pids: 1000, diskBytes: 2 ** 40 },

@@ -1,6 +1,6 @@
 import type { Dependencies } from '../dependencies.ts';
 import type { StoreTransaction, TurnRecord } from '../ports/store.ts';
-import { reserveSlot } from '../sandboxes/slots.ts';
+import { reserveSlot, slotHolding } from '../sandboxes/slots.ts';
 import { createQueueOrder } from './queue-order.ts';
 import { readQueue } from './queue-state.ts';
 import { activeTurnStates, settleSessionStatus } from './turn-states.ts';
@@ -30,9 +30,10 @@ export async function claimTurn(
   const state = await readQueue(deps.store.read, policy, nowMs);
   const order = createQueueOrder(state.waiting, state.served, policy);
   const passed = new Set(state.active.map((turn) => turn.sessionId));
+  const mayStart = passOver ? await slotHolders(deps) : null;
   let slotMissing = false;
   for (;;) {
-    const next = order.next(nowMs, (sessionId) => passed.has(sessionId));
+    const next = order.next(nowMs, (id) => passed.has(id) || mayStart?.has(id) === false);
     if (next === null) return { turn: null, slotMissing };
     const result = await deps.store.transaction((tx) => tryClaim(tx, deps, next.id));
     if (typeof result === 'object') return { turn: result, slotMissing };
@@ -42,6 +43,12 @@ export async function claimTurn(
     }
     passed.add(next.sessionId);
   }
+}
+
+/** Sessions whose sandbox has a slot: looked up at once, for the queue may be long. */
+async function slotHolders(deps: Pick<Dependencies, 'store'>): Promise<Set<string | null>> {
+  const awake = await deps.store.read.sandboxes({ statuses: slotHolding });
+  return new Set(awake.map(({ sessionId }) => sessionId));
 }
 
 /** The turn, or why not; `taken`: something else happened to it or its session since it was looked at. */
