@@ -4,7 +4,7 @@ import { createPoolFigures } from './pool/pool-figures.ts';
 import { createPoolService, type PoolService } from './pool/pool-service.ts';
 import { createWarmPool } from './pool/warm-pool.ts';
 import { createSessionSandboxes, type SessionSandboxes } from './sandboxes/session-sandboxes.ts';
-import { createSessionService, type SessionService } from './sessions/session-service.ts';
+import { createSessionService, finishDeletion, type SessionService } from './sessions/session-service.ts';
 import { createDispatcher, type Dispatcher } from './turns/dispatcher.ts';
 import { createPositionAnnouncer } from './turns/position-announcer.ts';
 import { createQueueService, type QueueService } from './turns/queue-service.ts';
@@ -70,7 +70,9 @@ export function createCore(deps: Dependencies): Core {
       webhooks.wake();
       warm.wake();
       loops = Promise.all([
-        repeat('putting idle sandboxes to rest', idleCheckMs, () => sandboxes.restIdle()),
+        repeat('putting idle sandboxes to rest', idleCheckMs, async () => {
+          for (const expired of await sandboxes.restIdle()) await finishDeletion(deps, sandboxes, expired);
+        }),
         repeat('looking at warm sandboxes', idleCheckMs, () => warm.check()),
         deps.settings.warm.preclone.length === 0
           ? null

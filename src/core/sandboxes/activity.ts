@@ -1,36 +1,36 @@
-import type { SandboxRecord } from '../ports/store.ts';
-import { activeTurnStates } from '../turns/turn-states.ts';
+import type { SandboxRecord, SandboxUse } from '../ports/store.ts';
 import type { SandboxesContext } from './context.ts';
 
 /** `asking`: a turn runs, but waits for an answer only. */
 export type Activity = 'busy' | 'asking' | 'idle';
 
-export async function activityOf({ deps, entries }: SandboxesContext, sessionId: string): Promise<Activity> {
-  const entry = entries.of(sessionId);
-  if (entry.uses > 0 || entry.ensuring !== null) return 'busy';
-  const active = await deps.store.read.turns(sessionId, activeTurnStates);
-  if (active.length === 0) return 'idle';
-  if (active.some((turn) => turn.state !== 'running' || turn.cancelRequestedAt !== null)) return 'busy';
-  return (await deps.store.read.openPermissions(sessionId)).length > 0 ? 'asking' : 'busy';
+export async function activityOf(context: SandboxesContext, sessionId: string): Promise<Activity> {
+  if (isHeld(context, sessionId)) return 'busy';
+  const [use] = await context.deps.store.read.sandboxUses({ sessionId });
+  return use === undefined || use.work === 'none' ? 'idle' : use.work;
 }
 
-export interface Unused {
-  sessionId: string;
-  status: SandboxRecord['status'];
-  activity: 'asking' | 'idle';
+export interface Unused extends SandboxUse {
+  work: 'none' | 'asking';
   lastUsedMs: number;
 }
 
 /** What nobody uses, longest first; those that ask come after those that are done. */
-export async function unusedSessions(context: SandboxesContext): Promise<Unused[]> {
-  const { deps, entries } = context;
+export async function unusedSessions(
+  context: SandboxesContext,
+  statuses: readonly SandboxRecord['status'][],
+): Promise<Unused[]> {
   const unused: Unused[] = [];
-  for (const { sessionId, status } of await deps.store.read.sandboxes({ statuses: ['running', 'paused'] })) {
-    if (sessionId === null) continue;
-    const activity = await activityOf(context, sessionId);
-    if (activity === 'busy') continue;
-    unused.push({ sessionId, status, activity, lastUsedMs: entries.of(sessionId).lastUsedMs });
+  for (const { work, ...use } of await context.deps.store.read.sandboxUses({ statuses })) {
+    if (work === 'busy' || isHeld(context, use.sessionId)) continue;
+    const known = context.entries.find(use.sessionId)?.lastUsedMs ?? 0;
+    unused.push({ ...use, work, lastUsedMs: Math.max(known, Date.parse(use.lastUsedAt)) });
   }
-  const rank = (each: Unused) => (each.activity === 'asking' ? 1 : 0);
+  const rank = (each: Unused) => (each.work === 'asking' ? 1 : 0);
   return unused.sort((a, b) => rank(a) - rank(b) || a.lastUsedMs - b.lastUsedMs);
+}
+
+function isHeld({ entries }: SandboxesContext, sessionId: string): boolean {
+  const entry = entries.find(sessionId);
+  return entry !== undefined && (entry.uses > 0 || entry.ensuring !== null);
 }

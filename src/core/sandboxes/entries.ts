@@ -6,7 +6,9 @@ export interface Entry {
   connection: Connection | null;
   ensuring: Promise<Connection> | null;
   uses: number;
+  /** When this process last saw it used; 0 before. The store follows, by `recordUses`. */
   lastUsedMs: number;
+  recordedMs: number;
   /** Serialises stop, destroy and ensure of one session. */
   tail: Promise<unknown>;
   /** Fires when the session is being deleted: what is being made is given up. */
@@ -22,6 +24,8 @@ export interface SessionEntries {
   serialised<T>(sessionId: string, operation: () => Promise<T>): Promise<T>;
   /** Closes the streams to the sandbox; the next access opens them again. */
   disconnect(sessionId: string): Promise<void>;
+  /** What was used since it was last told, or is in use. */
+  takeUses(): { sessionId: string; lastUsedMs: number }[];
   /** Keeps the sandbox from eviction until the returned function is called. */
   hold(sessionId: string): () => void;
 }
@@ -37,7 +41,8 @@ export function createSessionEntries(clock: Clock): SessionEntries {
         connection: null,
         ensuring: null,
         uses: 0,
-        lastUsedMs: nowMs(),
+        lastUsedMs: 0,
+        recordedMs: 0,
         tail: Promise.resolve(),
         gone: new AbortController(),
       };
@@ -63,13 +68,24 @@ export function createSessionEntries(clock: Clock): SessionEntries {
       entry.connection = null;
       await connection?.close();
     },
+    takeUses() {
+      const taken: { sessionId: string; lastUsedMs: number }[] = [];
+      for (const [sessionId, entry] of entries) {
+        if (entry.uses > 0) entry.lastUsedMs = nowMs();
+        if (entry.lastUsedMs <= entry.recordedMs) continue;
+        entry.recordedMs = entry.lastUsedMs;
+        taken.push({ sessionId, lastUsedMs: entry.lastUsedMs });
+      }
+      return taken;
+    },
     hold(sessionId) {
       const entry = of(sessionId);
       entry.uses += 1;
       let held = true;
       return () => {
-        if (held) entry.uses -= 1;
+        if (!held) return;
         held = false;
+        entry.uses -= 1;
         entry.lastUsedMs = nowMs();
       };
     },

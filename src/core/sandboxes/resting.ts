@@ -1,12 +1,15 @@
-import { asBerthError } from '../../protocol/errors.ts';
-import { activityOf } from './activity.ts';
+import { asBerthError, BerthError } from '../../protocol/errors.ts';
+import { activityOf, type Activity } from './activity.ts';
 import type { Ensure } from './bring-up.ts';
-import type { SandboxesContext } from './context.ts';
+import { nowOf, type SandboxesContext } from './context.ts';
 import type { RestStep } from './idle-policy.ts';
 import { sandboxOf } from './records.ts';
 import { setSandboxStatus } from './settle.ts';
 
-/** Puts a session's sandbox to rest; false when there was nothing to do, or work has come. */
+/**
+ * Puts a session's sandbox to rest; false when there was nothing to do. `onlyIfUnused`: work that came meanwhile
+ * goes first, and what cannot be kept in memory is stopped. Else both are told: `conflict`, and the provider's error.
+ */
 export type RestSession = (
   sessionId: string,
   step: RestStep,
@@ -14,7 +17,7 @@ export type RestSession = (
   onlyIfUnused: boolean,
 ) => Promise<boolean>;
 
-const restStatus = { pause: 'paused', hibernate: 'hibernated', stop: 'stopped' } as const;
+const restStatus = { pause: 'paused', hibernate: 'hibernated', stop: 'stopped', archive: 'stopped' } as const;
 
 export function createResting(context: SandboxesContext, ensure: Ensure): RestSession {
   const { deps, entries, events, closing } = context;
@@ -22,20 +25,33 @@ export function createResting(context: SandboxesContext, ensure: Ensure): RestSe
   const restSession: RestSession = async (sessionId, step, reason, onlyIfUnused) => {
     const rested = await entries.serialised(sessionId, async () => {
       // Work may have come since the caller looked.
-      if (onlyIfUnused && (await activityOf(context, sessionId)) === 'busy') return false;
-      const sandbox = await sandboxOf(deps, await deps.store.read.session(sessionId));
-      if (sandbox === null || sandbox.status === restStatus[step]) return false;
+      const activity = await activityOf(context, sessionId);
+      if (activity === 'busy' && onlyIfUnused) return false;
+      refuseWhile(activity, step);
+      const session = await deps.store.read.session(sessionId);
+      const sandbox = await sandboxOf(deps, session);
+      const archivedAt = step === 'archive' ? (session?.archivedAt ?? nowOf(context)) : null;
+      if (sandbox === null || sandbox.status === restStatus[step]) {
+        if (archivedAt !== null && session?.archivedAt === null) {
+          await deps.store.transaction((tx) => tx.updateSession(sessionId, { archivedAt }));
+        }
+        return false;
+      }
       // Streams to the runner must be closed before it is frozen; they are opened again on need.
       await entries.disconnect(sessionId);
       try {
-        await deps.provider[step](sandbox.id, { signal: closing });
+        await deps.provider[step === 'archive' ? 'stop' : step](sandbox.id, { signal: closing });
       } catch (error) {
         // The provider left it as it was, and so is it here; the next access connects again.
         deps.logger.warn({ sessionId, step, err: error }, 'a sandbox could not be put to rest');
-        if (step === 'stop' || !onlyIfUnused) throw error;
+        if (restStatus[step] === 'stopped') throw error;
+        if (!onlyIfUnused) {
+          if (activity === 'asking') follow(sessionId);
+          throw error;
+        }
         return restFurther(sessionId, sandbox.id, step, reason, error);
       }
-      await setSandboxStatus(deps, sessionId, sandbox.id, restStatus[step], reason);
+      await setSandboxStatus(deps, sessionId, sandbox.id, restStatus[step], reason, archivedAt);
       return true;
     });
     if (rested && step !== 'pause') events.onSlotFreed();
@@ -68,4 +84,14 @@ export function createResting(context: SandboxesContext, ensure: Ensure): RestSe
   }
 
   return restSession;
+}
+
+function refuseWhile(activity: Activity, step: RestStep): void {
+  if (activity === 'busy') {
+    throw new BerthError('conflict', 'the session is at work; interrupt it first', { field: 'id' });
+  }
+  if (activity === 'asking' && restStatus[step] === 'stopped') {
+    const message = 'the agent waits for an answer, which it would not live to hear; answer it, or interrupt it first';
+    throw new BerthError('conflict', message, { field: 'step' });
+  }
 }

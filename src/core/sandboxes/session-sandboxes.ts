@@ -1,12 +1,11 @@
-import { BerthError } from '../../protocol/errors.ts';
 import type { Dependencies } from '../dependencies.ts';
-import { activityOf, unusedSessions } from './activity.ts';
 import { createBringUp } from './bring-up.ts';
 import type { Connection } from './connection.ts';
 import type { SandboxesContext, SessionSandboxEvents } from './context.ts';
 import { createSessionEntries } from './entries.ts';
 import { evictOne } from './eviction.ts';
-import { dueStep, type RestStep } from './idle-policy.ts';
+import type { RestStep } from './idle-policy.ts';
+import { recordUses, restIdle } from './idle-rest.ts';
 import { destroySandboxes } from './removal.ts';
 import { createResting, type RestSession } from './resting.ts';
 import { waitForSlot } from './slot-wait.ts';
@@ -29,9 +28,9 @@ export interface SessionSandboxes {
   connected(sessionId: string): Connection | null;
   /** Takes the slot of the longest unused sandbox: hibernated where the provider can, else stopped. False when every one is busy. */
   evictOne(): Promise<boolean>;
-  /** Puts to rest what is due by the idle policy. */
-  restIdle(): Promise<void>;
-  /** Puts a session to rest now. Throws `unsupported` for what the provider cannot, `conflict` while a turn runs. */
+  /** Puts to rest what is due by the idle policy. Resolves to the sessions whose deletion it began. */
+  restIdle(): Promise<string[]>;
+  /** Puts a session to rest now. Throws `unsupported` for what the provider cannot, `conflict` while it is at work. */
   rest(sessionId: string, step: RestStep): Promise<void>;
   /** Waits until the session has a slot, evicting what is idle. Throws `unavailable` when none comes free. */
   reserve(sessionId: string, signal: AbortSignal): Promise<void>;
@@ -67,22 +66,13 @@ export function createSessionSandboxes(deps: Dependencies, events: SessionSandbo
     reserve: (sessionId, signal) => waitForSlot(context, sessionId, evict, signal),
     connected: (sessionId) => entries.find(sessionId)?.connection ?? null,
     evictOne: evict,
-    async restIdle() {
-      const nowMs = deps.clock.now().getTime();
-      const { idle } = deps.settings;
-      for (const { sessionId, status, activity, lastUsedMs } of await unusedSessions(context)) {
-        const step = dueStep(status, nowMs - lastUsedMs, activity === 'asking', idle, deps.provider.capabilities);
-        if (step !== null) await restSession(sessionId, step, 'it was idle', true);
-      }
-    },
+    restIdle: () => restIdle(context, restSession),
     async rest(sessionId, step) {
-      if ((await activityOf(context, sessionId)) === 'busy') {
-        throw new BerthError('conflict', 'the session is at work; interrupt it first', { field: 'id' });
-      }
       await restSession(sessionId, step, 'it was asked to', false);
     },
     destroy: (sessionId) => destroySandboxes(context, sessionId),
     async close() {
+      await recordUses(context).catch((error: unknown) => deps.logger.warn({ err: error }, 'last uses were not stored'));
       closing.abort();
       const all = entries.all();
       await Promise.all(all.map((entry) => entry.tail.catch(() => {})));

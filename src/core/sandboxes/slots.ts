@@ -18,6 +18,7 @@ export async function reserveSlot(
   settings: Settings,
   at: string,
 ): Promise<boolean> {
+  if (session.archivedAt !== null) await tx.updateSession(session.id, { archivedAt: null });
   const own = session.sandboxId === null ? null : await tx.sandbox(session.sandboxId);
   if (own !== null && slotHolding.includes(own.status)) return own.status !== 'destroying';
   const awake = await tx.sandboxes({ statuses: slotHolding });

@@ -4,6 +4,7 @@ import { asBerthError } from '../../protocol/errors.ts';
 import type { Engine } from '../engine.ts';
 import { initial } from './0001-initial.ts';
 import { warmSandboxes } from './0003-warm-sandboxes.ts';
+import { restingAndSnapshots } from './0004-resting-and-snapshots.ts';
 
 /**
  * Brings the database to the newest schema, in one transaction. Migrations are named by number and
@@ -12,7 +13,13 @@ import { warmSandboxes } from './0003-warm-sandboxes.ts';
 export async function migrate<Tables>(db: Kysely<Tables>, engine: Engine): Promise<void> {
   const migrator = new Migrator({
     db,
-    provider: { getMigrations: async () => ({ '0001-initial': initial(engine), '0003-warm-sandboxes': warmSandboxes() }) },
+    provider: {
+      getMigrations: async () => ({
+        '0001-initial': initial(engine),
+        '0003-warm-sandboxes': warmSandboxes(),
+        '0004-resting-and-snapshots': restingAndSnapshots(engine),
+      }),
+    },
   });
   const { error } = await migrator.migrateToLatest();
   if (error !== undefined) throw asBerthError(error);
