@@ -45,7 +45,10 @@ export function createStoreQueue({ store, clock, logger }: StoreQueueOptions): Q
         () => say(to),
         () => {},
       );
-      timers.set(key, timer.finally(() => timers.delete(key)));
+      timers.set(
+        key,
+        timer.finally(() => timers.delete(key)),
+      );
     },
     async listen(id, look) {
       hostId = id;

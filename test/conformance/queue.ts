@@ -120,9 +120,7 @@ export function queueSuite(name: string, start: () => Promise<QueueBackend>): vo
       await settle();
       const first = servers[0]!;
       await backend.outage(async () => {
-        await expect
-          .poll(() => (first.queue.announce(anyHost), first.looks.length), patience)
-          .toBeGreaterThan(0);
+        await expect.poll(() => (first.queue.announce(anyHost), first.looks.length), patience).toBeGreaterThan(0);
         first.queue.announce('hst_unknown');
         first.queue.announce(anyHost, new Date(Date.now() + 50));
       });

@@ -34,7 +34,9 @@ export async function claimTurn(
   const state = await readQueue(deps.store.read, policy, nowMs);
   const order = createQueueOrder(state.waiting, state.served, policy);
   const passed = new Set(state.active.map((turn) => turn.sessionId));
-  const slotless = state.queued.filter(({ sandboxStatus }) => sandboxStatus === null || !slotHolding.includes(sandboxStatus));
+  const slotless = state.queued.filter(
+    ({ sandboxStatus }) => sandboxStatus === null || !slotHolding.includes(sandboxStatus),
+  );
   if (passOver) for (const { sessionId } of slotless) passed.add(sessionId);
   const found = { nextRetryAt: nextRetry(state.waiting, nowMs), mayPassOver: slotless.length < state.queued.length };
   let slotMissing = passOver;
