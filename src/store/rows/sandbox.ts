@@ -60,7 +60,7 @@ export function toSandboxUse(row: SandboxUseRow): SandboxUse {
   return {
     sessionId: row.session_id,
     sandboxId: row.sandbox_id,
-    status: check(statuses, 'sandboxes.status', row.status),
+    status: check(sandboxStatuses, 'sandboxes.status', row.status),
     idle: fromNullableJson(storedIdle, 'sessions.idle', row.idle),
     archivedAt: row.archived_at,
     lastUsedAt: row.asked_at !== null && row.asked_at > usedAt ? row.asked_at : usedAt,
