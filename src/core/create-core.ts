@@ -65,8 +65,7 @@ export function createCore(deps: Dependencies): Core {
     pool: createPoolService(deps, warm, figures),
     async start(signal) {
       await recover(deps, sandboxes, signal);
-      await dispatcher.resume();
-      dispatcher.wake();
+      await dispatcher.start();
       webhooks.wake();
       warm.wake();
       loops = Promise.all([

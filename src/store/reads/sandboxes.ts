@@ -1,6 +1,7 @@
 import { sql, type Kysely } from 'kysely';
 import type { StoreReads } from '../../core/ports/store.ts';
-import { sandboxStatus, toSandbox, toSandboxUse } from '../rows/sandbox.ts';
+import { sandboxStatuses, toSandbox, toSandboxUse } from '../rows/sandbox.ts';
+import { check } from '../json.ts';
 import type { Database } from '../schema.ts';
 
 export function sandboxReads(
@@ -26,7 +27,7 @@ export function sandboxReads(
         .select(['status', (count) => count.fn.countAll<number | string>().as('count')])
         .groupBy('status')
         .execute();
-      return new Map(rows.map(({ status, count }) => [sandboxStatus(status), Number(count)]));
+      return new Map(rows.map(({ status, count }) => [check(sandboxStatuses, 'sandboxes.status', status), Number(count)]));
     },
 
     async sandboxUses({ statuses, sessionId } = {}) {

@@ -6,7 +6,7 @@ import type { SandboxesTable } from '../schema.ts';
 import type { Columns } from './columns.ts';
 import { storedIdle, storedLimits } from './values.ts';
 
-const statuses: z.ZodType<SandboxRecord['status']> = z.enum([
+export const sandboxStatuses: z.ZodType<SandboxRecord['status']> = z.enum([
   'creating',
   'running',
   'paused',
@@ -35,17 +35,13 @@ export function sandboxColumns(sandbox: Partial<SandboxRecord>): Columns<Sandbox
   };
 }
 
-export function sandboxStatus(text: string): SandboxRecord['status'] {
-  return check(statuses, 'sandboxes.status', text);
-}
-
 export function toSandbox(row: Selectable<SandboxesTable>): SandboxRecord {
   return {
     id: row.id,
     sessionId: row.session_id,
     provider: row.provider,
     template: row.template,
-    status: sandboxStatus(row.status),
+    status: check(sandboxStatuses, 'sandboxes.status', row.status),
     limits: fromJson(storedLimits, 'sandboxes.limits', row.limits),
     warm: fromNullableJson(warmState, 'sandboxes.warm', row.warm),
     createdAt: row.created_at,
@@ -71,7 +67,7 @@ export function toSandboxUse(row: SandboxUseRow): SandboxUse {
   return {
     sessionId: row.session_id,
     sandboxId: row.sandbox_id,
-    status: check(statuses, 'sandboxes.status', row.status),
+    status: check(sandboxStatuses, 'sandboxes.status', row.status),
     idle: fromNullableJson(storedIdle, 'sessions.idle', row.idle),
     archivedAt: row.archived_at,
     lastUsedAt: row.asked_at !== null && row.asked_at > usedAt ? row.asked_at : usedAt,
