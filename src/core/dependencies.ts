@@ -3,7 +3,9 @@ import type { Clock } from './ports/clock.ts';
 import type { Gateway } from './ports/gateway.ts';
 import type { Git } from './ports/git.ts';
 import type { Logger } from './ports/logger.ts';
+import type { WarmSettings } from './pool/warm-plan.ts';
 import type { IdlePolicy } from './sandboxes/idle-policy.ts';
+import type { Queue } from './ports/queue.ts';
 import type { ConnectRunner } from './ports/runner.ts';
 import type { SandboxLimits, SandboxProvider } from './ports/sandbox-provider.ts';
 import type { Store } from './ports/store.ts';
@@ -14,6 +16,7 @@ import type { WebhookSettings } from './webhooks/webhook-worker.ts';
 /** What the use cases are given; `main.ts` wires the drivers, tests wire others. */
 export interface Dependencies {
   store: Store;
+  queue: Queue;
   provider: SandboxProvider;
   connectRunner: ConnectRunner;
   /** The bearer token of a sandbox's runner, derived from its id and the installation's secret. */
@@ -23,14 +26,20 @@ export interface Dependencies {
   agents: AgentCatalog;
   installer: AgentInstaller;
   webhookSender: WebhookSender;
+  /** What the machine is short of, in words, so that nothing is made ahead; `null` when of nothing. */
+  hostPressure: () => Promise<string | null>;
   clock: Clock;
   logger: Logger;
   settings: Settings;
 }
 
 export interface Settings {
+  /** The machine that this server's sandboxes live on. */
+  hostId: string;
   /** How many sandboxes may run at once. */
   slots: number;
+  /** The sandboxes kept ready without a session; see `core/pool/warm-plan.ts`. */
+  warm: WarmSettings;
   defaultTemplate: string;
   defaultLimits: SandboxLimits;
   /** The most a session may ask for. */

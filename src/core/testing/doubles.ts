@@ -8,6 +8,7 @@ import type { RunnerClient } from '../ports/runner.ts';
 import type { SandboxInfo, SandboxProvider, SnapshotInfo } from '../ports/sandbox-provider.ts';
 import type { Store } from '../ports/store.ts';
 import type { WebhookRequest } from '../ports/webhook-sender.ts';
+import { createStoreQueue } from '../../queue/store-queue.ts';
 import { defaultQueueSettings } from '../turns/queue-settings.ts';
 import { defaultWebhookSettings } from '../webhooks/webhook-worker.ts';
 
@@ -132,6 +133,7 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
     failCreate: null,
     deps: {
       store,
+      queue: createStoreQueue({ store, clock, logger: silent }),
       provider: memoryProvider(sandboxes, () => world.failCreate?.() ?? null),
       connectRunner: runner,
       runnerToken: (id) => `token-${id}`,
@@ -158,10 +160,13 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
           return world.answerWebhook(request);
         },
       },
+      hostPressure: async () => null,
       clock,
       logger: silent,
       settings: {
+        hostId: 'hst_test',
         slots: 2,
+        warm: { count: 0, preclone: [] },
         defaultTemplate: 'default',
         defaultLimits: { cpus: 1, memoryBytes: 2 ** 30, pids: 100, diskBytes: 2 ** 30 },
         maxLimits: { cpus: 4, memoryBytes: 2 ** 32, pids: 1000, diskBytes: 2 ** 40 },
@@ -221,6 +226,7 @@ function memoryProvider(sandboxes: Map<string, SandboxInfo>, failure: () => Erro
       ports: 'none',
       network: ['none'],
       limits: ['cpus', 'memoryBytes', 'pids', 'diskBytes'],
+      update: 'live',
       sharedObjects: 'none',
       isolation: 'remote',
     },
@@ -266,6 +272,11 @@ function memoryProvider(sandboxes: Map<string, SandboxInfo>, failure: () => Erro
         sandboxes.set(spec.id, info);
         return info;
       });
+    },
+    async update(id, change) {
+      const info: SandboxInfo = { ...existing(id), ...change };
+      sandboxes.set(id, info);
+      return info;
     },
     dial: () => Promise.reject(new BerthError('unsupported', 'no streams here')),
     stats: () => Promise.reject(new BerthError('unsupported', 'no figures here')),

@@ -1,12 +1,12 @@
 import type { Selectable } from 'kysely';
 import { z } from 'zod';
-import type { SandboxRecord, SandboxUse } from '../../core/ports/store.ts';
-import { check, fromJson, fromNullableJson, toJson } from '../json.ts';
+import type { SandboxRecord, SandboxUse, WarmState } from '../../core/ports/store.ts';
+import { check, fromJson, fromNullableJson, toJson, toNullableJson } from '../json.ts';
 import type { SandboxesTable } from '../schema.ts';
 import type { Columns } from './columns.ts';
 import { storedIdle, storedLimits } from './values.ts';
 
-const statuses: z.ZodType<SandboxRecord['status']> = z.enum([
+export const sandboxStatuses: z.ZodType<SandboxRecord['status']> = z.enum([
   'creating',
   'running',
   'paused',
@@ -16,6 +16,11 @@ const statuses: z.ZodType<SandboxRecord['status']> = z.enum([
   'destroying',
 ]);
 
+const warmState: z.ZodType<WarmState> = z.object({
+  repositoryUrl: z.string().nullable(),
+  baseCommit: z.string().nullable(),
+});
+
 export function sandboxColumns(sandbox: Partial<SandboxRecord>): Columns<SandboxesTable> {
   return {
     id: sandbox.id,
@@ -24,6 +29,7 @@ export function sandboxColumns(sandbox: Partial<SandboxRecord>): Columns<Sandbox
     template: sandbox.template,
     status: sandbox.status,
     limits: toJson(sandbox.limits),
+    warm: toNullableJson(sandbox.warm),
     created_at: sandbox.createdAt,
     updated_at: sandbox.updatedAt,
   };
@@ -35,8 +41,9 @@ export function toSandbox(row: Selectable<SandboxesTable>): SandboxRecord {
     sessionId: row.session_id,
     provider: row.provider,
     template: row.template,
-    status: check(statuses, 'sandboxes.status', row.status),
+    status: check(sandboxStatuses, 'sandboxes.status', row.status),
     limits: fromJson(storedLimits, 'sandboxes.limits', row.limits),
+    warm: fromNullableJson(warmState, 'sandboxes.warm', row.warm),
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   };
@@ -60,7 +67,7 @@ export function toSandboxUse(row: SandboxUseRow): SandboxUse {
   return {
     sessionId: row.session_id,
     sandboxId: row.sandbox_id,
-    status: check(statuses, 'sandboxes.status', row.status),
+    status: check(sandboxStatuses, 'sandboxes.status', row.status),
     idle: fromNullableJson(storedIdle, 'sessions.idle', row.idle),
     archivedAt: row.archived_at,
     lastUsedAt: row.asked_at !== null && row.asked_at > usedAt ? row.asked_at : usedAt,

@@ -22,7 +22,7 @@ import { awaitOuterStreams, hasOuterStream } from './outer-streams.ts';
 import { readRecord } from './record.ts';
 import { mountRoot } from './root-mount.ts';
 import { waitForRunner } from './runner-socket.ts';
-import { bootSandbox, haltSandbox, sandboxParts, type SandboxParts } from './sandbox.ts';
+import { haltSandbox, rebootSandbox, sandboxParts, type SandboxParts } from './sandbox.ts';
 import { hold, letGo } from './stillness.ts';
 
 /** In which time a runner that is there has answered, on a machine with much to do. */
@@ -114,7 +114,7 @@ export async function wakeSandbox(
   if (lost !== null) {
     await haltSandbox(installation, parts, 0);
     try {
-      await bootSandbox(installation, parts, record, template, signal);
+      await rebootSandbox(installation, parts, record, template, signal);
     } catch (error) {
       await haltSandbox(installation, parts, 0);
       // As long as no process of it has run, the image is as good as before.

@@ -21,16 +21,17 @@ import { createOuterStreams } from './outer-streams.ts';
 import { readRecord } from './record.ts';
 import { connectRunnerSocket, dialThroughRunner } from './runner-socket.ts';
 import {
-  bootSandbox,
   describeSandbox,
   haltSandbox,
   inspectSandbox,
   makeSandbox,
+  rebootSandbox,
   removeSandbox,
   sandboxIds,
   sandboxParts,
 } from './sandbox.ts';
-import { checkId, checkSpec } from './spec-check.ts';
+import { checkId, checkLabels, checkLimits, checkSpec } from './spec-check.ts';
+import { updateSandbox } from './update.ts';
 
 export interface OciOptions {
   dataDir: string;
@@ -162,6 +163,7 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
             labels: { ...spec.labels },
             env: { ...spec.env },
             runnerToken: spec.runnerToken,
+            runnerVersion: (await installation.layer()).version,
           };
           await makeSandbox(installation, record, template, signal);
           return describeSandbox(installation, record, 'running');
@@ -223,7 +225,7 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
         try {
           // What an end without a stop left: a reboot, or the sandbox's own end.
           await haltSandbox(installation, parts, 0);
-          await bootSandbox(installation, parts, record, template, signal);
+          await rebootSandbox(installation, parts, record, template, signal);
         } catch (error) {
           await haltSandbox(installation, parts, 0);
           throw error;
@@ -276,6 +278,22 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
       return { ...usage, privateMemoryBytes, diskBytes };
     },
 
+    async update(id, change, { signal }) {
+      const installation = await open();
+      const capabilities = capabilitiesOf(installation, options);
+      checkLimits(change.limits, capabilities);
+      checkLabels(change.labels);
+      return lock.run(id, async () => {
+        signal.throwIfAborted();
+        await existing(installation, id);
+        const record = await readRecord(sandboxParts(installation, id).paths.record);
+        if (record === null)
+          throw new BerthError('conflict', `sandbox ${id} can only be destroyed`, { context: { id } });
+        await updateSandbox(installation, record, change, signal);
+        return existing(installation, id);
+      });
+    },
+
     ...createPersistence({
       open,
       existing,
@@ -317,6 +335,7 @@ function capabilitiesOf(installation: Installation | null, options: OciOptions):
     ports: 'dynamic',
     network: ['none'],
     limits,
+    update: 'live',
     sharedObjects: 'hardlink',
     isolation: options.runtime === 'runsc' ? 'user-kernel' : 'namespaces',
   };

@@ -138,6 +138,20 @@ export async function bootSandbox(
   }
 }
 
+/** As `bootSandbox`, of one that was made before: with the runner's layer of today, which its record then names. */
+export async function rebootSandbox(
+  installation: Installation,
+  parts: SandboxParts,
+  record: SandboxRecord,
+  template: Template,
+  signal: AbortSignal,
+): Promise<void> {
+  const { version } = await installation.layer();
+  const started = { ...record, runnerVersion: version };
+  if (record.runnerVersion !== version) await writeRecord(parts.paths.record, started);
+  await bootSandbox(installation, parts, started, template, signal);
+}
+
 /** Ends the processes and takes the runtime's state, the cgroup and the mount away. With grace, the runner may end its own first. */
 export async function haltSandbox(installation: Installation, parts: SandboxParts, graceMs: number): Promise<void> {
   if (graceMs > 0) await endGently(parts.cgroup, graceMs);
@@ -190,7 +204,18 @@ export async function inspectSandbox(installation: Installation, id: string): Pr
   }
   const whole = hasDisk && !existsSync(parts.paths.creating);
   const status: SandboxStatus = whole ? await statusOf(installation, parts) : 'broken';
-  return describeSandbox(installation, record, status);
+  const info = describeSandbox(installation, record, status);
+  return status === 'running' && (await isOutdated(installation, record)) ? { ...info, outdated: true } : info;
+}
+
+/** Whether a new sandbox would have another template or another runner. A template that is gone has no newer version. */
+async function isOutdated(installation: Installation, record: SandboxRecord): Promise<boolean> {
+  if (record.runnerVersion !== undefined && record.runnerVersion !== (await installation.layer()).version) return true;
+  const current = await installation.templates.current(record.template.name).catch((error: unknown) => {
+    if (error instanceof BerthError && error.code === 'not_found') return null;
+    throw error;
+  });
+  return current !== null && current.version !== record.template.version;
 }
 
 async function statusOf(installation: Installation, parts: SandboxParts): Promise<SandboxStatus> {
