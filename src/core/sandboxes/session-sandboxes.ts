@@ -3,6 +3,7 @@ import type { Dependencies } from '../dependencies.ts';
 import type { SandboxInfo, SandboxSpec } from '../ports/sandbox-provider.ts';
 import type { SandboxRecord, SessionRecord } from '../ports/store.ts';
 import { activeTurnStates, settleSessionStatus } from '../turns/turn-states.ts';
+import { proxyEnv } from '../egress/proxy-env.ts';
 import { dueStep, isAwake, restingStep, type RestStep } from './idle-policy.ts';
 import { openConnection, type Connection } from './connection.ts';
 import { reserveSlot } from './slots.ts';
@@ -486,6 +487,6 @@ export function sandboxSpecOf(
     network: 'none',
     labels: { session: session.id },
     runnerToken: deps.runnerToken(sandbox.id),
-    env: {},
+    env: proxyEnv,
   };
 }

@@ -54,6 +54,7 @@ export async function planSession(
     cwd: `${guestHome}/${repository?.name ?? 'workspace'}`,
     limits,
     env: request.env ?? {},
+    egress: request.egress ?? null,
     mcpServers: request.mcpServers ?? [],
     acpSessionId: null,
     modeId: request.mode ?? null,
