@@ -6,15 +6,46 @@ import type { ToolCall } from './tool-call.ts';
  * same `key`, so that only what changed is drawn again.
  */
 export type Item =
-  | { kind: 'prompt'; key: string; turnId: string | null; at: string; by: string; parts: readonly PromptPart[]; queue: QueuePlace | null }
+  | {
+      kind: 'prompt';
+      key: string;
+      turnId: string | null;
+      at: string;
+      by: string;
+      parts: readonly PromptPart[];
+      queue: QueuePlace | null;
+    }
   | { kind: 'text'; key: string; text: string }
   | { kind: 'thought'; key: string; text: string }
   | { kind: 'image'; key: string; mimeType: string; data: string }
   | { kind: 'tool'; key: string; call: ToolCall }
   | { kind: 'plan'; key: string; entries: readonly PlanEntry[] }
-  | { kind: 'permission'; key: string; requestId: string; call: ToolCall; options: readonly PermissionOption[]; expiresAt: string; answer: Answer | null }
-  | { kind: 'note'; key: string; tone: 'quiet' | 'good' | 'warn' | 'bad'; text: string; detail: string | null; href: string | null }
-  | { kind: 'end'; key: string; outcome: 'completed' | 'cancelled' | 'failed'; tookMs: number | null; tokens: number; stopReason: string | null; error: string | null };
+  | {
+      kind: 'permission';
+      key: string;
+      requestId: string;
+      call: ToolCall;
+      options: readonly PermissionOption[];
+      expiresAt: string;
+      answer: Answer | null;
+    }
+  | {
+      kind: 'note';
+      key: string;
+      tone: 'quiet' | 'good' | 'warn' | 'bad';
+      text: string;
+      detail: string | null;
+      href: string | null;
+    }
+  | {
+      kind: 'end';
+      key: string;
+      outcome: 'completed' | 'cancelled' | 'failed';
+      tookMs: number | null;
+      tokens: number;
+      stopReason: string | null;
+      error: string | null;
+    };
 
 export type ItemKind = Item['kind'];
 

@@ -9,7 +9,10 @@ const fields = z.object({
   title: z.string().nullish().catch(null),
   kind: z.string().nullish().catch(null),
   status: z.string().nullish().catch(null),
-  content: z.array(z.looseObject({ type: z.string() })).nullish().catch(null),
+  content: z
+    .array(z.looseObject({ type: z.string() }))
+    .nullish()
+    .catch(null),
   rawInput: z.unknown().optional(),
 });
 
