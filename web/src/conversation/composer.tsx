@@ -112,8 +112,8 @@ export function Composer({ session, facts, busy }: { session: Session; facts: Fa
   }
 
   return (
-    <div className="mx-auto w-full max-w-3xl px-4 pb-4 max-md:px-3 max-md:pb-3">
-      <div className="relative rounded-2xl border border-line-strong bg-surface shadow-sm focus-within:border-accent">
+    <div className="w-full px-4 pb-4 max-md:px-3 max-md:pb-3">
+      <div className="relative mx-auto max-w-3xl rounded-2xl border border-line-strong bg-surface shadow-sm focus-within:border-accent">
         {suggestions.length > 0 && (
           <ul
             id={listId}

@@ -92,7 +92,7 @@ export function PermissionCard({
         <ShieldQuestionMark aria-hidden className="mt-0.5 size-5 shrink-0 text-warn" />
         <span className="min-w-0 break-words">{titleOfCall(call, cwd)}</span>
       </h3>
-      {command !== null && (
+      {command !== null && command.trim() !== call.title.trim() && (
         <pre
           tabIndex={0}
           className="mt-2.5 max-h-64 overflow-auto rounded-lg bg-code px-3 py-2 font-mono text-[0.85rem] whitespace-pre-wrap"
@@ -144,7 +144,6 @@ function Answer({
   disabled: boolean;
   onClick: () => void;
 }) {
-  const allows = option.kind.startsWith('allow');
   const Icon = option.kind === 'allow_once' ? Check : option.kind === 'allow_always' ? CheckCheck : X;
   return (
     <button
@@ -154,10 +153,9 @@ function Answer({
       title={does[option.kind]}
       className={classNames(
         'inline-flex min-h-9 items-center gap-2 rounded-lg border px-3 py-1 text-left text-[0.93rem] font-medium disabled:opacity-50 max-md:flex-1',
-        allows
-          ? 'border-transparent bg-accent text-accent-text hover:brightness-110'
-          : 'border-line-strong bg-surface hover:bg-hover',
-        option.kind === 'allow_always' && 'bg-accent-soft text-accent',
+        option.kind === 'allow_once' && 'border-transparent bg-accent text-accent-text hover:brightness-110',
+        option.kind === 'allow_always' && 'border-accent/50 bg-accent-soft text-accent hover:brightness-95',
+        !option.kind.startsWith('allow') && 'border-line-strong bg-surface hover:bg-hover',
       )}
     >
       <Icon aria-hidden className="size-4 shrink-0" />
