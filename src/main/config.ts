@@ -33,6 +33,8 @@ const environment = z.object({
   BERTH_IDLE_PAUSE_MINUTES: minutes(2),
   BERTH_IDLE_HIBERNATE_MINUTES: minutes(15),
   BERTH_IDLE_ARCHIVE_MINUTES: minutes(14 * 24 * 60),
+  /** What is done then: `destroy` deletes the session, its disk and its log. */
+  BERTH_IDLE_LAST_STEP: z.enum(['archive', 'destroy']).default('archive'),
   /** Minutes until a session that waits for an answer is hibernated, its question still open; 0: never. */
   BERTH_ASKING_HIBERNATE_MINUTES: minutes(30),
   /** Default priorities of users: `ada=premium,ci=background`. */
@@ -101,6 +103,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
       pauseMs: toMs(e.BERTH_IDLE_PAUSE_MINUTES),
       hibernateMs: toMs(e.BERTH_IDLE_HIBERNATE_MINUTES),
       archiveMs: toMs(e.BERTH_IDLE_ARCHIVE_MINUTES),
+      lastStep: e.BERTH_IDLE_LAST_STEP,
       hibernateAskingMs: toMs(e.BERTH_ASKING_HIBERNATE_MINUTES),
     },
     userPriorities: e.BERTH_PRIORITIES,

@@ -17,9 +17,10 @@ export async function reserveSlot(
   settings: Settings,
   at: string,
 ): Promise<boolean> {
+  if (session.archivedAt !== null) await tx.updateSession(session.id, { archivedAt: null });
   const own = session.sandboxId === null ? null : await tx.sandbox(session.sandboxId);
   if (own !== null && slotHolding.includes(own.status)) return own.status !== 'destroying';
-  const taken = (await tx.sandboxes()).filter((sandbox) => slotHolding.includes(sandbox.status)).length;
+  const taken = (await tx.sandboxes({ statuses: slotHolding })).length;
   if (taken >= settings.slots) return false;
   if (own !== null) {
     await tx.updateSandbox(own.id, { status: 'creating', updatedAt: at });

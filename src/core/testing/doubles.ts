@@ -166,7 +166,7 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
         defaultLimits: { cpus: 1, memoryBytes: 2 ** 30, pids: 100, diskBytes: 2 ** 30 },
         maxLimits: { cpus: 4, memoryBytes: 2 ** 32, pids: 1000, diskBytes: 2 ** 40 },
         defaultPermissionTimeoutMs: 60_000,
-        idle: { pauseMs: null, hibernateMs: null, archiveMs: null, hibernateAskingMs: null },
+        idle: { pauseMs: null, hibernateMs: null, archiveMs: null, lastStep: 'archive', hibernateAskingMs: null },
         queue: defaultQueueSettings,
         webhooks: { ...defaultWebhookSettings, secret: testWebhookSecret },
         allowLocalRepositories: true,
