@@ -1,7 +1,7 @@
 import type { Dependencies } from './dependencies.ts';
 import { recover } from './recovery.ts';
 import { createSessionSandboxes, type SessionSandboxes } from './sandboxes/session-sandboxes.ts';
-import { createSessionService, type SessionService } from './sessions/session-service.ts';
+import { createSessionService, finishDeletion, type SessionService } from './sessions/session-service.ts';
 import { createDispatcher, type Dispatcher } from './turns/dispatcher.ts';
 import { createPositionAnnouncer } from './turns/position-announcer.ts';
 import { createQueueService, type QueueService } from './turns/queue-service.ts';
@@ -36,9 +36,11 @@ export function createCore(deps: Dependencies): Core {
     while (!closing.signal.aborted) {
       await deps.clock.sleep(idleCheckMs, closing.signal).catch(() => {});
       if (closing.signal.aborted) return;
-      await sandboxes
-        .restIdle()
-        .catch((error: unknown) => deps.logger.error({ err: error }, 'idle sandboxes could not be put to rest'));
+      try {
+        for (const expired of await sandboxes.restIdle()) await finishDeletion(deps, sandboxes, expired);
+      } catch (error) {
+        deps.logger.error({ err: error }, 'idle sandboxes could not be put to rest');
+      }
     }
   }
 
@@ -47,8 +49,7 @@ export function createCore(deps: Dependencies): Core {
     queue: createQueueService(deps, dispatcher),
     async start(signal) {
       await recover(deps, sandboxes, signal);
-      await dispatcher.resume();
-      dispatcher.wake();
+      await dispatcher.start();
       webhooks.wake();
       idleLoop = restIdleForever();
     },

@@ -23,6 +23,8 @@ const environment = z.object({
   BERTH_PUBLIC_URL: z.url().optional(),
   /** A PostgreSQL database in place of the SQLite file: `postgres://user:password@host/name`. */
   BERTH_DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'a postgres:// URL').optional(),
+  /** Redis carries what servers on one database tell each other: `redis://:password@host:6379/0`. */
+  BERTH_REDIS_URL: z.string().regex(/^rediss?:\/\//, 'a redis:// or rediss:// URL').optional(),
   /** OCI runtime: `runc`, `crun` or `runsc`; default what suits the host. */
   BERTH_RUNTIME: z.enum(['runc', 'crun', 'runsc']).optional(),
   BERTH_SLOTS: wholePositive.optional(),
@@ -33,6 +35,8 @@ const environment = z.object({
   BERTH_IDLE_PAUSE_MINUTES: minutes(2),
   BERTH_IDLE_HIBERNATE_MINUTES: minutes(15),
   BERTH_IDLE_ARCHIVE_MINUTES: minutes(14 * 24 * 60),
+  /** What is done then: `destroy` deletes the session, its disk and its log. */
+  BERTH_IDLE_LAST_STEP: z.enum(['archive', 'destroy']).default('archive'),
   /** Minutes until a session that waits for an answer is hibernated, its question still open; 0: never. */
   BERTH_ASKING_HIBERNATE_MINUTES: minutes(30),
   /** Default priorities of users: `ada=premium,ci=background`. */
@@ -83,6 +87,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     port: e.BERTH_PORT,
     publicUrl: e.BERTH_PUBLIC_URL ?? null,
     databaseUrl: e.BERTH_DATABASE_URL ?? null,
+    redisUrl: e.BERTH_REDIS_URL ?? null,
     runtime: e.BERTH_RUNTIME ?? null,
     slots: e.BERTH_SLOTS ?? defaultSlots(memoryBytes),
     sandboxLimits: {
@@ -101,6 +106,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
       pauseMs: toMs(e.BERTH_IDLE_PAUSE_MINUTES),
       hibernateMs: toMs(e.BERTH_IDLE_HIBERNATE_MINUTES),
       archiveMs: toMs(e.BERTH_IDLE_ARCHIVE_MINUTES),
+      lastStep: e.BERTH_IDLE_LAST_STEP,
       hibernateAskingMs: toMs(e.BERTH_ASKING_HIBERNATE_MINUTES),
     },
     userPriorities: e.BERTH_PRIORITIES,

@@ -191,7 +191,7 @@ export const deadLetter = z.object({
 export type DeadLetter = z.infer<typeof deadLetter>;
 
 export const permissionAnswerRequest = z.strictObject({ optionId: z.string().min(1).max(500).nullable() });
-export const restRequest = z.strictObject({ step: z.enum(['pause', 'hibernate', 'stop']) });
+export const restRequest = z.strictObject({ step: z.enum(['pause', 'hibernate', 'stop', 'archive']) });
 export const forkRequest = z.strictObject({ count: z.number().int().min(1).max(16).default(1) });
 export const modeRequest = z.strictObject({ modeId: z.string().min(1).max(200) });
 export const modelRequest = z.strictObject({ model: z.string().min(1).max(200) });

@@ -9,6 +9,7 @@ export const idPrefixes = {
   token: 'tok',
   repository: 'rep',
   journal: 'jnl',
+  snapshot: 'snp',
 } as const;
 
 export type IdKind = keyof typeof idPrefixes;

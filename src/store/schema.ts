@@ -14,6 +14,7 @@ import type { Generated } from 'kysely';
  * | events | session_id, seq | sessions (cascade) | append-only: triggers refuse UPDATE, and DELETE while the session exists |
  * | permissions | session_id, request_id | sessions (cascade) | |
  * | sandboxes | id | sessions (null on delete) | |
+ * | snapshots | id | | unique owner + name; outlive their session |
  * | idempotent_responses | scope, key | | |
  * | tokens | id | | unique hash |
  * | repositories | id | | unique url |
@@ -34,6 +35,7 @@ export interface Database {
   events: EventsTable;
   permissions: PermissionsTable;
   sandboxes: SandboxesTable;
+  snapshots: SnapshotsTable;
   idempotent_responses: IdempotentResponsesTable;
   tokens: TokensTable;
   repositories: RepositoriesTable;
@@ -74,6 +76,10 @@ export interface SessionsTable {
   journal_id: string | null;
   journal_seq: number;
   deleting_at: string | null;
+  fork_acp_session_id: string | null;
+  idle: string | null;
+  last_used_at: string | null;
+  archived_at: string | null;
   created_at: string;
   updated_at: string;
 }
@@ -141,6 +147,20 @@ export interface SandboxesTable {
   limits: string;
   created_at: string;
   updated_at: string;
+}
+
+export interface SnapshotsTable {
+  id: string;
+  owner: string;
+  name: string;
+  state: string;
+  memory: number;
+  provider: string;
+  session_id: string;
+  sandbox_id: string;
+  source: string;
+  size_bytes: number | null;
+  created_at: string;
 }
 
 export interface IdempotentResponsesTable {

@@ -10,6 +10,7 @@ import { githubWrites } from './writes/github.ts';
 import { permissionWrites } from './writes/permissions.ts';
 import { sandboxWrites } from './writes/sandboxes.ts';
 import { sessionWrites } from './writes/sessions.ts';
+import { snapshotWrites } from './writes/snapshots.ts';
 import { taskWrites } from './writes/tasks.ts';
 import { turnWrites } from './writes/turns.ts';
 import { webhookWrites } from './writes/webhooks.ts';
@@ -29,6 +30,7 @@ export function createTransaction(
     ...eventWrites(db, engine, onAppend),
     ...permissionWrites(db),
     ...sandboxWrites(db),
+    ...snapshotWrites(db),
     ...accessWrites(db),
     ...githubWrites(db),
     ...taskWrites(db),

@@ -9,6 +9,7 @@ import type {
 import type { WebhookEvent } from '../../protocol/api.ts';
 import type { Prompt } from '../../protocol/content.ts';
 import type { McpServer } from '../../protocol/runner-api.ts';
+import type { IdlePolicyOverride } from '../sandboxes/idle-policy.ts';
 import type { SandboxLimits, SandboxStatus } from './sandbox-provider.ts';
 
 /**
@@ -31,6 +32,13 @@ export interface Store {
    * commit. The reader goes to the log for them.
    */
   onEvents(listener: (sessionId: string, lastSeq: number) => void): () => void;
+  /**
+   * Tells the other servers on the same database that there is work for `to` (`core/ports/queue.ts`). Nothing is kept: who
+   * does not listen now does not hear of it. One line of at most 200 characters.
+   */
+  announceWork(to: string): Promise<void>;
+  /** Hears what other servers announce, and `any` after a time in which it could not listen. */
+  onWork(listener: (to: string) => void): () => void;
   close(): Promise<void>;
 }
 
@@ -58,7 +66,12 @@ export interface StoreReads {
   /** When the next pending one is to be tried; `null` when none is pending. */
   nextWebhookAt(): Promise<string | null>;
   sandbox(id: string): Promise<SandboxRecord | null>;
-  sandboxes(): Promise<SandboxRecord[]>;
+  sandboxes(filter?: SandboxFilter): Promise<SandboxRecord[]>;
+  /** What keeps each session's sandbox awake, all by one query. Those of sessions being deleted are left out. */
+  sandboxUses(filter?: SandboxFilter): Promise<SandboxUse[]>;
+  snapshot(id: string): Promise<SnapshotRecord | null>;
+  /** Newest first. */
+  snapshots(filter?: SnapshotFilter): Promise<SnapshotRecord[]>;
   /** `seq > from`, ascending, at most `limit`. */
   events(sessionId: string, from: number, limit: number): Promise<SessionEvent[]>;
   permission(sessionId: string, requestId: string): Promise<PermissionRecord | null>;
@@ -85,6 +98,8 @@ export interface StoreTransaction extends StoreReads {
     id: string,
     change: Partial<Omit<SessionRecord, 'id' | 'lastSeq' | 'journalId' | 'journalSeq'>>,
   ): Promise<void>;
+  /** Moves the session's last use forward to `at`; an earlier one, or no such session, is passed over. */
+  touchSession(id: string, at: string): Promise<void>;
   deleteSession(id: string): Promise<void>;
   insertTurn(record: TurnRecord): Promise<void>;
   updateTurn(id: string, change: Partial<Omit<TurnRecord, 'id' | 'sessionId'>>): Promise<void>;
@@ -95,6 +110,10 @@ export interface StoreTransaction extends StoreReads {
   insertSandbox(record: SandboxRecord): Promise<void>;
   updateSandbox(id: string, change: Partial<Omit<SandboxRecord, 'id'>>): Promise<void>;
   deleteSandbox(id: string): Promise<void>;
+  /** `conflict` when the owner has one of this name. */
+  insertSnapshot(record: SnapshotRecord): Promise<void>;
+  updateSnapshot(id: string, change: Partial<Omit<SnapshotRecord, 'id'>>): Promise<void>;
+  deleteSnapshot(id: string): Promise<void>;
   /**
    * Appends to the session's log and numbers each event; returns the last `seq`. An event with a
    * `journal` entry moves the session's journal cursor in the same transaction; one at or below the
@@ -144,6 +163,8 @@ export interface SessionRecord {
   env: Record<string, string>;
   mcpServers: McpServer[];
   acpSessionId: string | null;
+  /** While it has no conversation of its own: the one on its disk that its agent is to fork. */
+  forkAcpSessionId: string | null;
   modeId: string | null;
   config: Record<string, string | boolean>;
   author: { name: string; email: string } | null;
@@ -156,6 +177,12 @@ export interface SessionRecord {
   journalSeq: number;
   /** Set when deletion began; a restart goes on with it. */
   deletingAt: string | null;
+  /** Its own times of rest; `null`: the pool's. */
+  idle: IdlePolicyOverride | null;
+  /** When somebody or its agent last used it; at most half a minute behind. */
+  lastUsedAt: string;
+  /** Set when it was put away: its processes ended, its disk kept. The next use takes it out again. */
+  archivedAt: string | null;
   createdAt: string;
   updatedAt: string;
 }
@@ -228,6 +255,8 @@ export interface QueueTurn
   /** The session's. */
   owner: string;
   agent: string;
+  /** Of the session's sandbox; `null` without one. */
+  sandboxStatus: SandboxRecord['status'] | null;
 }
 
 /** A turn that the platform, not its agent, failed; named by its turn. Goes with its session. */
@@ -281,6 +310,76 @@ export interface SandboxRecord {
   limits: SandboxLimits;
   createdAt: string;
   updatedAt: string;
+}
+
+export interface SandboxFilter {
+  sessionId?: string;
+  statuses?: readonly SandboxRecord['status'][];
+}
+
+/** A session's sandbox with what there is to know before it is put to rest. */
+export interface SandboxUse {
+  sessionId: string;
+  sandboxId: string;
+  status: SandboxRecord['status'];
+  idle: IdlePolicyOverride | null;
+  archivedAt: string | null;
+  /** Of the session, or when its open question was asked. */
+  lastUsedAt: string;
+  /** `asking`: a turn runs, but waits for an answer only. */
+  work: 'none' | 'asking' | 'busy';
+}
+
+/** What a session made from a snapshot takes over from the one it was taken of. */
+export type SnapshotSource = Pick<
+  SessionRecord,
+  | 'title'
+  | 'agent'
+  | 'agentArgv'
+  | 'provider'
+  | 'template'
+  | 'repositoryUrl'
+  | 'baseBranch'
+  | 'branch'
+  | 'baseCommit'
+  | 'cwd'
+  | 'limits'
+  | 'env'
+  | 'mcpServers'
+  | 'acpSessionId'
+  | 'forkAcpSessionId'
+  | 'modeId'
+  | 'config'
+  | 'author'
+  | 'permissions'
+  | 'permissionTimeoutMs'
+  | 'idle'
+>;
+
+/** `creating` and `deleting` mark an operation that a restart must finish: both end with its removal. */
+export type SnapshotState = 'creating' | 'ready' | 'deleting';
+
+export interface SnapshotRecord {
+  id: string;
+  owner: string;
+  name: string;
+  state: SnapshotState;
+  memory: boolean;
+  provider: string;
+  /** What it was taken of; both may be gone. */
+  sessionId: string;
+  sandboxId: string;
+  source: SnapshotSource;
+  /** Bytes that only it holds; `null` where that is not known. */
+  sizeBytes: number | null;
+  createdAt: string;
+}
+
+export interface SnapshotFilter {
+  owner?: string;
+  name?: string;
+  sessionId?: string;
+  states?: readonly SnapshotState[];
 }
 
 export interface PermissionRecord {

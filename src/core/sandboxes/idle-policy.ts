@@ -1,5 +1,5 @@
 import type { SandboxCapabilities } from '../ports/sandbox-provider.ts';
-import type { SandboxRecord } from '../ports/store.ts';
+import type { SandboxRecord, SandboxUse } from '../ports/store.ts';
 
 /**
  * What becomes of a session that nobody uses, by how long: it is paused (memory kept, its slot held),
@@ -10,6 +10,8 @@ export interface IdlePolicy {
   pauseMs: number | null;
   hibernateMs: number | null;
   archiveMs: number | null;
+  /** What is done at `archiveMs`: `destroy` deletes the session, its disk and its log. */
+  lastStep: 'archive' | 'destroy';
   /** A turn that waits for an answer may hibernate too: its question stays open, and answerable. */
   hibernateAskingMs: number | null;
 }
@@ -17,21 +19,30 @@ export interface IdlePolicy {
 /** A session's own times; what it does not name is the pool's. */
 export type IdlePolicyOverride = { [Step in keyof IdlePolicy]?: IdlePolicy[Step] | undefined };
 
-export type RestStep = 'pause' | 'hibernate' | 'stop';
+/** `archive`: stopped, and put away until it is used again. */
+export type RestStep = 'pause' | 'hibernate' | 'stop' | 'archive';
+
+/** The pool's times with a session's own over them. */
+export function effectivePolicy(pool: IdlePolicy, own: IdlePolicyOverride | null): IdlePolicy {
+  const given = Object.entries(own ?? {}).filter(([, value]) => value !== undefined);
+  return { ...pool, ...Object.fromEntries(given) };
+}
 
 /** The step that is due, or `null`. The furthest one that is due is taken, so that a long sleep of the server skips none. */
 export function dueStep(
-  status: SandboxRecord['status'],
+  { status, work, archivedAt }: Pick<SandboxUse, 'status' | 'work' | 'archivedAt'>,
   idleMs: number,
-  asking: boolean,
   policy: IdlePolicy,
   capabilities: Pick<SandboxCapabilities, 'pause' | 'hibernate'>,
-): RestStep | null {
+): RestStep | 'destroy' | null {
   const isDue = (limitMs: number | null) => limitMs !== null && idleMs >= limitMs;
-  if (asking) {
+  if (work === 'asking') {
     return isDue(policy.hibernateAskingMs) && isAwake(status) && capabilities.hibernate !== 'none' ? 'hibernate' : null;
   }
-  if (isDue(policy.archiveMs) && (isAwake(status) || status === 'hibernated')) return 'stop';
+  if (isDue(policy.archiveMs) && canBePutAway(status)) {
+    if (policy.lastStep === 'destroy') return 'destroy';
+    if (archivedAt === null) return 'archive';
+  }
   if (isDue(policy.hibernateMs) && isAwake(status)) return restingStep(capabilities);
   if (isDue(policy.pauseMs) && status === 'running' && capabilities.pause === 'memory') return 'pause';
   return null;
@@ -42,6 +53,13 @@ export function restingStep(capabilities: Pick<SandboxCapabilities, 'hibernate'>
   return capabilities.hibernate === 'none' ? 'stop' : 'hibernate';
 }
 
+/** Not while it is made or removed: that ends in another status. */
+function canBePutAway(status: SandboxRecord['status']): boolean {
+  return status !== 'creating' && status !== 'destroying';
+}
+
+export const awake = ['running', 'paused'] as const satisfies readonly SandboxRecord['status'][];
+
 export function isAwake(status: SandboxRecord['status']): boolean {
-  return status === 'running' || status === 'paused';
+  return (awake as readonly string[]).includes(status);
 }

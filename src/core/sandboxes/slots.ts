@@ -3,7 +3,7 @@ import type { Settings } from '../dependencies.ts';
 import type { SandboxRecord, SessionRecord, StoreTransaction } from '../ports/store.ts';
 
 /** Statuses that hold memory, and with it a slot. `creating` is a slot reserved before the work begins. */
-const slotHolding: readonly SandboxRecord['status'][] = ['creating', 'running', 'paused', 'destroying'];
+export const slotHolding: readonly SandboxRecord['status'][] = ['creating', 'running', 'paused', 'destroying'];
 
 /**
  * Gives the session's sandbox a slot, making its record where there is none; the caller's transaction
@@ -17,9 +17,10 @@ export async function reserveSlot(
   settings: Settings,
   at: string,
 ): Promise<boolean> {
+  if (session.archivedAt !== null) await tx.updateSession(session.id, { archivedAt: null });
   const own = session.sandboxId === null ? null : await tx.sandbox(session.sandboxId);
   if (own !== null && slotHolding.includes(own.status)) return own.status !== 'destroying';
-  const taken = (await tx.sandboxes()).filter((sandbox) => slotHolding.includes(sandbox.status)).length;
+  const taken = (await tx.sandboxes({ statuses: slotHolding })).length;
   if (taken >= settings.slots) return false;
   if (own !== null) {
     await tx.updateSandbox(own.id, { status: 'creating', updatedAt: at });

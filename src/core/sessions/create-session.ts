@@ -68,6 +68,10 @@ export async function planSession(
     journalId: null,
     journalSeq: 0,
     deletingAt: null,
+    forkAcpSessionId: null,
+    idle: null,
+    lastUsedAt: at,
+    archivedAt: null,
     createdAt: at,
     updatedAt: at,
   };

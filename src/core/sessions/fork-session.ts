@@ -2,7 +2,8 @@ import { BerthError } from '../../protocol/errors.ts';
 import { newId } from '../../protocol/ids.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { SandboxRecord, SessionRecord } from '../ports/store.ts';
-import { sandboxSpecOf, type SessionSandboxes } from '../sandboxes/session-sandboxes.ts';
+import { sandboxSpecOf } from '../sandboxes/sandbox-spec.ts';
+import type { SessionSandboxes } from '../sandboxes/session-sandboxes.ts';
 import { settleSessionStatus } from '../turns/turn-states.ts';
 
 const gitTimeoutMs = 60_000;

@@ -8,6 +8,7 @@ import type { RunnerClient } from '../ports/runner.ts';
 import type { SandboxInfo, SandboxProvider, SnapshotInfo } from '../ports/sandbox-provider.ts';
 import type { Store } from '../ports/store.ts';
 import type { WebhookRequest } from '../ports/webhook-sender.ts';
+import { createStoreQueue } from '../../queue/store-queue.ts';
 import { defaultQueueSettings } from '../turns/queue-settings.ts';
 import { defaultWebhookSettings } from '../webhooks/webhook-worker.ts';
 
@@ -132,6 +133,7 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
     failCreate: null,
     deps: {
       store,
+      queue: createStoreQueue({ store, clock, logger: silent }),
       provider: memoryProvider(sandboxes, () => world.failCreate?.() ?? null),
       connectRunner: runner,
       runnerToken: (id) => `token-${id}`,
@@ -161,12 +163,13 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
       clock,
       logger: silent,
       settings: {
+        hostId: 'hst_test',
         slots: 2,
         defaultTemplate: 'default',
         defaultLimits: { cpus: 1, memoryBytes: 2 ** 30, pids: 100, diskBytes: 2 ** 30 },
         maxLimits: { cpus: 4, memoryBytes: 2 ** 32, pids: 1000, diskBytes: 2 ** 40 },
         defaultPermissionTimeoutMs: 60_000,
-        idle: { pauseMs: null, hibernateMs: null, archiveMs: null, hibernateAskingMs: null },
+        idle: { pauseMs: null, hibernateMs: null, archiveMs: null, lastStep: 'archive', hibernateAskingMs: null },
         queue: defaultQueueSettings,
         webhooks: { ...defaultWebhookSettings, secret: testWebhookSecret },
         allowLocalRepositories: true,

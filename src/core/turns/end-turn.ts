@@ -36,6 +36,8 @@ async function recordEnd(tx: StoreTransaction, turn: TurnRecord, end: TurnEnd): 
   const { outcome, at, ...rest } = end;
   const change = { ...rest, state: outcome, endedAt: at, retryAt: null, queuePosition: null };
   await tx.updateTurn(turn.id, change);
+  // Its agent was at work until now, whoever looked on.
+  await tx.touchSession(turn.sessionId, at);
   await queueWebhook(tx, { ...turn, ...change }, `turn.${outcome}`, at);
 }
 

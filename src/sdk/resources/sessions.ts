@@ -64,7 +64,7 @@ export interface SessionsResource {
   /** Ends the running turn and the queued ones; `interrupted` is `null` when none ran. */
   interrupt(id: string, options?: CallOptions): Promise<{ interrupted: string | null }>;
   /** Puts it to rest now; any access wakes it. Throws `conflict` while a turn runs. */
-  rest(id: string, step: 'pause' | 'hibernate' | 'stop', options?: CallOptions): Promise<Session>;
+  rest(id: string, step: 'pause' | 'hibernate' | 'stop' | 'archive', options?: CallOptions): Promise<Session>;
   /** New sessions from this one: own disk and branch, the conversation so far. */
   fork(id: string, options?: CallOptions & { count?: number }): Promise<Session[]>;
   setMode(id: string, modeId: string, options?: CallOptions): Promise<Session>;

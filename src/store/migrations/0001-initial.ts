@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
-import type { CreateTableBuilder, Kysely } from 'kysely';
+import type { Kysely } from 'kysely';
 import type { Migration } from 'kysely/migration';
 import type { Engine } from '../engine.ts';
+import { create, index } from './tables.ts';
 
 /** The first tables; `schema.ts` documents them. */
 export function initial(engine: Engine): Migration {
@@ -260,17 +261,4 @@ async function createQueueTables(db: Kysely<unknown>, engine: Engine): Promise<v
       .addColumn('delivered_at', 'text'),
   );
   await index(db, 'webhooks_due', 'webhooks', ['state', 'next_attempt_at']);
-}
-
-async function create(
-  db: Kysely<unknown>,
-  name: string,
-  engine: Engine,
-  define: (table: CreateTableBuilder<string>) => CreateTableBuilder<string>,
-): Promise<void> {
-  await define(db.schema.createTable(name)).modifyEnd(engine.tableEnd).execute();
-}
-
-async function index(db: Kysely<unknown>, name: string, table: string, columns: string[]): Promise<void> {
-  await db.schema.createIndex(name).on(table).columns(columns).execute();
 }

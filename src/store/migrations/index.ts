@@ -3,6 +3,7 @@ import type { Kysely } from 'kysely';
 import { asBerthError } from '../../protocol/errors.ts';
 import type { Engine } from '../engine.ts';
 import { initial } from './0001-initial.ts';
+import { restingAndSnapshots } from './0004-resting-and-snapshots.ts';
 
 /**
  * Brings the database to the newest schema, in one transaction. Migrations are named by number and
@@ -11,7 +12,12 @@ import { initial } from './0001-initial.ts';
 export async function migrate<Tables>(db: Kysely<Tables>, engine: Engine): Promise<void> {
   const migrator = new Migrator({
     db,
-    provider: { getMigrations: async () => ({ '0001-initial': initial(engine) }) },
+    provider: {
+      getMigrations: async () => ({
+        '0001-initial': initial(engine),
+        '0004-resting-and-snapshots': restingAndSnapshots(engine),
+      }),
+    },
   });
   const { error } = await migrator.migrateToLatest();
   if (error !== undefined) throw asBerthError(error);

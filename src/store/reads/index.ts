@@ -9,6 +9,7 @@ import { permissionReads } from './permissions.ts';
 import { queueReads } from './queue.ts';
 import { sandboxReads } from './sandboxes.ts';
 import { sessionReads } from './sessions.ts';
+import { snapshotReads } from './snapshots.ts';
 import { taskReads } from './tasks.ts';
 import { turnReads } from './turns.ts';
 import { webhookReads } from './webhooks.ts';
@@ -24,6 +25,7 @@ export function createReads(db: Kysely<Database>): StoreReads {
     ...eventReads(db),
     ...permissionReads(db),
     ...sandboxReads(db),
+    ...snapshotReads(db),
     ...accessReads(db),
     ...githubReads(db),
     ...taskReads(db),

@@ -1,18 +1,56 @@
-import type { Kysely } from 'kysely';
+import { sql, type Kysely } from 'kysely';
 import type { StoreReads } from '../../core/ports/store.ts';
-import { toSandbox } from '../rows/sandbox.ts';
+import { toSandbox, toSandboxUse } from '../rows/sandbox.ts';
 import type { Database } from '../schema.ts';
 
-export function sandboxReads(db: Kysely<Database>): Pick<StoreReads, 'sandbox' | 'sandboxes'> {
+export function sandboxReads(db: Kysely<Database>): Pick<StoreReads, 'sandbox' | 'sandboxes' | 'sandboxUses'> {
   return {
     async sandbox(id) {
       const row = await db.selectFrom('sandboxes').selectAll().where('id', '=', id).executeTakeFirst();
       return row === undefined ? null : toSandbox(row);
     },
 
-    async sandboxes() {
-      const rows = await db.selectFrom('sandboxes').selectAll().orderBy('id').execute();
+    async sandboxes({ sessionId, statuses } = {}) {
+      let query = db.selectFrom('sandboxes').selectAll();
+      if (sessionId !== undefined) query = query.where('session_id', '=', sessionId);
+      if (statuses !== undefined) query = query.where('status', 'in', [...statuses]);
+      const rows = await query.orderBy('id').execute();
       return rows.map(toSandbox);
+    },
+
+    async sandboxUses({ statuses, sessionId } = {}) {
+      let query = db
+        .selectFrom('sandboxes')
+        .innerJoin('sessions', 'sessions.sandbox_id', 'sandboxes.id')
+        // Literals, so that the index over active turns is used; it makes them one at most for each session.
+        .leftJoin('turns', (join) =>
+          join
+            .onRef('turns.session_id', '=', 'sessions.id')
+            .on('turns.state', 'in', [sql.lit('starting'), sql.lit('running')]),
+        )
+        .where('sessions.deleting_at', 'is', null)
+        .select([
+          'sessions.id as session_id',
+          'sandboxes.id as sandbox_id',
+          'sandboxes.status',
+          'sessions.idle',
+          'sessions.archived_at',
+          'sessions.last_used_at',
+          'sessions.updated_at',
+          'turns.state as turn_state',
+          'turns.cancel_requested_at',
+        ])
+        .select((eb) =>
+          eb
+            .selectFrom('permissions')
+            .whereRef('permissions.session_id', '=', 'sessions.id')
+            .where('permissions.state', '=', 'open')
+            .select((inner) => inner.fn.max('permissions.requested_at').as('at'))
+            .as('asked_at'),
+        );
+      if (sessionId !== undefined) query = query.where('sessions.id', '=', sessionId);
+      if (statuses !== undefined) query = query.where('sandboxes.status', 'in', [...statuses]);
+      return (await query.execute()).map(toSandboxUse);
     },
   };
 }

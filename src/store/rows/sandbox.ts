@@ -1,12 +1,12 @@
 import type { Selectable } from 'kysely';
 import { z } from 'zod';
-import type { SandboxRecord } from '../../core/ports/store.ts';
-import { check, fromJson, toJson } from '../json.ts';
+import type { SandboxRecord, SandboxUse } from '../../core/ports/store.ts';
+import { check, fromJson, fromNullableJson, toJson } from '../json.ts';
 import type { SandboxesTable } from '../schema.ts';
 import type { Columns } from './columns.ts';
-import { storedLimits } from './values.ts';
+import { storedIdle, storedLimits } from './values.ts';
 
-const statuses: z.ZodType<SandboxRecord['status']> = z.enum([
+export const sandboxStatuses: z.ZodType<SandboxRecord['status']> = z.enum([
   'creating',
   'running',
   'paused',
@@ -35,9 +35,40 @@ export function toSandbox(row: Selectable<SandboxesTable>): SandboxRecord {
     sessionId: row.session_id,
     provider: row.provider,
     template: row.template,
-    status: check(statuses, 'sandboxes.status', row.status),
+    status: check(sandboxStatuses, 'sandboxes.status', row.status),
     limits: fromJson(storedLimits, 'sandboxes.limits', row.limits),
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   };
+}
+
+interface SandboxUseRow {
+  session_id: string;
+  sandbox_id: string;
+  status: string;
+  idle: string | null;
+  archived_at: string | null;
+  last_used_at: string | null;
+  updated_at: string;
+  turn_state: string | null;
+  cancel_requested_at: string | null;
+  asked_at: string | null;
+}
+
+export function toSandboxUse(row: SandboxUseRow): SandboxUse {
+  const usedAt = row.last_used_at ?? row.updated_at;
+  return {
+    sessionId: row.session_id,
+    sandboxId: row.sandbox_id,
+    status: check(sandboxStatuses, 'sandboxes.status', row.status),
+    idle: fromNullableJson(storedIdle, 'sessions.idle', row.idle),
+    archivedAt: row.archived_at,
+    lastUsedAt: row.asked_at !== null && row.asked_at > usedAt ? row.asked_at : usedAt,
+    work: workOf(row),
+  };
+}
+
+function workOf({ turn_state: state, cancel_requested_at: cancelled, asked_at: asked }: SandboxUseRow): SandboxUse['work'] {
+  if (state === null) return 'none';
+  return state === 'running' && cancelled === null && asked !== null ? 'asking' : 'busy';
 }

@@ -5,7 +5,7 @@ import { sessionStatus } from '../../protocol/events.ts';
 import { check, fromJson, fromNullableJson, toJson, toNullableJson } from '../json.ts';
 import type { SessionsTable } from '../schema.ts';
 import type { Columns } from './columns.ts';
-import { storedLimits, storedMcpServers } from './values.ts';
+import { storedIdle, storedLimits, storedMcpServers } from './values.ts';
 
 const argv = z.array(z.string());
 const env = z.record(z.string(), z.string());
@@ -44,6 +44,10 @@ export function sessionColumns(session: Partial<SessionRecord>): Columns<Session
     journal_id: session.journalId,
     journal_seq: session.journalSeq,
     deleting_at: session.deletingAt,
+    fork_acp_session_id: session.forkAcpSessionId,
+    idle: toNullableJson(session.idle),
+    last_used_at: session.lastUsedAt,
+    archived_at: session.archivedAt,
     created_at: session.createdAt,
     updated_at: session.updatedAt,
   };
@@ -80,6 +84,10 @@ export function toSession(row: Selectable<SessionsTable>): SessionRecord {
     journalId: row.journal_id,
     journalSeq: row.journal_seq,
     deletingAt: row.deleting_at,
+    forkAcpSessionId: row.fork_acp_session_id,
+    idle: fromNullableJson(storedIdle, 'sessions.idle', row.idle),
+    lastUsedAt: row.last_used_at ?? row.updated_at,
+    archivedAt: row.archived_at,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   };

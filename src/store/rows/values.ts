@@ -3,6 +3,7 @@ import type { EventError, Usage } from '../../protocol/events.ts';
 import type { Prompt } from '../../protocol/content.ts';
 import type { McpServer } from '../../protocol/runner-api.ts';
 import type { SandboxLimits } from '../../core/ports/sandbox-provider.ts';
+import type { IdlePolicyOverride } from '../../core/sandboxes/idle-policy.ts';
 
 /**
  * Shapes of stored JSON. They say what the code relies on, without the bounds that `protocol/` puts on
@@ -29,6 +30,16 @@ export const storedPrompt: z.ZodType<Prompt> = z.array(
     }),
   ]),
 );
+
+const storedMs = z.number().nullable().optional();
+
+export const storedIdle: z.ZodType<IdlePolicyOverride> = z.object({
+  pauseMs: storedMs,
+  hibernateMs: storedMs,
+  archiveMs: storedMs,
+  hibernateAskingMs: storedMs,
+  lastStep: z.enum(['archive', 'destroy']).optional(),
+});
 
 const nameValue = z.object({ name: z.string(), value: z.string() });
 

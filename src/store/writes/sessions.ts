@@ -5,7 +5,7 @@ import { sessionColumns } from '../rows/session.ts';
 import type { Database } from '../schema.ts';
 import { requireRow } from './require-row.ts';
 
-type SessionWrites = Pick<StoreTransaction, 'insertSession' | 'updateSession' | 'deleteSession'>;
+type SessionWrites = Pick<StoreTransaction, 'insertSession' | 'updateSession' | 'touchSession' | 'deleteSession'>;
 
 export function sessionWrites(db: Kysely<Database>): SessionWrites {
   return {
@@ -23,6 +23,15 @@ export function sessionWrites(db: Kysely<Database>): SessionWrites {
         .where('id', '=', id)
         .executeTakeFirstOrThrow();
       requireRow(result, 'session', id);
+    },
+
+    async touchSession(id, at) {
+      await db
+        .updateTable('sessions')
+        .set({ last_used_at: at })
+        .where('id', '=', id)
+        .where((where) => where.or([where('last_used_at', 'is', null), where('last_used_at', '<', at)]))
+        .execute();
     },
 
     /** Takes turns, events, permissions and cursors with it. No-op when absent. */

@@ -1,0 +1,21 @@
+import type { Dependencies } from '../dependencies.ts';
+import type { SessionEntries } from './entries.ts';
+
+/** What the parts of `session-sandboxes.ts` share. */
+export interface SandboxesContext {
+  deps: Dependencies;
+  events: SessionSandboxEvents;
+  entries: SessionEntries;
+  /** Fires when this process lets go; sandboxes go on. */
+  closing: AbortSignal;
+}
+
+export interface SessionSandboxEvents {
+  onTurnEnded: (turnId: string) => void;
+  onSlotFreed: () => void;
+}
+
+/** No operation on a sandbox takes longer, whatever the provider does. */
+export const operationTimeoutMs = 15 * 60_000;
+
+export const nowOf = ({ deps }: Pick<SandboxesContext, 'deps'>): string => deps.clock.now().toISOString();

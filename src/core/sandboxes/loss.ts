@@ -1,0 +1,43 @@
+import type { SandboxInfo } from '../ports/sandbox-provider.ts';
+import { activeTurnStates } from '../turns/turn-states.ts';
+import type { Ensure } from './bring-up.ts';
+import type { SandboxesContext } from './context.ts';
+import { findSandbox } from './records.ts';
+import { setSandboxStatus } from './settle.ts';
+
+const lookTimeoutMs = 30_000;
+
+/**
+ * The journal's stream broke: is the sandbox still there? Resolves to whether it may come back by
+ * itself. A turn it was running is brought to its end by starting it again.
+ */
+export function createLossCheck(
+  { deps, entries, events, closing }: SandboxesContext,
+  ensure: Ensure,
+): (sessionId: string, sandboxId: string) => Promise<boolean> {
+  return async (sessionId, sandboxId) => {
+    const entry = entries.of(sessionId);
+    if (closing.aborted || entry.connection?.sandboxId !== sandboxId) return false;
+    let found: SandboxInfo | null;
+    try {
+      found = await findSandbox(deps, sandboxId, AbortSignal.any([closing, AbortSignal.timeout(lookTimeoutMs)]));
+    } catch {
+      return true;
+    }
+    if (found?.status === 'running') return true;
+    const { connection } = entry;
+    entry.connection = null;
+    // Not awaited: closing waits for the follower, which waits for this answer.
+    void connection.close();
+    await setSandboxStatus(deps, sessionId, sandboxId, found === null ? 'broken' : 'stopped', 'the sandbox ended by itself');
+    const active = await deps.store.read.turns(sessionId, activeTurnStates);
+    if (active.length > 0) {
+      void ensure(sessionId, closing)
+        .then((again) => again.follow())
+        .catch((error: unknown) => deps.logger.error({ sessionId, err: error }, 'a lost sandbox could not be started'));
+    } else {
+      events.onSlotFreed();
+    }
+    return false;
+  };
+}

@@ -1,0 +1,20 @@
+import type { Dependencies } from '../dependencies.ts';
+import type { SandboxSpec } from '../ports/sandbox-provider.ts';
+import type { SandboxRecord, SessionRecord } from '../ports/store.ts';
+
+/** What the provider is to make for a session. */
+export function sandboxSpecOf(
+  deps: Pick<Dependencies, 'runnerToken'>,
+  session: Pick<SessionRecord, 'id'>,
+  sandbox: Pick<SandboxRecord, 'id' | 'template' | 'limits'>,
+): SandboxSpec {
+  return {
+    id: sandbox.id,
+    template: sandbox.template,
+    limits: sandbox.limits,
+    network: 'none',
+    labels: { session: session.id },
+    runnerToken: deps.runnerToken(sandbox.id),
+    env: {},
+  };
+}

@@ -1,0 +1,32 @@
+import { BerthError } from '../../protocol/errors.ts';
+import { nowOf, type SandboxesContext } from './context.ts';
+import { sessionNotFound } from './records.ts';
+import { reserveSlot } from './slots.ts';
+
+/** How long a call that is not a turn (a terminal, a file) waits for a slot. */
+const slotWaitMs = 60_000;
+const slotPollMs = 250;
+
+/** Waits until the session has a slot, evicting what is idle. Throws `unavailable` when none comes free. */
+export async function waitForSlot(
+  context: SandboxesContext,
+  sessionId: string,
+  evictOne: () => Promise<boolean>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { store, clock, settings } = context.deps;
+  const deadlineMs = clock.now().getTime() + slotWaitMs;
+  for (;;) {
+    const reserved = await store.transaction(async (tx) => {
+      const session = await tx.session(sessionId);
+      if (session === null || session.deletingAt !== null) throw sessionNotFound(sessionId);
+      return reserveSlot(tx, session, settings, nowOf(context));
+    });
+    if (reserved) return;
+    if (await evictOne()) continue;
+    if (clock.now().getTime() >= deadlineMs) {
+      throw new BerthError('unavailable', `all ${settings.slots} slots are busy; try again when one is free`);
+    }
+    await clock.sleep(slotPollMs, signal);
+  }
+}

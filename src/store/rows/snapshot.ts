@@ -1,0 +1,66 @@
+import type { Selectable } from 'kysely';
+import { z } from 'zod';
+import type { SnapshotRecord, SnapshotSource } from '../../core/ports/store.ts';
+import { check, fromJson, toJson } from '../json.ts';
+import type { SnapshotsTable } from '../schema.ts';
+import type { Columns } from './columns.ts';
+import { storedIdle, storedLimits, storedMcpServers } from './values.ts';
+
+const states: z.ZodType<SnapshotRecord['state']> = z.enum(['creating', 'ready', 'deleting']);
+const text = z.string();
+
+const source: z.ZodType<SnapshotSource> = z.object({
+  title: text,
+  agent: text,
+  agentArgv: z.array(text).nullable(),
+  provider: text,
+  template: text,
+  repositoryUrl: text.nullable(),
+  baseBranch: text.nullable(),
+  branch: text.nullable(),
+  baseCommit: text.nullable(),
+  cwd: text,
+  limits: storedLimits,
+  env: z.record(text, text),
+  mcpServers: storedMcpServers,
+  acpSessionId: text.nullable(),
+  forkAcpSessionId: text.nullable(),
+  modeId: text.nullable(),
+  config: z.record(text, z.union([text, z.boolean()])),
+  author: z.object({ name: text, email: text }).nullable(),
+  permissions: z.enum(['ask', 'allow']),
+  permissionTimeoutMs: z.number(),
+  idle: storedIdle.nullable(),
+});
+
+export function snapshotColumns(snapshot: Partial<SnapshotRecord>): Columns<SnapshotsTable> {
+  return {
+    id: snapshot.id,
+    owner: snapshot.owner,
+    name: snapshot.name,
+    state: snapshot.state,
+    memory: snapshot.memory === undefined ? undefined : Number(snapshot.memory),
+    provider: snapshot.provider,
+    session_id: snapshot.sessionId,
+    sandbox_id: snapshot.sandboxId,
+    source: toJson(snapshot.source),
+    size_bytes: snapshot.sizeBytes,
+    created_at: snapshot.createdAt,
+  };
+}
+
+export function toSnapshot(row: Selectable<SnapshotsTable>): SnapshotRecord {
+  return {
+    id: row.id,
+    owner: row.owner,
+    name: row.name,
+    state: check(states, 'snapshots.state', row.state),
+    memory: row.memory === 1,
+    provider: row.provider,
+    sessionId: row.session_id,
+    sandboxId: row.sandbox_id,
+    source: fromJson(source, 'snapshots.source', row.source),
+    sizeBytes: row.size_bytes,
+    createdAt: row.created_at,
+  };
+}
