@@ -1,4 +1,5 @@
 import type { Dependencies } from './dependencies.ts';
+import { recoverUnowned } from './pool/recover-warm.ts';
 import type { SandboxRecord } from './ports/store.ts';
 import type { SessionSandboxes } from './sandboxes/session-sandboxes.ts';
 import { finishDeletion } from './sessions/session-service.ts';
@@ -16,6 +17,10 @@ export async function recover(deps: Dependencies, sandboxes: SessionSandboxes, s
     const info = existing.get(record.id);
     existing.delete(record.id);
     if (record.status === 'destroying') continue;
+    if (record.sessionId === null) {
+      await recoverUnowned(deps, record, info ?? null);
+      continue;
+    }
     await settleSandbox(deps, record, info?.status ?? null);
   }
   for (const orphan of existing.values()) {

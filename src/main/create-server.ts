@@ -21,17 +21,22 @@ import { BerthError } from '../protocol/errors.ts';
 import { createRedisQueue } from '../queue/redis-queue.ts';
 import { createStoreQueue } from '../queue/store-queue.ts';
 import { guarded } from '../sandbox/guarded.ts';
+import { hostPressure } from '../sandbox/host/pressure.ts';
 import { createHostReport } from '../sandbox/host/report.ts';
 import { installationId } from '../sandbox/instance-lock.ts';
 import { loadProvider } from '../sandbox/registry.ts';
 import { createRunnerClient } from '../sandbox/runner-client/index.ts';
 import { createApp } from '../server/app.ts';
+import { hashToken } from '../server/auth.ts';
+import { createBrowserLogin } from '../server/browser-login.ts';
+import { signInUrl } from '../server/routes/login.ts';
 import { githubSetupRoutes } from '../server/routes/github-setup.ts';
 import { egressRoutes } from '../server/routes/egress.ts';
 import { githubRoutes, githubWebhookRoutes } from '../server/routes/github.ts';
 import { repositoryRoutes } from '../server/routes/repositories.ts';
 import { taskRoutes } from '../server/routes/tasks.ts';
 import { webhookRoutes } from '../server/routes/webhooks.ts';
+import { webAppRoutes } from '../server/web-app.ts';
 import { createSecretBox } from '../store/secret-box.ts';
 import { createSqliteStore } from '../store/sqlite.ts';
 import { version } from '../version.ts';
@@ -42,11 +47,14 @@ import { deriveKeys } from './keys.ts';
 import { createLogger } from './log.ts';
 import { owner, ownerToken } from './owner-token.ts';
 import { systemClock } from './system-clock.ts';
+import { readWebFiles } from './web-files.ts';
 
 export interface RunningServer {
   url: string;
   /** The owner's token. */
   token: string;
+  /** Signs one browser in as the owner, once. */
+  signInUrl: string;
   dataDir: string;
   /** Ends the server; sandboxes and their agents go on. */
   close(): Promise<void>;
@@ -141,11 +149,13 @@ export async function createServer(config: Config, say: (line: string) => void):
       agents,
       installer,
       webhookSender: createWebhookSender({ allowLoopback: config.webhooksToLoopback, userAgent: `berth/${version}` }),
+      hostPressure: () => hostPressure(dataDir, config.sandboxLimits.memoryBytes),
       clock: systemClock,
       logger,
       settings: {
         hostId: `hst_${await installationId(dataDir)}`,
         slots: config.slots,
+        warm: config.warm,
         defaultTemplate: 'default',
         defaultLimits: enforceable(config.sandboxLimits, provider.capabilities),
         maxLimits: config.maxSandboxLimits,
@@ -162,6 +172,7 @@ export async function createServer(config: Config, say: (line: string) => void):
     const tasks = createTaskService({ deps, forge: github.forge, core });
     onClose.push(() => tasks.close());
     const { forge, forgeApp } = github;
+    const login = createBrowserLogin({ secret: keys.browserLoginSecret, now: () => systemClock.now() });
     const app = createApp(
       {
         core,
@@ -174,11 +185,13 @@ export async function createServer(config: Config, say: (line: string) => void):
         report: async () =>
           (await createHostReport({ dataDir, ...(config.runtime === null ? {} : { runtime: config.runtime }) }))
             .findings,
+        browser: { login, publicUrl: () => config.publicUrl },
       },
       {
         public: [
           githubWebhookRoutes(forgeApp),
           githubSetupRoutes({ forgeApp, logger, isSecure: () => publicUrl?.startsWith('https:') ?? false }),
+          webAppRoutes(await readWebFiles()),
         ],
         authenticated: [
           githubRoutes(forgeApp),
@@ -197,7 +210,8 @@ export async function createServer(config: Config, say: (line: string) => void):
     await tasks.start();
     github.start(tasks);
     logger.info({ url: http.url, slots: config.slots, dataDir }, 'server is up');
-    return { url: http.url, token, dataDir, close };
+    const { code } = login.createCode(hashToken(token));
+    return { url: http.url, token, signInUrl: signInUrl(publicUrl, code), dataDir, close };
   } catch (error) {
     logger.error({ err: error }, 'server could not start');
     await close();

@@ -3,15 +3,18 @@ import {
   admission,
   agentInfo,
   finding,
+  poolOverview,
   promptRequest,
   queueOverview,
   serverHealth,
   webhookSecret,
   type Admission,
   type AgentInfo,
+  type PoolOverview,
   type QueueOverview,
   type ServerHealth,
 } from '../protocol/api.ts';
+import { loginLink, me, type LoginLink, type LoginRequest, type Me } from '../protocol/login-api.ts';
 import { createDeadLettersResource, type DeadLettersResource } from './resources/dead-letters.ts';
 import { createEgressResource, type EgressResource } from './resources/egress.ts';
 import type { CallOptions } from './resources/files.ts';
@@ -38,10 +41,19 @@ export interface BerthClient {
   agents(options?: CallOptions): Promise<AgentInfo[]>;
   /** Who waits for a slot, in the order in which they are expected to start. */
   queue(options?: CallOptions): Promise<QueueOverview>;
+  /** Slots, warm sandboxes, and how the pool does. */
+  pool(options?: CallOptions): Promise<PoolOverview>;
   /** What webhooks are signed by. Throws `forbidden` for all but the machine's owner. */
   webhookSecret(options?: CallOptions): Promise<string>;
   /** What the server found on its machine. */
   doctor(options?: CallOptions): Promise<DoctorFinding[]>;
+  /** Who the token, or the browser's cookie, belongs to. */
+  me(options?: CallOptions): Promise<Me>;
+  /** Signs the browser in that calls this: it gets a cookie. Needs no token; `code` is from a sign-in link. */
+  login(request: LoginRequest, options?: CallOptions): Promise<Me>;
+  logout(options?: CallOptions): Promise<void>;
+  /** A link that signs one browser in as the caller, once. */
+  loginLink(options?: CallOptions): Promise<LoginLink>;
   /** Needs no token. */
   health(options?: CallOptions): Promise<ServerHealth>;
 }
@@ -65,6 +77,7 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
       return (await transport.json(z.object({ agents: z.array(agentInfo) }), 'GET', '/api/agents', callOptions)).agents;
     },
     queue: (callOptions) => transport.json(queueOverview, 'GET', '/api/queue', callOptions),
+    pool: (callOptions) => transport.json(poolOverview, 'GET', '/api/pool', callOptions),
     async webhookSecret(callOptions) {
       return (await transport.json(webhookSecret, 'GET', '/api/webhooks/secret', callOptions)).secret;
     },
@@ -72,6 +85,10 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
       return (await transport.json(z.object({ findings: z.array(finding) }), 'GET', '/api/doctor', callOptions))
         .findings;
     },
+    me: (callOptions) => transport.json(me, 'GET', '/api/me', callOptions),
+    login: (request, callOptions) => transport.json(me, 'POST', '/api/login', { json: request, ...callOptions }),
+    logout: (callOptions) => transport.empty('POST', '/api/logout', { idempotent: true, ...callOptions }),
+    loginLink: (callOptions) => transport.json(loginLink, 'POST', '/api/login-links', callOptions),
     health: (callOptions) => transport.json(serverHealth, 'GET', '/api/health', callOptions),
   };
 }

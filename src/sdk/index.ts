@@ -23,6 +23,7 @@ export type {
   ExecInput,
   ProcessInput,
   Priority,
+  PoolOverview,
   QueueOverview,
   SandboxUsage,
   ServerHealth,
