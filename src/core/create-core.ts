@@ -2,6 +2,7 @@ import type { Dependencies } from './dependencies.ts';
 import { recover } from './recovery.ts';
 import { createSessionSandboxes, type SessionSandboxes } from './sandboxes/session-sandboxes.ts';
 import { createSessionService, finishDeletion, type SessionService } from './sessions/session-service.ts';
+import { createSnapshotService, type SnapshotService } from './snapshots/snapshot-service.ts';
 import { createDispatcher, type Dispatcher } from './turns/dispatcher.ts';
 import { createPositionAnnouncer } from './turns/position-announcer.ts';
 import { createQueueService, type QueueService } from './turns/queue-service.ts';
@@ -10,6 +11,7 @@ import { createWebhookWorker } from './webhooks/webhook-worker.ts';
 /** The running core of one server process. */
 export interface Core {
   sessions: SessionService;
+  snapshots: SnapshotService;
   queue: QueueService;
   /** Recovers what the last process left, then takes up its turns. */
   start(signal: AbortSignal): Promise<void>;
@@ -38,6 +40,8 @@ export function createCore(deps: Dependencies): Core {
       if (closing.signal.aborted) return;
       try {
         for (const expired of await sandboxes.restIdle()) await finishDeletion(deps, sandboxes, expired);
+        // What fell idle by itself (an agent that asks, a call that ended) may give its slot to one that waits.
+        dispatcher.wake();
       } catch (error) {
         deps.logger.error({ err: error }, 'idle sandboxes could not be put to rest');
       }
@@ -46,6 +50,7 @@ export function createCore(deps: Dependencies): Core {
 
   return {
     sessions: createSessionService(deps, sandboxes, dispatcher),
+    snapshots: createSnapshotService(deps, sandboxes),
     queue: createQueueService(deps, dispatcher),
     async start(signal) {
       await recover(deps, sandboxes, signal);

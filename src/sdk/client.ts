@@ -16,6 +16,7 @@ import { createDeadLettersResource, type DeadLettersResource } from './resources
 import type { CallOptions } from './resources/files.ts';
 import { createGithubResource, type GithubResource } from './resources/github.ts';
 import { createSessionsResource, type SessionsResource } from './resources/sessions.ts';
+import { createSnapshotsResource, type SnapshotsResource } from './resources/snapshots.ts';
 import { Transport, type TransportOptions } from './transport.ts';
 
 export type BerthClientOptions = TransportOptions;
@@ -29,6 +30,7 @@ export type DoctorFinding = z.infer<typeof finding>;
 export interface BerthClient {
   readonly baseUrl: string;
   readonly sessions: SessionsResource;
+  readonly snapshots: SnapshotsResource;
   readonly deadLetters: DeadLettersResource;
   readonly github: GithubResource;
   /** Prompts a session, or makes one of the other fields first; sent again after a network failure, under one idempotency key. */
@@ -50,6 +52,7 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
   return {
     baseUrl: transport.baseUrl,
     sessions: createSessionsResource(transport),
+    snapshots: createSnapshotsResource(transport),
     deadLetters: createDeadLettersResource(transport),
     github: createGithubResource(transport),
     prompt: (input, callOptions) =>

@@ -9,6 +9,7 @@ export type { CallOptions, FilesResource, WriteOptions } from './resources/files
 export type { AttachOptions, ProcessesResource } from './resources/processes.ts';
 export type { GithubResource } from './resources/github.ts';
 export type { ExecOutput, ListSessionsOptions, SessionsResource } from './resources/sessions.ts';
+export type { SnapshotsResource } from './resources/snapshots.ts';
 export type { Fetch, RequestBody } from './transport.ts';
 export { BerthError, errorTable, isErrorCode } from '../protocol/errors.ts';
 export type { ErrorBody, ErrorCode } from '../protocol/errors.ts';
@@ -21,6 +22,7 @@ export type {
   CreateTurnInput,
   DeadLetter,
   ExecInput,
+  IdleTimes,
   ProcessInput,
   Priority,
   QueueOverview,
@@ -28,7 +30,9 @@ export type {
   ServerHealth,
   Session,
   SessionDiff,
+  Snapshot,
   Turn,
+  UpdateSessionRequest,
   WebhookEvent,
   WebhookPayload,
 } from '../protocol/api.ts';

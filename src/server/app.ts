@@ -12,6 +12,7 @@ import { healthRoutes } from './routes/health.ts';
 import { processRoutes } from './routes/processes.ts';
 import { queueRoutes } from './routes/queue.ts';
 import { sessionRoutes } from './routes/sessions.ts';
+import { snapshotRoutes } from './routes/snapshots.ts';
 import { turnRoutes } from './routes/turns.ts';
 import { workspaceRoutes } from './routes/workspace.ts';
 
@@ -58,6 +59,7 @@ export function createApp(deps: AppDependencies, extensions: Extensions = {}): R
   app.use('/api/*', requireToken(deps.store));
   agentRoutes(app, deps);
   sessionRoutes(app, deps);
+  snapshotRoutes(app, deps);
   turnRoutes(app, deps);
   queueRoutes(app, deps);
   eventRoutes(app, deps);

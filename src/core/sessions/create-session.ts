@@ -5,6 +5,7 @@ import type { Dependencies, Settings } from '../dependencies.ts';
 import { checkBranchName, parseRepositoryUrl } from '../git-names.ts';
 import { guestHome, type SandboxLimits } from '../ports/sandbox-provider.ts';
 import type { SessionRecord } from '../ports/store.ts';
+import { planIdle } from './update-session.ts';
 
 /**
  * Checks a request whole before anything is made: the agent, limits, repository and branch, the
@@ -69,7 +70,7 @@ export async function planSession(
     journalSeq: 0,
     deletingAt: null,
     forkAcpSessionId: null,
-    idle: null,
+    idle: request.idle === undefined ? null : planIdle(deps, request.idle),
     lastUsedAt: at,
     archivedAt: null,
     createdAt: at,

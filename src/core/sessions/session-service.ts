@@ -1,4 +1,11 @@
-import type { Admission, CreateSessionRequest, CreateTurnRequest, SandboxUsage, SessionDiff } from '../../protocol/api.ts';
+import type {
+  Admission,
+  CreateSessionRequest,
+  CreateTurnRequest,
+  SandboxUsage,
+  SessionDiff,
+  UpdateSessionRequest,
+} from '../../protocol/api.ts';
 import { asBerthError, BerthError } from '../../protocol/errors.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { RunnerClient } from '../ports/runner.ts';
@@ -11,7 +18,8 @@ import type { Dispatcher } from '../turns/dispatcher.ts';
 import { endTurn } from '../turns/end-turn.ts';
 import { openTurnStates } from '../turns/turn-states.ts';
 import { planSession } from './create-session.ts';
-import { forkSession } from './fork-session.ts';
+import { forkSession, snapshotSourceOf } from './fork-session.ts';
+import { planUpdate } from './update-session.ts';
 
 /** What can be done with sessions: the use cases behind the API, the CLI and the tasks. */
 export interface SessionService {
@@ -24,6 +32,8 @@ export interface SessionService {
   ): Promise<SessionRecord>;
   get(id: string): Promise<SessionRecord>;
   list(filter: SessionFilter): Promise<SessionRecord[]>;
+  /** Changes its title or its own times of rest. */
+  update(id: string, request: UpdateSessionRequest): Promise<SessionRecord>;
   /** Ends everything of the session and forgets it. Goes on after a crash. */
   delete(id: string): Promise<void>;
 
@@ -38,6 +48,8 @@ export interface SessionService {
   interrupt(id: string): Promise<{ interrupted: string | null }>;
   /** Puts the session to rest now; any access wakes it. */
   rest(id: string, step: RestStep): Promise<SessionRecord>;
+  /** Resolves when its sandbox runs. */
+  wake(id: string, signal: AbortSignal): Promise<SessionRecord>;
   /** New sessions from this one, which goes on: own disk and branch, the conversation so far. */
   fork(id: string, count: number, owner: string, signal: AbortSignal): Promise<SessionRecord[]>;
   answerPermission(id: string, requestId: string, optionId: string | null, by: string): Promise<void>;
@@ -108,6 +120,12 @@ export function createSessionService(
     get,
     list: (filter) => store.read.sessions(filter),
 
+    async update(id, request) {
+      await get(id);
+      await store.transaction((tx) => tx.updateSession(id, planUpdate(deps, request)));
+      return get(id);
+    },
+
     async delete(id) {
       await get(id);
       const open = await store.transaction(async (tx) => {
@@ -176,8 +194,19 @@ export function createSessionService(
       await sandboxes.rest(id, step);
       return get(id);
     },
+    async wake(id, signal) {
+      await get(id);
+      await sandboxes.use(id, signal, async () => {});
+      return get(id);
+    },
     async fork(id, count, owner, signal) {
-      const forks = await forkSession(deps, sandboxes, await get(id), count, owner, signal);
+      const session = await get(id);
+      if (session.sandboxId === null || session.baseCommit === null) {
+        throw new BerthError('conflict', 'the session has no workspace yet; there is nothing to fork', { field: 'id' });
+      }
+      const from = { sandboxId: session.sandboxId };
+      const source = snapshotSourceOf(session);
+      const forks = await forkSession(deps, sandboxes, { from, source, sessionId: id, origin: id, count, owner }, signal);
       return Promise.all(forks.map(get));
     },
 

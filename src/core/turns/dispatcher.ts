@@ -13,7 +13,7 @@ import { activeTurnStates } from './turn-states.ts';
 export interface Dispatcher {
   /** Something may have changed: look at the queue. Cheap, and safe to call at any time. */
   wake(): void;
-  /** Drives again what an earlier process left in `starting` or `running`. */
+  /** Drives again what an earlier process left in `starting` or `running`, but for what sleeps over a question: the answer wakes that. */
   resume(): Promise<void>;
   /** Ends the driver of a turn that is being started. */
   abort(turnId: string): void;
@@ -92,7 +92,11 @@ export function createDispatcher(
   return {
     wake,
     async resume() {
-      for (const turn of await deps.store.read.turnsInState(activeTurnStates)) drive(turn, true);
+      const uses = await deps.store.read.sandboxUses({ statuses: ['paused', 'hibernated'] });
+      const asleep = new Set(uses.filter((use) => use.work === 'asking').map((use) => use.sessionId));
+      for (const turn of await deps.store.read.turnsInState(activeTurnStates)) {
+        if (!asleep.has(turn.sessionId)) drive(turn, true);
+      }
     },
     abort: (turnId) => drivers.get(turnId)?.controller.abort(),
     async close() {

@@ -15,6 +15,7 @@ import {
   type Session,
   type SessionDiff,
   type Turn,
+  type UpdateSessionRequest,
 } from '../../protocol/api.ts';
 import { BerthError } from '../../protocol/errors.ts';
 import { sessionEvent, type SessionEvent, type SessionStatus } from '../../protocol/events.ts';
@@ -28,6 +29,8 @@ import { createProcessesResource, type ProcessesResource } from './processes.ts'
 
 export interface ListSessionsOptions extends CallOptions {
   status?: SessionStatus;
+  /** Only those that are archived, or only those that are not. */
+  archived?: boolean;
   /** Id of the oldest session of the page before. */
   before?: string;
   limit?: number;
@@ -53,6 +56,8 @@ export interface SessionsResource {
   get(id: string, options?: CallOptions): Promise<Session>;
   /** Newest first. */
   list(options?: ListSessionsOptions): Promise<Session[]>;
+  /** Its title, or its own times of rest. */
+  update(id: string, change: UpdateSessionRequest, options?: CallOptions): Promise<Session>;
   /** Resolves when the sandbox is gone too. */
   delete(id: string, options?: CallOptions): Promise<void>;
   /** Admits a turn and returns at once. Sent again after a network failure, under one idempotency key. */
@@ -65,6 +70,8 @@ export interface SessionsResource {
   interrupt(id: string, options?: CallOptions): Promise<{ interrupted: string | null }>;
   /** Puts it to rest now; any access wakes it. Throws `conflict` while a turn runs. */
   rest(id: string, step: 'pause' | 'hibernate' | 'stop' | 'archive', options?: CallOptions): Promise<Session>;
+  /** Resolves when its sandbox runs. */
+  wake(id: string, options?: CallOptions): Promise<Session>;
   /** New sessions from this one: own disk and branch, the conversation so far. */
   fork(id: string, options?: CallOptions & { count?: number }): Promise<Session[]>;
   setMode(id: string, modeId: string, options?: CallOptions): Promise<Session>;
@@ -110,6 +117,8 @@ export function createSessionsResource(transport: Transport): SessionsResource {
     async list({ signal, ...query } = {}) {
       return (await transport.json(sessionPage, 'GET', '/api/sessions', { query, signal })).sessions;
     },
+    update: (id, change, options) =>
+      transport.json(session, 'PATCH', path(id), { json: change, idempotent: true, ...options }),
     delete: (id, options) => transport.empty('DELETE', path(id), options),
 
     prompt(id, input, options) {
@@ -144,6 +153,7 @@ export function createSessionsResource(transport: Transport): SessionsResource {
     },
     rest: (id, step, options) =>
       transport.json(session, 'POST', path(id, '/rest'), { json: { step }, idempotent: true, ...options }),
+    wake: (id, options) => transport.json(session, 'POST', path(id, '/wake'), { idempotent: true, ...options }),
     async fork(id, { count = 1, ...options } = {}) {
       return (await transport.json(sessionPage, 'POST', path(id, '/fork'), { json: { count }, ...options })).sessions;
     },
