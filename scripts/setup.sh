@@ -24,7 +24,7 @@ need=(
   "losetup:mount"
   "/etc/ssl/certs/ca-certificates.crt:ca-certificates"
 )
-[ "$mode" = run ] || need+=("pgrep:procps" "musl-gcc:musl-tools" "/usr/lib/postgresql:postgresql")
+[ "$mode" = run ] || need+=("pgrep:procps" "musl-gcc:musl-tools" "/usr/lib/postgresql:postgresql" "redis-server:redis-server")
 
 export PATH="$PATH:/usr/sbin:/sbin"
 missing=()
@@ -41,15 +41,17 @@ if [ ${#missing[@]} -gt 0 ]; then
   say "installing ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
   log=$(mktemp)
-  # The tests start their own PostgreSQL; without this the package makes one of its own, and starts it.
+  # The tests start their own PostgreSQL and Redis; without this the packages start theirs, now and at each boot.
   cluster_config=/etc/postgresql-common/createcluster.d/berth-tests.conf
   case " ${missing[*]} " in
     *" postgresql "*) install -d "${cluster_config%/*}"; echo 'create_main_cluster = false' >"$cluster_config" ;;
   esac
+  policy=/usr/sbin/policy-rc.d
+  [ -e "$policy" ] && policy= || { printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy"; }
   { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 ||
-    { rm -f "$cluster_config"; tail -n 20 "$log" >&2; fail "apt-get could not install ${missing[*]}"; }
-  rm -f "$cluster_config"
-  rm -f "$log"
+    { rm -f "$cluster_config" ${policy:+"$policy"}; tail -n 20 "$log" >&2; fail "apt-get could not install ${missing[*]}"; }
+  rm -f "$cluster_config" ${policy:+"$policy"} "$log"
+  case " ${missing[*]} " in *" redis-server "*) update-rc.d redis-server disable >/dev/null 2>&1 || true ;; esac
 fi
 
 command -v npm >/dev/null || fail "npm was not found: install Node (https://nodejs.org, or apt-get install nodejs npm)"

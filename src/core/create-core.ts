@@ -54,8 +54,7 @@ export function createCore(deps: Dependencies): Core {
     queue: createQueueService(deps, dispatcher),
     async start(signal) {
       await recover(deps, sandboxes, signal);
-      await dispatcher.resume();
-      dispatcher.wake();
+      await dispatcher.start();
       webhooks.wake();
       idleLoop = restIdleForever();
     },

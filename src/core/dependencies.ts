@@ -4,6 +4,7 @@ import type { Gateway } from './ports/gateway.ts';
 import type { Git } from './ports/git.ts';
 import type { Logger } from './ports/logger.ts';
 import type { IdlePolicy } from './sandboxes/idle-policy.ts';
+import type { Queue } from './ports/queue.ts';
 import type { ConnectRunner } from './ports/runner.ts';
 import type { SandboxLimits, SandboxProvider } from './ports/sandbox-provider.ts';
 import type { Store } from './ports/store.ts';
@@ -14,6 +15,7 @@ import type { WebhookSettings } from './webhooks/webhook-worker.ts';
 /** What the use cases are given; `main.ts` wires the drivers, tests wire others. */
 export interface Dependencies {
   store: Store;
+  queue: Queue;
   provider: SandboxProvider;
   connectRunner: ConnectRunner;
   /** The bearer token of a sandbox's runner, derived from its id and the installation's secret. */
@@ -29,6 +31,8 @@ export interface Dependencies {
 }
 
 export interface Settings {
+  /** The machine that this server's sandboxes live on. */
+  hostId: string;
   /** How many sandboxes may run at once. */
   slots: number;
   defaultTemplate: string;

@@ -23,6 +23,8 @@ const environment = z.object({
   BERTH_PUBLIC_URL: z.url().optional(),
   /** A PostgreSQL database in place of the SQLite file: `postgres://user:password@host/name`. */
   BERTH_DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'a postgres:// URL').optional(),
+  /** Redis carries what servers on one database tell each other: `redis://:password@host:6379/0`. */
+  BERTH_REDIS_URL: z.string().regex(/^rediss?:\/\//, 'a redis:// or rediss:// URL').optional(),
   /** OCI runtime: `runc`, `crun` or `runsc`; default what suits the host. */
   BERTH_RUNTIME: z.enum(['runc', 'crun', 'runsc']).optional(),
   BERTH_SLOTS: wholePositive.optional(),
@@ -85,6 +87,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     port: e.BERTH_PORT,
     publicUrl: e.BERTH_PUBLIC_URL ?? null,
     databaseUrl: e.BERTH_DATABASE_URL ?? null,
+    redisUrl: e.BERTH_REDIS_URL ?? null,
     runtime: e.BERTH_RUNTIME ?? null,
     slots: e.BERTH_SLOTS ?? defaultSlots(memoryBytes),
     sandboxLimits: {

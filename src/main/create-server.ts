@@ -5,6 +5,7 @@ import { createAgentInstaller } from '../agents/installer.ts';
 import { agentSettingsPatterns } from '../agents/settings-paths.ts';
 import { createCore } from '../core/create-core.ts';
 import type { Logger } from '../core/ports/logger.ts';
+import type { Queue } from '../core/ports/queue.ts';
 import type { Store } from '../core/ports/store.ts';
 import type { Dependencies } from '../core/dependencies.ts';
 import { defaultQueueSettings } from '../core/turns/queue-settings.ts';
@@ -15,8 +16,11 @@ import { createTaskService } from '../core/tasks/task-service.ts';
 import { createGit } from '../git/create-git.ts';
 import { createGithub } from '../github/index.ts';
 import { BerthError } from '../protocol/errors.ts';
+import { createRedisQueue } from '../queue/redis-queue.ts';
+import { createStoreQueue } from '../queue/store-queue.ts';
 import { guarded } from '../sandbox/guarded.ts';
 import { createHostReport } from '../sandbox/host/report.ts';
+import { installationId } from '../sandbox/instance-lock.ts';
 import { loadProvider } from '../sandbox/registry.ts';
 import { createRunnerClient } from '../sandbox/runner-client/index.ts';
 import { createApp } from '../server/app.ts';
@@ -107,6 +111,7 @@ export async function createServer(config: Config, say: (line: string) => void):
     const installer = createAgentInstaller({ dir: config.agentsDir, env: config.environment, logger });
     const deps: Dependencies = {
       store,
+      queue: openQueue(config, store, logger),
       provider,
       connectRunner: (sandboxId) =>
         createRunnerClient({
@@ -129,6 +134,7 @@ export async function createServer(config: Config, say: (line: string) => void):
       clock: systemClock,
       logger,
       settings: {
+        hostId: `hst_${await installationId(dataDir)}`,
         slots: config.slots,
         defaultTemplate: 'default',
         defaultLimits: enforceable(config.sandboxLimits, provider.capabilities),
@@ -193,6 +199,12 @@ async function openStore({ databaseUrl, dataDir }: Config, logger: Logger): Prom
   if (databaseUrl === null) return createSqliteStore({ path: join(dataDir, 'berth.db'), logger });
   const { createPostgresStore } = await import('../store/postgres.ts');
   return createPostgresStore({ url: databaseUrl, logger });
+}
+
+/** Announcements through the store, or the broker that is named. */
+function openQueue({ redisUrl }: Config, store: Store, logger: Logger): Queue {
+  if (redisUrl === null) return createStoreQueue({ store, clock: systemClock, logger });
+  return createRedisQueue({ url: redisUrl, clock: systemClock, logger });
 }
 
 /** A limit that this host cannot enforce is not promised: 0 says so, and `berth doctor` why. */

@@ -4,6 +4,7 @@ import type { Store, StoreTransaction } from '../core/ports/store.ts';
 import { BerthError } from '../protocol/errors.ts';
 import type { Engine } from './engine.ts';
 import type { EventListeners } from './event-listeners.ts';
+import type { WorkChannel } from './work-channel.ts';
 import { createReads } from './reads/index.ts';
 import type { Database } from './schema.ts';
 import { createTransaction } from './transaction.ts';
@@ -17,6 +18,7 @@ export interface StoreParts {
   reader: Kysely<Database>;
   engine: Engine;
   listeners: EventListeners;
+  work: WorkChannel;
   /** Releases the databases; called once, with no transaction under way. */
   release: () => Promise<void>;
 }
@@ -26,7 +28,7 @@ export interface StoreParts {
  * could wait for the one that waits for it. After `close`, which waits for what was begun, every call is
  * refused with `unavailable`.
  */
-export function createStore({ transact, reader, engine, listeners, release }: StoreParts): Store {
+export function createStore({ transact, reader, engine, listeners, work, release }: StoreParts): Store {
   const inside = new AsyncLocalStorage<{ open: boolean }>();
   const underWay = new Set<Promise<unknown>>();
   let closing: Promise<void> | null = null;
@@ -64,6 +66,9 @@ export function createStore({ transact, reader, engine, listeners, release }: St
     },
     read: createReads(reader),
     onEvents: (listener) => listeners.add(listener),
+    announceWork: (to) =>
+      closing === null ? work.announce(to) : Promise.reject(new BerthError('unavailable', 'the store is closed')),
+    onWork: (listener) => work.add(listener),
     close() {
       closing ??= Promise.allSettled(underWay).then(release);
       return closing;

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { HandleEmptyInListsPlugin, Kysely, replaceWithNoncontingentExpression } from 'kysely';
+import { HandleEmptyInListsPlugin, Kysely, replaceWithNoncontingentExpression, sql } from 'kysely';
 import type { PostgresPool } from 'kysely';
 import type { Logger } from '../core/ports/logger.ts';
 import type { Store } from '../core/ports/store.ts';
@@ -8,11 +8,12 @@ import { createEventListeners } from './event-listeners.ts';
 import { followAnnouncements } from './postgres/announcements.ts';
 import { beginSql } from './postgres/begin.ts';
 import { StoreDialect } from './postgres/dialect.ts';
-import { postgresEngine } from './postgres/engine.ts';
+import { postgresEngine, workChannel } from './postgres/engine.ts';
 import { migratePostgres } from './postgres/migrate.ts';
 import { createPool } from './postgres/pool.ts';
 import { createTransact } from './postgres/transact.ts';
 import type { Database } from './schema.ts';
+import { createWorkListeners } from './work-channel.ts';
 
 export interface PostgresStoreOptions {
   /** `postgres://user:password@host:5432/database`; a secret. */
@@ -38,21 +39,28 @@ export async function createPostgresStore(options: PostgresStoreOptions): Promis
   const { url, poolSize = 5, statementTimeoutMs = 30_000, idleTimeoutMs = 30_000, logger } = options;
   const origin = randomBytes(8).toString('hex');
   await migratePostgres(url);
+  const work = createWorkListeners(logger);
   const { listeners, close } = await followAnnouncements({
     url,
     origin,
     listeners: createEventListeners(logger),
+    work,
     logger,
   });
   // Two pools: a read inside a transaction must not wait for the connection that the transaction holds.
   const writers = createPool({ url, size: poolSize, statementTimeoutMs, logger });
   const readers = createPool({ url, size: poolSize, statementTimeoutMs, logger });
+  const reader = database(readers, 'begin');
   const begin = { origin, statementTimeoutMs, idleTimeoutMs };
   return createStore({
     transact: createTransact(database(writers, beginSql('shared', begin)), database(writers, beginSql('alone', begin))),
-    reader: database(readers, 'begin'),
+    reader,
     engine: postgresEngine,
     listeners,
+    work: {
+      announce: async (to) => void (await sql`select pg_notify(${workChannel}, ${`${origin} ${to}`})`.execute(reader)),
+      add: (listener) => work.add(listener),
+    },
     release: async () => {
       await Promise.all([close(), writers.end(), readers.end()]);
     },

@@ -13,6 +13,7 @@ import { createSqliteStore } from './sqlite.ts';
 import { NodeSqliteDialect } from './sqlite/dialect.ts';
 import { sqliteEngine } from './sqlite/engine.ts';
 import { openDatabase } from './sqlite/open.ts';
+import { createLoneChannel } from './work-channel.ts';
 
 const makeDirectory = (): Promise<string> => mkdtemp(path.join(tmpdir(), 'berth-sqlite-test-'));
 
@@ -80,6 +81,7 @@ describe('sqlite', () => {
     const limitPages = (pages: number) => database.writer.exec(`pragma max_page_count = ${pages}`);
     const db = new Kysely<Database>({ dialect: new NodeSqliteDialect(database.writer) });
     const store = createStore({
+      work: createLoneChannel(),
       transact: (body) => db.transaction().execute(body),
       reader: db,
       engine: sqliteEngine,

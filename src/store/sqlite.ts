@@ -8,6 +8,7 @@ import type { Database } from './schema.ts';
 import { NodeSqliteDialect } from './sqlite/dialect.ts';
 import { sqliteEngine } from './sqlite/engine.ts';
 import { openDatabase } from './sqlite/open.ts';
+import { createLoneChannel } from './work-channel.ts';
 
 export interface SqliteStoreOptions {
   /** The database file, made when absent in a directory that exists; `:memory:` for one that `close` removes. */
@@ -36,6 +37,7 @@ export async function createSqliteStore(options: SqliteStoreOptions): Promise<St
       reader,
       engine: sqliteEngine,
       listeners: createEventListeners(options.logger),
+      work: createLoneChannel(),
       release: async () => database.close(),
     });
   } catch (error) {

@@ -32,6 +32,13 @@ export interface Store {
    * commit. The reader goes to the log for them.
    */
   onEvents(listener: (sessionId: string, lastSeq: number) => void): () => void;
+  /**
+   * Tells the other servers on the same database that there is work for `to` (`core/ports/queue.ts`). Nothing is kept: who
+   * does not listen now does not hear of it. One line of at most 200 characters.
+   */
+  announceWork(to: string): Promise<void>;
+  /** Hears what other servers announce, and `any` after a time in which it could not listen. */
+  onWork(listener: (to: string) => void): () => void;
   close(): Promise<void>;
 }
 
@@ -251,6 +258,8 @@ export interface QueueTurn
   /** The session's. */
   owner: string;
   agent: string;
+  /** Of the session's sandbox; `null` without one. */
+  sandboxStatus: SandboxRecord['status'] | null;
 }
 
 /** A turn that the platform, not its agent, failed; named by its turn. Goes with its session. */

@@ -3,7 +3,7 @@ import type { Settings } from '../dependencies.ts';
 import type { SandboxRecord, SessionRecord, StoreTransaction } from '../ports/store.ts';
 
 /** Statuses that hold memory, and with it a slot. `creating` is a slot reserved before the work begins. */
-const slotHolding: readonly SandboxRecord['status'][] = ['creating', 'running', 'paused', 'destroying'];
+export const slotHolding: readonly SandboxRecord['status'][] = ['creating', 'running', 'paused', 'destroying'];
 
 /**
  * Gives the session's sandbox a slot, making its record where there is none; the caller's transaction

@@ -141,7 +141,7 @@ export function createSessionService(
 
     async prompt(id, request, by) {
       const inserted = await admitTurn(deps, id, request, by);
-      dispatcher.wake();
+      dispatcher.announce();
       const turn = (await store.read.turn(inserted.id)) ?? inserted;
       return { turn, admission: await admissionOf(deps, store.read, turn) };
     },

@@ -8,6 +8,7 @@ import type { RunnerClient } from '../ports/runner.ts';
 import type { SandboxInfo, SandboxProvider, SnapshotInfo } from '../ports/sandbox-provider.ts';
 import type { Store } from '../ports/store.ts';
 import type { WebhookRequest } from '../ports/webhook-sender.ts';
+import { createStoreQueue } from '../../queue/store-queue.ts';
 import { defaultQueueSettings } from '../turns/queue-settings.ts';
 import { defaultWebhookSettings } from '../webhooks/webhook-worker.ts';
 
@@ -167,6 +168,7 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
     failCreate: null,
     deps: {
       store,
+      queue: createStoreQueue({ store, clock, logger: silent }),
       provider: memoryProvider(sandboxes, snapshots, (operation, id) => world.beforeProvider(operation, id), () => world.failCreate?.() ?? null),
       connectRunner: runner,
       runnerToken: (id) => `token-${id}`,
@@ -196,6 +198,7 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
       clock,
       logger: silent,
       settings: {
+        hostId: 'hst_test',
         slots: 2,
         defaultTemplate: 'default',
         defaultLimits: { cpus: 1, memoryBytes: 2 ** 30, pids: 100, diskBytes: 2 ** 30 },

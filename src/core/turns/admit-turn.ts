@@ -91,7 +91,7 @@ function defaultPriority({ settings }: Pick<Dependencies, 'settings'>, user: str
 
 /** The turn as the queue will list it: behind all that are there. */
 function queueTurnOf(turn: TurnRecord, { owner, agent }: SessionRecord): QueueTurn {
-  return { ...turn, owner, agent, ordinal: Number.MAX_SAFE_INTEGER };
+  return { ...turn, owner, agent, sandboxStatus: null, ordinal: Number.MAX_SAFE_INTEGER };
 }
 
 function existing(session: SessionRecord | null, id: string): SessionRecord {

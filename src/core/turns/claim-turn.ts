@@ -1,7 +1,7 @@
 import type { Dependencies } from '../dependencies.ts';
 import type { StoreTransaction, TurnRecord } from '../ports/store.ts';
-import { reserveSlot } from '../sandboxes/slots.ts';
-import { createQueueOrder } from './queue-order.ts';
+import { reserveSlot, slotHolding } from '../sandboxes/slots.ts';
+import { createQueueOrder, type WaitingTurn } from './queue-order.ts';
 import { readQueue } from './queue-state.ts';
 import { activeTurnStates, settleSessionStatus } from './turn-states.ts';
 
@@ -9,6 +9,10 @@ export interface Claim {
   turn: TurnRecord | null;
   /** The first in order found every slot taken. */
   slotMissing: boolean;
+  /** Turns wait whose sandbox holds a slot already: `passOver` may find one. */
+  mayPassOver: boolean;
+  /** When the next failed turn may be tried again, of those that were not due yet. */
+  nextRetryAt: Date | null;
 }
 
 /**
@@ -16,8 +20,8 @@ export interface Claim {
  * one transaction, so that of several servers on one store exactly one gets each turn.
  *
  * When the first has no slot nobody goes before it: a session with much to do must not keep its slot from
- * those that wait. `passOver` is for when no slot can be had for it: then those go whose sandbox runs already,
- * since that takes nothing from anyone.
+ * those that wait. `passOver` is for when no slot can be had for it: then those go whose sandbox holds a slot
+ * already, since that takes nothing from anyone; others are not even tried, so that a long queue costs nothing.
  */
 export async function claimTurn(
   deps: Pick<Dependencies, 'store' | 'clock' | 'settings'>,
@@ -30,18 +34,28 @@ export async function claimTurn(
   const state = await readQueue(deps.store.read, policy, nowMs);
   const order = createQueueOrder(state.waiting, state.served, policy);
   const passed = new Set(state.active.map((turn) => turn.sessionId));
-  let slotMissing = false;
+  const slotless = state.queued.filter(
+    ({ sandboxStatus }) => sandboxStatus === null || !slotHolding.includes(sandboxStatus),
+  );
+  if (passOver) for (const { sessionId } of slotless) passed.add(sessionId);
+  const found = { nextRetryAt: nextRetry(state.waiting, nowMs), mayPassOver: slotless.length < state.queued.length };
+  let slotMissing = passOver;
   for (;;) {
     const next = order.next(nowMs, (sessionId) => passed.has(sessionId));
-    if (next === null) return { turn: null, slotMissing };
+    if (next === null) return { turn: null, slotMissing, ...found };
     const result = await deps.store.transaction((tx) => tryClaim(tx, deps, next.id));
-    if (typeof result === 'object') return { turn: result, slotMissing };
+    if (typeof result === 'object') return { turn: result, slotMissing, ...found };
     if (result === 'no slot') {
       slotMissing = true;
-      if (!passOver) return { turn: null, slotMissing };
+      if (!passOver) return { turn: null, slotMissing, ...found };
     }
     passed.add(next.sessionId);
   }
+}
+
+function nextRetry(waiting: readonly WaitingTurn[], nowMs: number): Date | null {
+  const dueMs = waiting.map((turn) => turn.notBeforeMs).filter((ms) => ms > nowMs);
+  return dueMs.length === 0 ? null : new Date(Math.min(...dueMs));
 }
 
 /** The turn, or why not; `taken`: something else happened to it or its session since it was looked at. */

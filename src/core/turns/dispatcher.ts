@@ -1,7 +1,8 @@
 import type { Dependencies } from '../dependencies.ts';
+import { anyHost } from '../ports/queue.ts';
 import type { TurnRecord } from '../ports/store.ts';
 import type { SessionSandboxes } from '../sandboxes/session-sandboxes.ts';
-import { claimTurn } from './claim-turn.ts';
+import { claimTurn, type Claim } from './claim-turn.ts';
 import type { PositionAnnouncer } from './position-announcer.ts';
 import { driveTurn } from './turn-driver.ts';
 import { activeTurnStates } from './turn-states.ts';
@@ -11,57 +12,57 @@ import { activeTurnStates } from './turn-states.ts';
  * one turn at a time. When no slot is free the longest idle sandbox gives up its own.
  */
 export interface Dispatcher {
-  /** Something may have changed: look at the queue. Cheap, and safe to call at any time. */
+  /** Something may have changed here: look at the queue. Cheap, and safe to call at any time. */
   wake(): void;
-  /** Drives again what an earlier process left in `starting` or `running`, but for what sleeps over a question: the answer wakes that. */
-  resume(): Promise<void>;
+  /** A turn came into the queue: whichever server can take it is to look. Cheap. */
+  announce(): void;
+  /**
+   * Drives again what an earlier process left in `starting` or `running`, but for what sleeps over a question, which
+   * the answer wakes; then takes turns.
+   */
+  start(): Promise<void>;
   /** Ends the driver of a turn that is being started. */
   abort(turnId: string): void;
   /** Drivers let go; their turns stay as they are for the next start. */
   close(): Promise<void>;
 }
 
+/** The queue is looked at this often whatever was announced: an announcement may be lost. Each server at its own time. */
+const sweepMs = 30_000;
+
 export function createDispatcher(
   deps: Dependencies,
   sandboxes: SessionSandboxes,
   positions: Pick<PositionAnnouncer, 'changed'>,
 ): Dispatcher {
+  const { queue } = deps;
   const drivers = new Map<string, { controller: AbortController; done: Promise<void> }>();
+  const closing = new AbortController();
   let running: Promise<void> | null = null;
+  let sweeping: Promise<void> = Promise.resolve();
   let again = false;
-  let retry = new AbortController();
-  let closed = false;
+  let full = false;
+  let lookedAtMs = 0;
 
   async function dispatchAll(): Promise<void> {
-    let lookedAtMs = 0;
+    let claim: Claim | null = null;
+    lookedAtMs = deps.clock.now().getTime();
     do {
       again = false;
-      while (!closed) {
-        lookedAtMs = deps.clock.now().getTime();
-        let claim = await claimTurn(deps);
+      while (!closing.signal.aborted) {
+        claim = await claimTurn(deps);
         if (claim.turn === null && claim.slotMissing) {
           if (await sandboxes.evictOne()) continue;
-          claim = await claimTurn(deps, { passOver: true });
+          if (claim.mayPassOver) claim = await claimTurn(deps, { passOver: true });
         }
         if (claim.turn === null) break;
         drive(claim.turn, false);
       }
-    } while (again && !closed);
+    } while (again && !closing.signal.aborted);
+    full = claim?.slotMissing ?? false;
+    if (!full) queue.hasRoom();
+    if (claim !== null && claim.nextRetryAt !== null) queue.announce(anyHost, claim.nextRetryAt);
     positions.changed();
-    await wakeForRetry(lookedAtMs);
-  }
-
-  /** Looks at the queue again when the next failed turn may be tried, of those that were not due at the last look. */
-  async function wakeForRetry(lookedAtMs: number): Promise<void> {
-    const dueMs = (await deps.store.read.queuedTurns())
-      .map((turn) => (turn.retryAt === null ? 0 : Date.parse(turn.retryAt)))
-      .filter((ms) => ms > lookedAtMs);
-    retry.abort();
-    retry = new AbortController();
-    if (dueMs.length === 0 || closed) return;
-    void deps.clock
-      .sleep(Math.max(0, Math.min(...dueMs) - deps.clock.now().getTime()), retry.signal)
-      .then(wake, () => {});
   }
 
   function drive(turn: TurnRecord, resumed: boolean): void {
@@ -76,7 +77,7 @@ export function createDispatcher(
   }
 
   function wake(): void {
-    if (closed) return;
+    if (closing.signal.aborted) return;
     if (running !== null) {
       again = true;
       return;
@@ -89,21 +90,39 @@ export function createDispatcher(
       });
   }
 
+  /** Looks, from now on, at the whole queue; resolves to whether there is room for more. */
+  async function look(): Promise<boolean> {
+    wake();
+    while (running !== null) await running;
+    return !full;
+  }
+
+  async function sweep(): Promise<void> {
+    while (!closing.signal.aborted) {
+      await deps.clock.sleep(sweepMs * (0.75 + Math.random() / 2), closing.signal).catch(() => {});
+      if (deps.clock.now().getTime() - lookedAtMs >= sweepMs / 2) wake();
+    }
+  }
+
   return {
     wake,
-    async resume() {
+    announce: () => queue.announce(anyHost),
+    async start() {
       const uses = await deps.store.read.sandboxUses({ statuses: ['paused', 'hibernated'] });
       const asleep = new Set(uses.filter((use) => use.work === 'asking').map((use) => use.sessionId));
       for (const turn of await deps.store.read.turnsInState(activeTurnStates)) {
         if (!asleep.has(turn.sessionId)) drive(turn, true);
       }
+      await queue.listen(deps.settings.hostId, look);
+      wake();
+      sweeping = sweep();
     },
     abort: (turnId) => drivers.get(turnId)?.controller.abort(),
     async close() {
-      closed = true;
-      retry.abort();
+      closing.abort();
       for (const { controller } of drivers.values()) controller.abort();
-      await Promise.all([running, ...[...drivers.values()].map(({ done }) => done)]);
+      await Promise.all([running, sweeping, ...[...drivers.values()].map(({ done }) => done)]);
+      await queue.close();
     },
   };
 }

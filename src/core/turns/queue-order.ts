@@ -21,7 +21,7 @@ import { priorities } from './turn-states.ts';
  * to wait after that none.
  */
 export interface QueueOrder {
-  /** What would start next at this time, or `null`; sessions that are `busy` are passed over. */
+  /** What would start next at this time, or `null`; sessions that are `busy` are passed over. Time goes forward from call to call. */
   next(nowMs: number, busy: (sessionId: string) => boolean): WaitingTurn | null;
   /** Takes a turn out as started. `endsAtMs`: when it gives the slot back, where that is foreseen. */
   take(turn: WaitingTurn, nowMs: number, endsAtMs: number | null): void;
@@ -72,6 +72,8 @@ export function createQueueOrder(
   const lanes = new Map<string, Candidate[]>();
   const starts = new Map<string, ServedTurn[]>();
   const lastStartMs = new Map<string, number>();
+  const shares = new Map<string, { atMs: number; count: number }>();
+  const laneOfSession = new Map<string, string>();
   for (const turn of served) recordStart(turn);
   for (const turns of sessions.values()) enterLane(turns);
   for (const lane of lanes.values()) lane.sort((a, b) => byAge(a.turn, b.turn));
@@ -80,6 +82,7 @@ export function createQueueOrder(
     const own = starts.get(turn.owner);
     if (own === undefined) starts.set(turn.owner, [turn]);
     else own.push(turn);
+    shares.delete(turn.owner);
     const lane = laneOf(turn.owner, turn.priority);
     lastStartMs.set(lane, Math.max(lastStartMs.get(lane) ?? 0, turn.claimedAtMs));
   }
@@ -93,13 +96,20 @@ export function createQueueOrder(
     const lane = lanes.get(key) ?? [];
     lane.push({ turn, priority });
     lanes.set(key, lane);
+    laneOfSession.set(turn.sessionId, key);
     return lane;
   }
 
   function shareOf(owner: string, nowMs: number): number {
+    const known = shares.get(owner);
+    if (known?.atMs === nowMs) return known.count;
     const since = nowMs - policy.fairWindowMs;
     const counts = (turn: ServedTurn) => turn.endedAtMs === null || turn.endedAtMs > nowMs || turn.claimedAtMs > since;
-    return starts.get(owner)?.filter(counts).length ?? 0;
+    // What does not count any more never will again.
+    const counting = (starts.get(owner) ?? []).filter(counts);
+    starts.set(owner, counting);
+    shares.set(owner, { atMs: nowMs, count: counting.length });
+    return counting.length;
   }
 
   return {
@@ -121,13 +131,14 @@ export function createQueueOrder(
     take(turn, nowMs, endsAtMs) {
       const left = sessions.get(turn.sessionId)?.filter((each) => each.id !== turn.id) ?? [];
       sessions.set(turn.sessionId, left);
-      for (const [key, lane] of lanes) {
-        const at = lane.findIndex((each) => each.turn.sessionId === turn.sessionId);
-        if (at < 0) continue;
-        lane.splice(at, 1);
-        if (lane.length === 0) lanes.delete(key);
-        break;
-      }
+      const key = laneOfSession.get(turn.sessionId) ?? '';
+      const lane = lanes.get(key);
+      laneOfSession.delete(turn.sessionId);
+      lane?.splice(
+        lane.findIndex((each) => each.turn.sessionId === turn.sessionId),
+        1,
+      );
+      if (lane?.length === 0) lanes.delete(key);
       enterLane(left)?.sort((a, b) => byAge(a.turn, b.turn));
       recordStart({
         sessionId: turn.sessionId,

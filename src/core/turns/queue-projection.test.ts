@@ -18,6 +18,7 @@ function turn(change: Partial<QueueTurn> = {}): QueueTurn {
     sessionId: `s${ordinal}`,
     owner: `o${ordinal}`,
     agent: 'any',
+    sandboxStatus: null,
     state: 'queued',
     priority: 10,
     attempts: 0,

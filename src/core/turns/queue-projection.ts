@@ -1,4 +1,4 @@
-import { createQueueOrder, type OrderPolicy, type WaitingTurn } from './queue-order.ts';
+import { createQueueOrder, type OrderPolicy } from './queue-order.ts';
 import type { QueueState } from './queue-state.ts';
 import type { TurnTimes } from './turn-times.ts';
 
@@ -32,7 +32,11 @@ export function projectQueue(
     endedAtMs: turn.endedAtMs ?? running.get(turn.sessionId) ?? null,
   }));
   const order = createQueueOrder(state.waiting, served, policy);
-  const left = new Map(state.waiting.map((turn) => [turn.id, turn]));
+  const left = new Set(state.waiting.map((turn) => turn.id));
+  const retries = state.waiting
+    .map((turn) => turn.notBeforeMs)
+    .filter((ms) => ms > nowMs)
+    .sort((a, b) => a - b);
 
   let atMs = nowMs;
   let position = 0;
@@ -47,21 +51,17 @@ export function projectQueue(
       places.set(turn.id, { position: atMs > nowMs ? position : 0, waitMs: atMs - nowMs });
       continue;
     }
-    atMs = nextChange(atMs, running, left);
+    atMs = nextChange(atMs, running, retries);
     if (atMs === Infinity) break;
     for (const [sessionId, endsAtMs] of running) if (endsAtMs <= atMs) running.delete(sessionId);
   }
   return places;
 }
 
-/** When the next slot comes free or the next failed turn may be tried again. */
-function nextChange(
-  atMs: number,
-  running: ReadonlyMap<string, number>,
-  left: ReadonlyMap<string, WaitingTurn>,
-): number {
-  let next = Infinity;
+/** When the next slot comes free or the next failed turn may be tried again; `retries` in order, those past are taken out. */
+function nextChange(atMs: number, running: ReadonlyMap<string, number>, retries: number[]): number {
+  while (retries.length > 0 && retries[0]! <= atMs) retries.shift();
+  let next = retries[0] ?? Infinity;
   for (const endsAtMs of running.values()) next = Math.min(next, endsAtMs);
-  for (const turn of left.values()) if (turn.notBeforeMs > atMs) next = Math.min(next, turn.notBeforeMs);
   return next;
 }

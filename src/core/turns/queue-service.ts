@@ -20,7 +20,7 @@ export interface QueueService {
   replay(turnId: string, by: string): Promise<TurnRecord>;
 }
 
-export function createQueueService(deps: Dependencies, dispatcher: Pick<Dispatcher, 'wake'>): QueueService {
+export function createQueueService(deps: Dependencies, dispatcher: Pick<Dispatcher, 'announce'>): QueueService {
   const { store, clock, settings } = deps;
 
   return {
@@ -73,7 +73,7 @@ export function createQueueService(deps: Dependencies, dispatcher: Pick<Dispatch
           await tx.upsertDeadLetter({ ...letter, replayedAt: admitted.createdAt, replayTurnId: admitted.id });
         },
       );
-      dispatcher.wake();
+      dispatcher.announce();
       return (await store.read.turn(turn.id)) ?? turn;
     },
   };

@@ -18,9 +18,10 @@ export async function readQueue(
   policy: OrderPolicy,
   nowMs: number,
 ): Promise<QueueState> {
+  const queued = await reads.queuedTurns();
   const sinceMs = nowMs - Math.max(policy.fairWindowMs, policy.ageingMs * ageingPeriods);
   const served = await reads.servedTurns(new Date(sinceMs).toISOString());
-  return toQueueState(await reads.queuedTurns(), served, nowMs);
+  return toQueueState(queued, served, nowMs);
 }
 
 export function toQueueState(queued: QueueTurn[], served: QueueTurn[], nowMs: number): QueueState {

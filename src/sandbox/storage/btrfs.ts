@@ -57,7 +57,7 @@ async function enableQuota(root: string): Promise<void> {
   await mustRun('btrfs', ['quota', 'enable', root]);
 }
 
-async function removeSubvolume(path: string): Promise<void> {
+export async function removeSubvolume(path: string): Promise<void> {
   if (!existsSync(path)) return;
   const id = await qgroupId(path);
   if (id === null) {

@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Logger } from '../../core/ports/logger.ts';
+import { anyHost } from '../../core/ports/queue.ts';
 import type { EventListeners } from '../event-listeners.ts';
-import { eventsChannel } from './engine.ts';
+import type { WorkListeners } from '../work-channel.ts';
+import { eventsChannel, workChannel } from './engine.ts';
 import { asStoreError } from './errors.ts';
 import { connectionConfig } from './pool.ts';
 
@@ -17,6 +19,7 @@ export interface AnnouncementsOptions {
   /** What this store's own announcements carry; they are told at the commit already, and skipped here. */
   origin: string;
   listeners: EventListeners;
+  work: WorkListeners;
   logger?: Logger | undefined;
 }
 
@@ -36,13 +39,13 @@ export interface Announcements {
  * Resolves when listening first; throws when that fails.
  */
 export async function followAnnouncements(options: AnnouncementsOptions): Promise<Announcements> {
-  const { url, origin, listeners, logger } = options;
+  const { url, origin, listeners, work, logger } = options;
   const closing = new AbortController();
   let heard = new Map<string, number>();
 
   /** Connects, listens, then looks for what was missed: in this order nothing falls between. */
   async function listen(tellMissed: boolean): Promise<Connection> {
-    const connection = await connect(url, (payload) => hear(payload));
+    const connection = await connect(url, { [eventsChannel]: hear, [workChannel]: hearWork });
     try {
       const result = await connection.client.query<{ id: string; last_seq: number }>(
         'select id, last_seq from sessions where last_seq > 0',
@@ -55,7 +58,10 @@ export async function followAnnouncements(options: AnnouncementsOptions): Promis
         if (lastSeq > known) missed.set(id, lastSeq);
       }
       heard = now;
-      if (tellMissed) listeners.tell(missed);
+      if (tellMissed) {
+        listeners.tell(missed);
+        work.tell(anyHost);
+      }
       return connection;
     } catch (error) {
       connection.end();
@@ -70,6 +76,11 @@ export async function followAnnouncements(options: AnnouncementsOptions): Promis
     if (lastSeq <= (heard.get(sessionId) ?? 0)) return;
     heard.set(sessionId, lastSeq);
     listeners.tell(new Map([[sessionId, lastSeq]]));
+  }
+
+  function hearWork(payload: string): void {
+    const [from, to] = payload.split(' ');
+    if (from !== origin && to !== undefined) work.tell(to);
   }
 
   async function relisten(): Promise<Connection | null> {
@@ -127,7 +138,7 @@ interface Connection {
 }
 
 /** A connection that listens, and is given up when it does not answer a probe. */
-async function connect(url: string, hear: (payload: string) => void): Promise<Connection> {
+async function connect(url: string, hear: Record<string, (payload: string) => void>): Promise<Connection> {
   const client = new pg.Client({ ...connectionConfig(url), query_timeout: probeTimeoutMs });
   const { promise: lost, resolve } = Promise.withResolvers<void>();
   const probe = setInterval(() => void client.query('select 1').catch(end), probeEveryMs);
@@ -138,10 +149,10 @@ async function connect(url: string, hear: (payload: string) => void): Promise<Co
   }
   client.on('error', end);
   client.on('end', end);
-  client.on('notification', ({ payload }) => hear(payload ?? ''));
+  client.on('notification', ({ channel, payload }) => hear[channel]?.(payload ?? ''));
   try {
     await client.connect();
-    await client.query(`listen ${eventsChannel}`);
+    for (const channel of Object.keys(hear)) await client.query(`listen ${channel}`);
     return { client, lost, end };
   } catch (error) {
     end();

@@ -4,6 +4,8 @@ import type { Engine } from '../engine.ts';
 
 /** Where commits of events are announced. The payload is `<origin> <session id> <last seq>`. */
 export const eventsChannel = 'berth_events';
+/** Where work is announced. The payload is `<origin> <address>`. */
+export const workChannel = 'berth_work';
 
 export const postgresEngine: Engine = {
   id: sql`text collate "C"`,

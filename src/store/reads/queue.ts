@@ -10,7 +10,8 @@ export function queueReads(
     db
       .selectFrom('turns')
       .innerJoin('sessions', 'sessions.id', 'turns.session_id')
-      .select([...queueTurnColumns, 'sessions.owner', 'sessions.agent']);
+      .leftJoin('sandboxes', 'sandboxes.id', 'sessions.sandbox_id')
+      .select([...queueTurnColumns, 'sessions.owner', 'sessions.agent', 'sandboxes.status as sandbox_status']);
 
   return {
     async queuedTurns() {

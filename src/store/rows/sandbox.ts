@@ -6,7 +6,7 @@ import type { SandboxesTable } from '../schema.ts';
 import type { Columns } from './columns.ts';
 import { storedIdle, storedLimits } from './values.ts';
 
-const statuses: z.ZodType<SandboxRecord['status']> = z.enum([
+export const sandboxStatuses: z.ZodType<SandboxRecord['status']> = z.enum([
   'creating',
   'running',
   'paused',
@@ -35,7 +35,7 @@ export function toSandbox(row: Selectable<SandboxesTable>): SandboxRecord {
     sessionId: row.session_id,
     provider: row.provider,
     template: row.template,
-    status: check(statuses, 'sandboxes.status', row.status),
+    status: check(sandboxStatuses, 'sandboxes.status', row.status),
     limits: fromJson(storedLimits, 'sandboxes.limits', row.limits),
     createdAt: row.created_at,
     updatedAt: row.updated_at,
@@ -61,7 +61,7 @@ export function toSandboxUse(row: SandboxUseRow): SandboxUse {
   return {
     sessionId: row.session_id,
     sandboxId: row.sandbox_id,
-    status: check(statuses, 'sandboxes.status', row.status),
+    status: check(sandboxStatuses, 'sandboxes.status', row.status),
     idle: fromNullableJson(storedIdle, 'sessions.idle', row.idle),
     archivedAt: row.archived_at,
     lastUsedAt: row.asked_at !== null && row.asked_at > usedAt ? row.asked_at : usedAt,

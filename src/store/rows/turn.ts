@@ -5,6 +5,7 @@ import { webhookEvent } from '../../protocol/api.ts';
 import { check, fromJson, fromNullableJson, toJson, toNullableJson } from '../json.ts';
 import type { TurnsTable } from '../schema.ts';
 import type { Columns } from './columns.ts';
+import { sandboxStatuses } from './sandbox.ts';
 import { storedError, storedPrompt, storedUsage } from './values.ts';
 
 const states: z.ZodType<TurnState> = z.enum(['queued', 'starting', 'running', 'completed', 'cancelled', 'failed']);
@@ -81,7 +82,7 @@ export const queueTurnColumns = [
 type QueueColumn = (typeof queueTurnColumns)[number] extends `turns.${infer Name}` ? Name : never;
 
 export function toQueueTurn(
-  row: Pick<Selectable<TurnsTable>, QueueColumn> & { owner: string; agent: string },
+  row: Pick<Selectable<TurnsTable>, QueueColumn> & { owner: string; agent: string; sandbox_status: string | null },
 ): QueueTurn {
   return {
     ordinal: row.ordinal,
@@ -89,6 +90,8 @@ export function toQueueTurn(
     sessionId: row.session_id,
     owner: row.owner,
     agent: row.agent,
+    sandboxStatus:
+      row.sandbox_status === null ? null : check(sandboxStatuses, 'sandboxes.status', row.sandbox_status),
     state: check(states, 'turns.state', row.state),
     priority: row.priority,
     attempts: row.attempts,

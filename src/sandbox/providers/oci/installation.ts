@@ -9,6 +9,7 @@ import { installationCgroup, runtimeStateDir } from '../../installation-paths.ts
 import { installationId, lockInstallation, type InstanceLock } from '../../instance-lock.ts';
 import type { PlaceBundle } from '../../runner-layer/bundle.ts';
 import { ensureRunnerLayer, type RunnerLayer } from '../../runner-layer/runner-layer.ts';
+import { openDiskCopies, type DiskCopies } from '../../storage/disk-copies.ts';
 import { openStorage, type Storage, type StorageChoice } from '../../storage/storage.ts';
 import { createTemplates, type Templates } from '../../templates/template.ts';
 import { createRuntimeCli, type RuntimeCli } from './runtime-cli.ts';
@@ -26,8 +27,11 @@ export interface InstallationOptions {
 export interface Installation {
   id: string;
   sandboxesDir: string;
+  snapshotsDir: string;
   agentsDir: string;
   storage: Storage;
+  /** `null`: this storage cannot. */
+  copies: DiskCopies | null;
   templates: Templates;
   runtime: RuntimeCli;
   cgroups: CgroupLayout;
@@ -64,6 +68,7 @@ async function open(options: InstallationOptions, id: string, lock: InstanceLock
     maxOpenFiles(),
   ]);
   if (chosen === null) throw new BerthError('unavailable', `no OCI runtime can be used: ${reason}`);
+  const copies = await openDiskCopies(storage);
   const stateDir = runtimeStateDir(id);
   const sandboxesDir = join(options.dataDir, 'sandboxes');
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
@@ -73,8 +78,10 @@ async function open(options: InstallationOptions, id: string, lock: InstanceLock
   return {
     id,
     sandboxesDir,
+    snapshotsDir: join(storage.root, 'snapshots'),
     agentsDir: options.agentsDir,
     storage,
+    copies,
     templates: createTemplates(join(options.dataDir, 'templates')),
     runtime: createRuntimeCli(chosen, stateDir),
     cgroups,

@@ -1,79 +1,19 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rm, symlink, unlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, symlink, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import {
-  options,
-  sandboxProviderSuite,
-  shell,
-  specFor,
-  type ProviderHarness,
-} from '../../../../test/conformance/sandbox-provider.ts';
+import { options, sandboxProviderSuite, shell, specFor } from '../../../../test/conformance/sandbox-provider.ts';
 import type { SandboxProvider } from '../../../core/ports/sandbox-provider.ts';
-import { cgroupDirectories, detectCgroups } from '../../host/cgroups.ts';
-import { installationCgroup, runtimeStateDir } from '../../installation-paths.ts';
-import { installationId } from '../../instance-lock.ts';
-import { readMounts } from '../../mount-table.ts';
-import { releaseStorage } from '../../storage/release.ts';
-import { createOciProvider, type OciOptions } from './oci.ts';
-
-/** Whatever the host still has of a sandbox: processes, cgroups, mounts, the runtime's state, files. */
-async function leftovers(dataDir: string, id: string): Promise<string[]> {
-  const installation = await installationId(dataDir);
-  const found: string[] = [];
-  for (const directory of cgroupDirectories(await detectCgroups(), `${installationCgroup(installation)}/${id}`)) {
-    if (existsSync(directory)) found.push(`cgroup ${directory}`);
-  }
-  for (const mount of await readMounts()) if (mount.path.includes(id)) found.push(`mount ${mount.path}`);
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      // One that has ended and waits for the machine's init to take note is no process any more.
-      const ended = /^State:\s+[ZX]/m.test(readFileSync(`/proc/${name}/status`, 'utf8'));
-      if (!ended && readFileSync(`/proc/${name}/cgroup`, 'utf8').includes(id)) found.push(`process ${name}`);
-    } catch {
-      // It ended meanwhile.
-    }
-  }
-  for (const directory of ['sandboxes', 'storage/sandboxes', 'storage/objects']) {
-    if (existsSync(join(dataDir, directory, id))) found.push(join(directory, id));
-  }
-  const state = runtimeStateDir(installation);
-  for (const name of existsSync(state) ? await readdir(state, { recursive: true }) : []) {
-    if (name.includes(id)) found.push(`state ${name}`);
-  }
-  return found;
-}
-
-async function openHarness(more: Partial<OciOptions> = {}): Promise<ProviderHarness & { dataDir: string }> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'berth-oci-'));
-  let provider = createOciProvider({ dataDir, stopGraceMs: 500, ...more });
-  return {
-    dataDir,
-    provider,
-    template: 'default',
-    async restart() {
-      await provider.close();
-      provider = createOciProvider({ dataDir, stopGraceMs: 500, ...more });
-      return provider;
-    },
-    leftovers: (id) => leftovers(dataDir, id),
-    async cleanup() {
-      await provider.close();
-      await releaseStorage(dataDir);
-      await rm(dataDir, { recursive: true, force: true });
-    },
-  };
-}
+import { leftovers, openHarness, type OciHarness } from './oci.fixture.ts';
+import { createOciProvider } from './oci.ts';
 
 sandboxProviderSuite('oci', openHarness);
 
 describe('oci: isolation', () => {
-  let harness: ProviderHarness & { dataDir: string };
+  let harness: OciHarness;
   let provider: SandboxProvider;
   let spec: ReturnType<typeof specFor>;
 

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { z } from 'zod';
 import {
   type SandboxCapabilities,
@@ -14,6 +15,7 @@ import { shareObjects } from '../../storage/share-objects.ts';
 import { privateMemory } from './cgroup.ts';
 import { openInstallation, type Installation } from './installation.ts';
 import { createKeyLock } from './key-lock.ts';
+import { createPersistence, persistenceCapabilities, recoverPersistence } from './persistence.ts';
 import { readRecord } from './record.ts';
 import { connectRunnerSocket, dialThroughRunner } from './runner-socket.ts';
 import {
@@ -27,7 +29,6 @@ import {
   sandboxParts,
 } from './sandbox.ts';
 import { checkId, checkSpec } from './spec-check.ts';
-import { noPersistenceCapabilities, refusePersistence } from '../_shared/no-persistence.ts';
 
 export interface OciOptions {
   dataDir: string;
@@ -82,15 +83,27 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
       runtime: options.runtime ?? null,
       storage: options.storage ?? 'auto',
       placeBundle: options.placeBundle ?? placePackagedBundle,
-    }).then(
-      (installation) => (opened = installation),
-      (error: unknown) => {
-        // The next call tries again.
-        opening = null;
-        throw error;
-      },
-    );
+    })
+      .then(recovered)
+      .then(
+        (installation) => (opened = installation),
+        (error: unknown) => {
+          // The next call tries again.
+          opening = null;
+          throw error;
+        },
+      );
     return opening;
+  }
+
+  async function recovered(installation: Installation): Promise<Installation> {
+    try {
+      await recoverPersistence(installation);
+      return installation;
+    } catch (error) {
+      await installation.release();
+      throw error;
+    }
   }
 
   async function existing(installation: Installation, id: string): Promise<SandboxInfo> {
@@ -111,7 +124,6 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
   }
 
   return {
-    ...refusePersistence('oci'),
     name: 'oci',
     get capabilities() {
       return capabilitiesOf(opened, options);
@@ -178,7 +190,10 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
       await lock.run(id, async () => {
         signal.throwIfAborted();
         await existing(installation, id);
-        await haltSandbox(installation, sandboxParts(installation, id), options.stopGraceMs ?? defaultStopGraceMs);
+        const parts = sandboxParts(installation, id);
+        // A paused one runs again, so that the runner can end in order.
+        parts.freezer.thaw();
+        await haltSandbox(installation, parts, options.stopGraceMs ?? defaultStopGraceMs);
       });
     },
 
@@ -191,9 +206,8 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
         const parts = sandboxParts(installation, id);
         const record = await readRecord(parts.paths.record);
         if (record === null || info.status !== 'stopped') {
-          throw new BerthError('conflict', `sandbox ${id} is ${info.status}: it can only be destroyed`, {
-            context: { id },
-          });
+          const way = info.status === 'paused' ? 'resume it' : 'it can only be destroyed';
+          throw new BerthError('conflict', `sandbox ${id} is ${info.status}: ${way}`, { context: { id } });
         }
         const template = await installation.templates.version(record.template.name, record.template.version);
         try {
@@ -220,8 +234,11 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
     async dial(id, port, { signal }) {
       checkId(id);
       const installation = await open();
-      const { disk, paths } = sandboxParts(installation, id);
+      const { disk, paths, freezer } = sandboxParts(installation, id);
       try {
+        if (freezer.state() !== 'thawed' && !existsSync(paths.held)) {
+          throw new BerthError('sandbox_lost', `sandbox ${id} is paused`, { context: { id, status: 'paused' } });
+        }
         const socket = await connectRunnerSocket(disk.run, signal);
         if (port === runnerPort) return socket;
         const record = await readRecord(paths.record);
@@ -247,6 +264,8 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
       ]);
       return { ...usage, privateMemoryBytes, diskBytes };
     },
+
+    ...createPersistence({ open, existing, capabilities: () => capabilitiesOf(opened, options), lock, making }),
 
     async shareObjects(id, objectsDir, { signal }) {
       const installation = await open();
@@ -276,7 +295,7 @@ function capabilitiesOf(installation: Installation | null, options: OciOptions):
   if (has('pids')) limits.push('pids');
   if (installation?.storage.limitsDisk ?? options.storage !== 'directory') limits.push('diskBytes');
   return {
-    ...noPersistenceCapabilities,
+    ...persistenceCapabilities(installation),
     ports: 'dynamic',
     network: ['none'],
     limits,

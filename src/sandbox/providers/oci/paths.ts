@@ -7,6 +7,8 @@ export interface SandboxPaths {
   record: string;
   /** There from the first step of create to its last: a sandbox that has it was never finished. */
   creating: string;
+  /** There while a sandbox that was not paused is frozen for a moment; see `stillness.ts`. */
+  held: string;
   config: string;
   rootfs: string;
 }
@@ -34,6 +36,7 @@ export function sandboxPaths(sandboxesDir: string, id: string): SandboxPaths {
     directory,
     record: join(directory, 'sandbox.json'),
     creating: join(directory, 'creating'),
+    held: join(directory, 'held'),
     config: join(directory, 'config.json'),
     rootfs: join(directory, 'rootfs'),
   };

@@ -6,6 +6,7 @@ import type { SandboxInfo, SandboxStatus } from '../../../core/ports/sandbox-pro
 import { BerthError } from '../../../protocol/errors.ts';
 import type { Template } from '../../templates/template.ts';
 import { openCgroup, type SandboxCgroup } from './cgroup.ts';
+import { openFreezer, type Freezer } from './freezer.ts';
 import { layOutDisk, prepareRunDirectory } from './disk.ts';
 import type { Installation } from './installation.ts';
 import { diskPaths, sandboxPaths, type DiskPaths, type SandboxPaths } from './paths.ts';
@@ -25,6 +26,7 @@ export interface SandboxParts {
   paths: SandboxPaths;
   disk: DiskPaths;
   cgroup: SandboxCgroup;
+  freezer: Freezer;
 }
 
 export function sandboxParts(installation: Installation, id: string): SandboxParts {
@@ -33,6 +35,7 @@ export function sandboxParts(installation: Installation, id: string): SandboxPar
     paths: sandboxPaths(installation.sandboxesDir, id),
     disk: diskPaths(installation.storage.diskPath(id)),
     cgroup: openCgroup(installation.cgroups, installation.cgroupPath(id)),
+    freezer: openFreezer(installation.cgroups, installation.cgroupPath(id)),
   };
 }
 
@@ -184,8 +187,14 @@ export async function inspectSandbox(installation: Installation, id: string): Pr
     return { id, status: 'broken', template: '', labels: {}, limits, reference, createdAt: new Date(0).toISOString() };
   }
   const whole = hasDisk && !existsSync(parts.paths.creating);
-  const status: SandboxStatus = !whole ? 'broken' : (await parts.cgroup.processes()).length > 0 ? 'running' : 'stopped';
+  const status: SandboxStatus = whole ? await statusOf(parts) : 'broken';
   return describeSandbox(installation, record, status);
+}
+
+async function statusOf(parts: SandboxParts): Promise<SandboxStatus> {
+  if ((await parts.cgroup.processes()).length === 0) return 'stopped';
+  // One that is held for a moment, for a copy, goes on by itself.
+  return parts.freezer.state() === 'frozen' && !existsSync(parts.paths.held) ? 'paused' : 'running';
 }
 
 export function describeSandbox(installation: Installation, record: SandboxRecord, status: SandboxStatus): SandboxInfo {
@@ -211,7 +220,7 @@ function hasLoader(template: Template, loader: string): boolean {
 }
 
 /** As `Promise.all`, but a failure is thrown only when all have ended, so that nothing goes on behind a clean-up. */
-async function allDone(promises: readonly Promise<unknown>[]): Promise<void> {
+export async function allDone(promises: readonly Promise<unknown>[]): Promise<void> {
   const results = await Promise.allSettled(promises);
   const failed = results.find((result) => result.status === 'rejected');
   if (failed !== undefined) throw failed.reason;

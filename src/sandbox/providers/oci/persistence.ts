@@ -1,0 +1,172 @@
+import type { SandboxCapabilities, SandboxInfo, SandboxProvider } from '../../../core/ports/sandbox-provider.ts';
+import { BerthError } from '../../../protocol/errors.ts';
+import { forkSandboxes, recoverForks } from './fork.ts';
+import type { Installation } from './installation.ts';
+import type { KeyLock } from './key-lock.ts';
+import { waitForRunner } from './runner-socket.ts';
+import { sandboxIds, sandboxParts } from './sandbox.ts';
+import { dropSnapshot, listSnapshots, recoverSnapshots, snapshotInfo, takeSnapshot } from './snapshots.ts';
+import { checkId, checkSpec } from './spec-check.ts';
+import { recoverStillness } from './stillness.ts';
+
+type Persistence = Pick<
+  SandboxProvider,
+  'pause' | 'resume' | 'hibernate' | 'wake' | 'snapshot' | 'listSnapshots' | 'deleteSnapshot' | 'fork'
+>;
+
+export interface PersistenceContext {
+  open: () => Promise<Installation>;
+  /** Throws `not_found`. */
+  existing: (installation: Installation, id: string) => Promise<SandboxInfo>;
+  capabilities: () => SandboxCapabilities;
+  lock: KeyLock;
+  /** Ids that do not exist for others yet. */
+  making: Set<string>;
+}
+
+export type PersistenceCapabilities = Pick<SandboxCapabilities, 'pause' | 'hibernate' | 'snapshot' | 'fork'>;
+
+/** What this host can. `null`: not looked at yet, so the most that any can. */
+export function persistenceCapabilities(installation: Installation | null): PersistenceCapabilities {
+  const { cgroups, copies } = installation ?? {};
+  const freezer = cgroups === undefined || cgroups.mode === 'v2' || cgroups.controllers.has('freezer');
+  return {
+    pause: freezer ? 'memory' : 'none',
+    hibernate: 'none',
+    snapshot: copies === null ? 'none' : 'disk',
+    fork: copies === null ? 'none' : 'live',
+  };
+}
+
+/** Brings everything that a crash left half done to one side or the other. Called when nothing else of this installation is at work. */
+export async function recoverPersistence(installation: Installation): Promise<void> {
+  await Promise.all((await sandboxIds(installation)).map((id) => recoverStillness(sandboxParts(installation, id))));
+  await Promise.all([recoverSnapshots(installation), recoverForks(installation)]);
+}
+
+export function createPersistence({ open, existing, capabilities, lock, making }: PersistenceContext): Persistence {
+  function demand(capability: keyof PersistenceCapabilities): void {
+    if (capabilities()[capability] === 'none') {
+      throw new BerthError('unsupported', `this host cannot ${capability} sandboxes (see "berth doctor")`);
+    }
+  }
+
+  /** One lock after the other, in an order that is the same for everyone. */
+  function locked<T>(keys: readonly string[], run: () => Promise<T>): Promise<T> {
+    const [first, ...rest] = [...new Set(keys)].toSorted();
+    return first === undefined ? run() : lock.run(first, () => locked(rest, run));
+  }
+
+  const refuse = (info: SandboxInfo, what: string) =>
+    new BerthError('conflict', `sandbox ${info.id} is ${info.status}: it cannot ${what}`, {
+      context: { id: info.id, status: info.status },
+    });
+
+  return {
+    async pause(id, { signal }) {
+      const installation = await open();
+      demand('pause');
+      await lock.run(id, async () => {
+        signal.throwIfAborted();
+        const info = await existing(installation, id);
+        if (info.status === 'paused') return;
+        if (info.status !== 'running') throw refuse(info, 'be paused');
+        await sandboxParts(installation, id).freezer.freeze(signal);
+      });
+    },
+
+    async resume(id, { signal }) {
+      const installation = await open();
+      demand('pause');
+      return lock.run(id, async () => {
+        signal.throwIfAborted();
+        const info = await existing(installation, id);
+        if (info.status === 'running') return info;
+        if (info.status !== 'paused') throw refuse(info, 'be resumed');
+        const { freezer, disk, cgroup } = sandboxParts(installation, id);
+        freezer.thaw();
+        await waitForRunner(disk.run, async () => (await cgroup.processes()).length > 0, signal);
+        return { ...info, status: 'running' as const };
+      });
+    },
+
+    async hibernate() {
+      await open();
+      demand('hibernate');
+    },
+
+    async wake() {
+      await open();
+      throw new BerthError('unsupported', 'this host cannot hibernate sandboxes (see "berth doctor")');
+    },
+
+    async snapshot(id, { snapshotId, memory }, { signal }) {
+      checkId(snapshotId);
+      const installation = await open();
+      demand('snapshot');
+      if (memory) {
+        throw new BerthError('unsupported', 'the oci provider takes snapshots of disks, not of memory', {
+          field: 'memory',
+        });
+      }
+      return locked([id, snapshotKey(snapshotId)], async () => {
+        signal.throwIfAborted();
+        const info = await existing(installation, id);
+        if (info.status === 'broken') throw refuse(info, 'be copied');
+        await takeSnapshot(installation, sandboxParts(installation, id), snapshotId, signal);
+        return snapshotInfo(installation, snapshotId);
+      });
+    },
+
+    async listSnapshots({ signal }) {
+      const installation = await open();
+      signal.throwIfAborted();
+      return listSnapshots(installation);
+    },
+
+    async deleteSnapshot(snapshotId, { signal }) {
+      checkId(snapshotId);
+      const installation = await open();
+      demand('snapshot');
+      await lock.run(snapshotKey(snapshotId), async () => {
+        signal.throwIfAborted();
+        await dropSnapshot(installation, snapshotId);
+      });
+    },
+
+    async fork(source, specs, { signal }) {
+      const installation = await open();
+      demand('fork');
+      for (const spec of specs) checkSpec(spec, capabilities());
+      const ids = specs.map((spec) => spec.id);
+      if (new Set(ids).size !== ids.length) {
+        throw new BerthError('invalid_request', 'each fork needs an id of its own', { field: 'specs' });
+      }
+      const origin = 'sandboxId' in source ? source.sandboxId : snapshotKey(source.snapshotId);
+      return locked([origin, ...ids], async () => {
+        signal.throwIfAborted();
+        if ('snapshotId' in source) {
+          checkId(source.snapshotId);
+        } else {
+          const info = await existing(installation, source.sandboxId);
+          if (info.status === 'broken') throw refuse(info, 'be forked');
+        }
+        const taken = new Set(await sandboxIds(installation));
+        const conflict = ids.find((id) => taken.has(id));
+        if (conflict !== undefined) {
+          throw new BerthError('conflict', `sandbox ${conflict} exists`, { context: { id: conflict } });
+        }
+        for (const id of ids) making.add(id);
+        try {
+          await forkSandboxes(installation, source, specs, signal);
+        } finally {
+          for (const id of ids) making.delete(id);
+        }
+        return Promise.all(ids.map((id) => existing(installation, id)));
+      });
+    },
+  };
+}
+
+/** No sandbox has such an id. */
+const snapshotKey = (snapshotId: string) => `snapshot:${snapshotId}`;

@@ -1,0 +1,170 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { SandboxProvider, SandboxSpec } from '../../src/core/ports/sandbox-provider.ts';
+import { newId } from '../../src/protocol/ids.ts';
+import { createBusySandbox, type BusySandbox } from './busy-sandbox.ts';
+import { options, shell, specFor, type ProviderHarness } from './sandbox-provider.ts';
+
+const unsupported = { code: 'unsupported' };
+
+/** What every driver must do about pause, hibernate, snapshot and fork, or refuse. Its capabilities say which. */
+export function sandboxPersistenceSuite(name: string, open: () => Promise<ProviderHarness>): void {
+  describe(`sandbox persistence: ${name}`, () => {
+    let harness: ProviderHarness;
+    let provider: SandboxProvider;
+    let busy: BusySandbox;
+    const made = new Set<string>();
+
+    beforeAll(async () => {
+      harness = await open();
+      provider = harness.provider;
+      await provider.list(options());
+      busy = await createBusySandbox(() => provider, harness.template);
+      made.add(busy.spec.id);
+    });
+
+    afterAll(async () => {
+      for (const id of made) await provider.destroy(id, options());
+      const left = await Promise.all([...made].map((id) => harness.leftovers(id)));
+      await harness.cleanup();
+      expect(left.flat()).toEqual([]);
+    });
+
+    const statusOf = async (id: string) => (await provider.get(id, options())).status;
+    const can = (capability: 'pause' | 'hibernate' | 'snapshot' | 'fork') =>
+      provider.capabilities[capability] !== 'none';
+
+    function newSpec(more: Partial<SandboxSpec> = {}): SandboxSpec {
+      const spec = specFor(provider, harness.template, more);
+      made.add(spec.id);
+      return spec;
+    }
+
+    async function make(): Promise<SandboxSpec> {
+      const spec = newSpec();
+      await provider.create(spec, options());
+      return spec;
+    }
+
+    test('pause holds everything still, also over a restart of Berth, and resume lets it go on', async () => {
+      const { id } = busy.spec;
+      if (!can('pause')) return expect(provider.pause(id, options())).rejects.toMatchObject(unsupported);
+      await provider.pause(id, options());
+      expect(await statusOf(id)).toBe('paused');
+      const { cpuTimeMs } = await provider.stats(id, options());
+      await sleep(100);
+      expect((await provider.stats(id, options())).cpuTimeMs).toBe(cpuTimeMs);
+      await expect(provider.dial(id, 8080, options())).rejects.toMatchObject({ code: 'sandbox_lost' });
+      await expect(provider.start(id, options())).rejects.toMatchObject({ code: 'conflict' });
+      await provider.pause(id, options());
+      provider = await harness.restart();
+      expect(await statusOf(id)).toBe('paused');
+      expect((await provider.resume(id, options())).status).toBe('running');
+      expect((await provider.resume(id, options())).status).toBe('running');
+      await busy.check();
+    });
+
+    test('a paused one can be stopped, and starts from its disk', async () => {
+      if (!can('pause')) return;
+      const spec = await make();
+      await shell(provider, spec, 'echo kept > note');
+      await provider.pause(spec.id, options());
+      await provider.stop(spec.id, options());
+      expect(await statusOf(spec.id)).toBe('stopped');
+      await expect(provider.pause(spec.id, options())).rejects.toMatchObject({ code: 'conflict' });
+      await expect(provider.resume(spec.id, options())).rejects.toMatchObject({ code: 'conflict' });
+      await provider.start(spec.id, options());
+      expect((await shell(provider, spec, 'cat note')).stdout).toBe('kept');
+      await provider.pause(spec.id, options());
+      await provider.destroy(spec.id, options());
+      expect(await harness.leftovers(spec.id)).toEqual([]);
+    });
+
+    test('refusals have their codes', async () => {
+      const absent = newId('sandbox');
+      const rejection = (capability: 'pause' | 'hibernate' | 'snapshot' | 'fork', otherwise: object) =>
+        can(capability) ? otherwise : unsupported;
+      for (const call of ['pause', 'resume', 'hibernate', 'wake'] as const) {
+        const capability = call === 'pause' || call === 'resume' ? 'pause' : 'hibernate';
+        const expected = rejection(capability, { code: 'not_found' });
+        await expect(provider[call](absent, options()), call).rejects.toMatchObject(expected);
+      }
+      const { id } = busy.spec;
+      const snapshot = (of: string, snapshotId: string, memory: boolean) =>
+        expect(provider.snapshot(of, { snapshotId, memory }, options())).rejects;
+      await snapshot(absent, 'snp_x', false).toMatchObject(rejection('snapshot', { code: 'not_found' }));
+      await snapshot(id, '../x', false).toMatchObject({ code: 'invalid_request' });
+      if (provider.capabilities.snapshot !== 'memory+disk')
+        await snapshot(id, 'snp_x', true).toMatchObject(unsupported);
+      const spec = specFor(provider, harness.template);
+      const fork = (source: { sandboxId: string } | { snapshotId: string }, of: SandboxSpec) =>
+        expect(provider.fork(source, [of], options())).rejects;
+      await fork({ snapshotId: 'snp_none' }, spec).toMatchObject(rejection('fork', { code: 'not_found' }));
+      await fork({ sandboxId: id }, { ...spec, id }).toMatchObject(rejection('fork', { code: 'conflict' }));
+      await fork({ sandboxId: id }, { ...spec, template: 'other' }).toMatchObject(
+        rejection('fork', { code: 'invalid_request', field: 'template' }),
+      );
+      await busy.check();
+    });
+
+    test('a snapshot stays as it was; it is listed, forked and deleted', async () => {
+      if (!can('snapshot')) return;
+      const { id } = busy.spec;
+      const request = { snapshotId: 'snp_one', memory: false };
+      await shell(provider, busy.spec, 'echo before > note; echo deep > /tmp/outside-home');
+      const taken = await provider.snapshot(id, request, options());
+      expect(taken).toMatchObject({ id: 'snp_one', sandboxId: id, template: harness.template, memory: false });
+      await shell(provider, busy.spec, 'echo after > note');
+      expect(await provider.snapshot(id, request, options())).toMatchObject({ createdAt: taken.createdAt });
+      provider = await harness.restart();
+      expect((await provider.listSnapshots(options())).map((snapshot) => snapshot.id)).toEqual(['snp_one']);
+      const specs = [0, 1].map(() => newSpec({ labels: { forked: 'yes' } }));
+      const forks = await provider.fork({ snapshotId: 'snp_one' }, specs, options());
+      expect(forks.map((info) => [info.status, info.labels])).toEqual(specs.map(() => ['running', { forked: 'yes' }]));
+      await expect(provider.snapshot(specs[0]!.id, request, options())).rejects.toMatchObject({ code: 'conflict' });
+      await provider.deleteSnapshot('snp_one', options());
+      await provider.deleteSnapshot('snp_one', options());
+      expect(await provider.listSnapshots(options())).toEqual([]);
+      for (const spec of specs) {
+        expect((await shell(provider, spec, 'cat note /tmp/outside-home')).stdout).toBe('before\ndeep');
+      }
+      await shell(provider, specs[0]!, 'echo mine > note');
+      expect((await shell(provider, specs[1]!, 'cat note')).stdout).toBe('before');
+      await busy.check();
+      for (const spec of specs) await provider.destroy(spec.id, options());
+    });
+
+    test('forks of a live, a paused and a stopped one; the source stays what it is', async () => {
+      if (provider.capabilities.fork !== 'live') return;
+      const source = await make();
+      await shell(provider, source, 'echo kept > note');
+      for (const prepare of [null, 'pause', 'stop'] as const) {
+        if (prepare === 'pause' && !can('pause')) continue;
+        if (prepare !== null) await provider[prepare](source.id, options());
+        const status = await statusOf(source.id);
+        const spec = newSpec();
+        await provider.fork({ sandboxId: source.id }, [spec], options());
+        expect((await shell(provider, spec, 'cat note')).stdout).toBe('kept');
+        expect(await statusOf(source.id)).toBe(status);
+        await provider.destroy(spec.id, options());
+      }
+      await provider.destroy(source.id, options());
+    });
+
+    test('all forks or none', async () => {
+      if (!can('fork')) return;
+      const [good, bad] = [newSpec(), specFor(provider, harness.template, { id: busy.spec.id })];
+      const request = provider.fork({ sandboxId: busy.spec.id }, [good, bad], options());
+      await expect(request).rejects.toMatchObject({ code: 'conflict' });
+      await expect(provider.get(good.id, options())).rejects.toMatchObject({ code: 'not_found' });
+      const stop = new AbortController();
+      const two = [newSpec(), newSpec()];
+      const aborted = provider.fork({ sandboxId: busy.spec.id }, two, { signal: stop.signal });
+      setTimeout(() => stop.abort(), 40);
+      await expect(aborted).rejects.toThrow();
+      for (const { id } of [good, ...two]) expect(await harness.leftovers(id)).toEqual([]);
+      expect(await statusOf(busy.spec.id)).toBe('running');
+      await busy.check();
+    });
+  });
+}
