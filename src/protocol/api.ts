@@ -370,6 +370,8 @@ export type SandboxUsage = z.infer<typeof sandboxUsage>;
  * | GET S/diff | -> `sessionDiff` |
  * | GET S/usage | -> `sandboxUsage` |
  * | GET S/ports | -> `{ ports: portInfo[] }` |
+ * | any S/ports/:port/* | HTTP or WebSocket to that port inside, without credentials; `upstream_failed` when nothing listens |
+ * | GET S/forward/:port (WebSocket) | binary messages, the bytes of one TCP connection, both ways; an empty one ends a direction |
  * | POST S/exec | `execInput` -> `execResult` |
  * | POST S/processes, GET S/processes | `processInput` -> 201 `processInfo`; -> `{ processes }` |
  * | GET S/processes/:pid/attach?from= (WebSocket) | binary messages, each one frame of `protocol/frames.ts`, both ways |

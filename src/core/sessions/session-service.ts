@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import type {
   Admission,
   CreateSessionRequest,
@@ -18,6 +19,7 @@ import type { Dispatcher } from '../turns/dispatcher.ts';
 import { endTurn } from '../turns/end-turn.ts';
 import { openTurnStates } from '../turns/turn-states.ts';
 import { planSession } from './create-session.ts';
+import { dialPort } from './dial-port.ts';
 import { forkSession, snapshotSourceOf } from './fork-session.ts';
 import { planUpdate } from './update-session.ts';
 
@@ -58,6 +60,8 @@ export interface SessionService {
 
   /** Runs `use` with the runner of the session's sandbox, waking it first. */
   withRunner<T>(id: string, signal: AbortSignal, use: (runner: RunnerClient, session: SessionRecord) => Promise<T>): Promise<T>;
+  /** A byte stream to a port inside; see `dial-port.ts`. */
+  dial(id: string, port: number, signal: AbortSignal): Promise<Duplex>;
   /** Keeps the sandbox awake for a stream that outlives a call; call the result to let go. */
   hold(id: string): () => void;
   diff(id: string, signal: AbortSignal): Promise<SessionDiff>;
@@ -248,6 +252,10 @@ export function createSessionService(
     async withRunner(id, signal, use) {
       await get(id);
       return sandboxes.use(id, signal, async ({ runner }) => use(runner, await get(id)));
+    },
+    async dial(id, port, signal) {
+      await get(id);
+      return dialPort(deps, sandboxes, id, port, signal);
     },
     hold: (id) => sandboxes.hold(id),
 
