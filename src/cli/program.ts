@@ -11,6 +11,7 @@ import * as github from './commands/github.ts';
 import * as interrupt from './commands/interrupt.ts';
 import * as logs from './commands/logs.ts';
 import * as ls from './commands/ls.ts';
+import * as pool from './commands/pool.ts';
 import * as prompt from './commands/prompt.ts';
 import * as queue from './commands/queue.ts';
 import * as rm from './commands/rm.ts';
@@ -25,7 +26,7 @@ const groups: Record<string, readonly { register(program: Command): void }[]> = 
   'This machine:': [up, doctor],
   'Working with agents:': [run, attach, prompt, interrupt, allow, deny],
   'Sessions:': [ls, show, logs, diff, rm],
-  'The queue:': [queue, dead],
+  'The queue:': [queue, pool, dead],
   'Inside a sandbox:': [exec, shell, cp],
   'GitHub:': [github, tasks],
 };

@@ -48,9 +48,11 @@ beforeAll(async () => {
     });
     if (is !== 'none') world.sandboxes.set(sandbox.id, infoOf(sandbox, is));
   }
-  await recover(world.deps, createSessionSandboxes(world.deps, { onTurnEnded() {}, onSlotFreed() {} }), AbortSignal.timeout(30_000));
+  await recover(world.deps, createSessionSandboxes(world.deps, unheard), AbortSignal.timeout(30_000));
 });
 afterAll(() => store.close());
+
+const unheard = { onTurnEnded() {}, onSlotFreed() {}, onSlotTaken() {}, onEvicted() {}, onFirstSandbox() {} };
 
 function infoOf({ id, template, limits }: SandboxRecord, status: Exclude<Found, 'none'>) {
   return { id, status, template, limits, labels: {}, reference: id, createdAt: at };

@@ -1,5 +1,6 @@
 import { afterRestart, type Found } from './after-restart.ts';
 import type { Dependencies } from './dependencies.ts';
+import { recoverUnowned } from './pool/recover-warm.ts';
 import type { SandboxInfo } from './ports/sandbox-provider.ts';
 import type { SandboxRecord, StoreTransaction } from './ports/store.ts';
 import type { SessionSandboxes } from './sandboxes/session-sandboxes.ts';
@@ -15,7 +16,11 @@ import { activeTurnStates, settleSessionStatus } from './turns/turn-states.ts';
 export async function recover(deps: Dependencies, sandboxes: SessionSandboxes, signal: AbortSignal): Promise<void> {
   const existing = new Map((await deps.provider.list({ signal })).map((info) => [info.id, info]));
   const known = await deps.store.read.sandboxes();
-  for (const record of known) await settleSandbox(deps, record, existing.get(record.id));
+  for (const record of known) {
+    const info = existing.get(record.id);
+    if (record.sessionId !== null) await settleSandbox(deps, record, info);
+    else if (record.status !== 'destroying') await recoverUnowned(deps, record, info ?? null);
+  }
   for (const { id } of known) existing.delete(id);
   for (const orphan of existing.values()) {
     deps.logger.warn({ sandboxId: orphan.id }, 'removing a sandbox that no session knows');

@@ -19,6 +19,7 @@ import { BerthError } from '../protocol/errors.ts';
 import { createRedisQueue } from '../queue/redis-queue.ts';
 import { createStoreQueue } from '../queue/store-queue.ts';
 import { guarded } from '../sandbox/guarded.ts';
+import { hostPressure } from '../sandbox/host/pressure.ts';
 import { createHostReport } from '../sandbox/host/report.ts';
 import { installationId } from '../sandbox/instance-lock.ts';
 import { loadProvider } from '../sandbox/registry.ts';
@@ -131,11 +132,13 @@ export async function createServer(config: Config, say: (line: string) => void):
       agents,
       installer,
       webhookSender: createWebhookSender({ allowLoopback: config.webhooksToLoopback, userAgent: `berth/${version}` }),
+      hostPressure: () => hostPressure(dataDir, config.sandboxLimits.memoryBytes),
       clock: systemClock,
       logger,
       settings: {
         hostId: `hst_${await installationId(dataDir)}`,
         slots: config.slots,
+        warm: config.warm,
         defaultTemplate: 'default',
         defaultLimits: enforceable(config.sandboxLimits, provider.capabilities),
         maxLimits: config.maxSandboxLimits,

@@ -210,6 +210,31 @@ export const queueOverview = z.object({
 });
 export type QueueOverview = z.infer<typeof queueOverview>;
 
+export const poolOverview = z.object({
+  provider: z.string(),
+  slots: z.number().int().positive(),
+  /** Slots that sessions hold, at work or not. */
+  used: z.number().int().nonnegative(),
+  /** Turns that wait for a slot. */
+  waiting: z.number().int().nonnegative(),
+  warm: z.object({
+    /** As many as settings and free slots allow. */
+    wanted: z.number().int().nonnegative(),
+    ready: z.number().int().nonnegative(),
+    making: z.number().int().nonnegative(),
+    /** Why none is made although some are missing. */
+    held: z.string().nullable(),
+  }),
+  /** First sandboxes of sessions since the server started: taken warm, or made when they were needed. */
+  claims: z.object({ warm: z.number().int(), cold: z.number().int() }),
+  /** Sandboxes put to rest since then because their slot was needed. */
+  evictions: z.number().int(),
+  /** How many sandboxes there are, by status. */
+  sandboxes: z.record(z.string(), z.number().int()),
+  estimate: queueOverview.shape.estimate,
+});
+export type PoolOverview = z.infer<typeof poolOverview>;
+
 /** A turn that the platform failed, named by its turn. */
 export const deadLetter = z.object({
   turnId: z.string(),
@@ -350,6 +375,7 @@ export type SandboxUsage = z.infer<typeof sandboxUsage>;
  * | POST S/turns | `createTurnRequest` -> 202 `admission` |
  * | GET S/turns, S/turns/:turnId?waitSeconds= | -> `{ turns }`, `turn` (waits until it ends, at most 60 s) |
  * | GET /api/queue | -> `queueOverview` |
+ * | GET /api/pool | -> `poolOverview` |
  * | GET /api/dead-letters?session=&waiting=&limit= | -> `{ deadLetters: deadLetter[] }` newest first |
  * | POST /api/dead-letters/:turnId/replay | -> 202 `admission` of a new turn with the same prompt; again: of the same turn |
  * | GET /api/webhooks/secret | -> `webhookSecret`; the machine's owner only |

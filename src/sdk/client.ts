@@ -3,12 +3,14 @@ import {
   admission,
   agentInfo,
   finding,
+  poolOverview,
   promptRequest,
   queueOverview,
   serverHealth,
   webhookSecret,
   type Admission,
   type AgentInfo,
+  type PoolOverview,
   type QueueOverview,
   type ServerHealth,
 } from '../protocol/api.ts';
@@ -38,6 +40,8 @@ export interface BerthClient {
   agents(options?: CallOptions): Promise<AgentInfo[]>;
   /** Who waits for a slot, in the order in which they are expected to start. */
   queue(options?: CallOptions): Promise<QueueOverview>;
+  /** Slots, warm sandboxes, and how the pool does. */
+  pool(options?: CallOptions): Promise<PoolOverview>;
   /** What webhooks are signed by. Throws `forbidden` for all but the machine's owner. */
   webhookSecret(options?: CallOptions): Promise<string>;
   /** What the server found on its machine. */
@@ -65,6 +69,7 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
       return (await transport.json(z.object({ agents: z.array(agentInfo) }), 'GET', '/api/agents', callOptions)).agents;
     },
     queue: (callOptions) => transport.json(queueOverview, 'GET', '/api/queue', callOptions),
+    pool: (callOptions) => transport.json(poolOverview, 'GET', '/api/pool', callOptions),
     async webhookSecret(callOptions) {
       return (await transport.json(webhookSecret, 'GET', '/api/webhooks/secret', callOptions)).secret;
     },

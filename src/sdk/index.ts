@@ -25,6 +25,7 @@ export type {
   IdleTimes,
   ProcessInput,
   Priority,
+  PoolOverview,
   QueueOverview,
   SandboxUsage,
   ServerHealth,

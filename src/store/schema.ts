@@ -145,6 +145,8 @@ export interface SandboxesTable {
   template: string;
   status: string;
   limits: string;
+  /** JSON; set while it is ready for a session to claim. */
+  warm: string | null;
   created_at: string;
   updated_at: string;
 }

@@ -120,6 +120,7 @@ export function webhookRecord(change: Partial<WebhookRecord> = {}): WebhookRecor
 export function sandboxRecord(change: Partial<SandboxRecord> = {}): SandboxRecord {
   return {
     id: newId('sandbox'),
+    warm: null,
     sessionId: null,
     provider: 'oci',
     template: 'default',

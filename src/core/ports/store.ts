@@ -67,6 +67,8 @@ export interface StoreReads {
   nextWebhookAt(): Promise<string | null>;
   sandbox(id: string): Promise<SandboxRecord | null>;
   sandboxes(filter?: SandboxFilter): Promise<SandboxRecord[]>;
+  /** How many there are of each status that occurs. */
+  sandboxCounts(): Promise<ReadonlyMap<SandboxRecord['status'], number>>;
   /** What keeps each session's sandbox awake, all by one query. Those of sessions being deleted are left out. */
   sandboxUses(filter?: SandboxFilter): Promise<SandboxUse[]>;
   snapshot(id: string): Promise<SnapshotRecord | null>;
@@ -311,13 +313,25 @@ export interface SandboxRecord {
   /** `creating` and `destroying` mark an operation that a restart must finish. */
   status: SandboxStatus | 'creating' | 'destroying';
   limits: SandboxLimits;
+  /** Set while it has no session and waits, ready, for one to claim it; cleared by the claim. */
+  warm: WarmState | null;
   createdAt: string;
   updatedAt: string;
 }
 
+/** What was done ahead in a warm sandbox. */
+export interface WarmState {
+  /** Its objects are in it, so that only a session on this repository may have it; `null`: any may. */
+  repositoryUrl: string | null;
+  /** The first commit of the empty workspace that a session without a repository starts from; `null`: there is none. */
+  baseCommit: string | null;
+}
+
 export interface SandboxFilter {
-  sessionId?: string;
   statuses?: readonly SandboxRecord['status'][];
+  sessionId?: string;
+  /** `true`: those without a session. */
+  unowned?: boolean;
 }
 
 /** A session's sandbox with what there is to know before it is put to rest. */

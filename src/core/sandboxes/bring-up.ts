@@ -42,7 +42,8 @@ export function createBringUp(context: SandboxesContext, evictOne: () => Promise
     }
     const progress = progressReporter(deps, sessionId);
     try {
-      const { isNew } = await makeRun(deps, session, sandbox, progress, signal);
+      const { isNew, wasWarm } = await makeRun(deps, session, sandbox, progress, signal);
+      if (isNew || wasWarm) events.onFirstSandbox(wasWarm ? 'warm' : 'cold');
       if (isNew && session.baseCommit !== null) session = await forgetDisk(context, session);
       const connection = openConnection(deps, {
         sessionId,

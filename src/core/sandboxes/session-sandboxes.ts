@@ -46,7 +46,11 @@ export function createSessionSandboxes(deps: Dependencies, events: SessionSandbo
   const closing = new AbortController();
   const entries = createSessionEntries(deps.clock);
   const context: SandboxesContext = { deps, events, entries, closing: closing.signal };
-  const evict = () => evictOne(context, restSession);
+  const evict = async () => {
+    const evicted = await evictOne(context, restSession);
+    if (evicted) events.onEvicted();
+    return evicted;
+  };
   const ensure = createBringUp(context, evict);
   const restSession: RestSession = createResting(context, ensure);
 

@@ -26,7 +26,10 @@ export async function waitForSlot(
       if (session === null || (session.deletingAt !== null && !unfinished)) throw sessionNotFound(sessionId);
       return reserveSlot(tx, session, settings, nowOf(context));
     });
-    if (reserved) return;
+    if (reserved) {
+      context.events.onSlotTaken();
+      return;
+    }
     if (await evictOne()) continue;
     if (clock.now().getTime() >= deadlineMs) {
       throw new BerthError('unavailable', `all ${settings.slots} slots are busy; try again when one is free`);

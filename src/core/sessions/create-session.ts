@@ -5,6 +5,7 @@ import type { Dependencies, Settings } from '../dependencies.ts';
 import { checkBranchName, parseRepositoryUrl } from '../git-names.ts';
 import { guestHome, type SandboxLimits } from '../ports/sandbox-provider.ts';
 import type { SessionRecord } from '../ports/store.ts';
+import { emptyWorkspacePath } from '../sandboxes/workspace.ts';
 import { planIdle } from './update-session.ts';
 
 /**
@@ -52,7 +53,7 @@ export async function planSession(
     baseBranch: checked?.baseBranch ?? null,
     branch: repository === null ? null : (request.workBranch ?? `berth/${id}`),
     baseCommit: null,
-    cwd: `${guestHome}/${repository?.name ?? 'workspace'}`,
+    cwd: repository === null ? emptyWorkspacePath : `${guestHome}/${repository.name}`,
     limits,
     env: request.env ?? {},
     mcpServers: request.mcpServers ?? [],

@@ -195,11 +195,13 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
           return world.answerWebhook(request);
         },
       },
+      hostPressure: async () => null,
       clock,
       logger: silent,
       settings: {
         hostId: 'hst_test',
         slots: 2,
+        warm: { count: 0, preclone: [] },
         defaultTemplate: 'default',
         defaultLimits: { cpus: 1, memoryBytes: 2 ** 30, pids: 100, diskBytes: 2 ** 30 },
         maxLimits: { cpus: 4, memoryBytes: 2 ** 32, pids: 1000, diskBytes: 2 ** 40 },
@@ -263,6 +265,7 @@ function memoryProvider(
       ports: 'none',
       network: ['none'],
       limits: ['cpus', 'memoryBytes', 'pids', 'diskBytes'],
+      update: 'live',
       sharedObjects: 'none',
       isolation: 'remote',
     },
@@ -308,6 +311,11 @@ function memoryProvider(
         sandboxes.set(spec.id, info);
         return info;
       });
+    },
+    async update(id, change) {
+      const info: SandboxInfo = { ...existing(id), ...change };
+      sandboxes.set(id, info);
+      return info;
     },
     dial: () => Promise.reject(new BerthError('unsupported', 'no streams here')),
     stats: () => Promise.reject(new BerthError('unsupported', 'no figures here')),

@@ -16,7 +16,7 @@ import { privateMemory } from './cgroup.ts';
 import { openInstallation, type Installation } from './installation.ts';
 import { createKeyLock } from './key-lock.ts';
 import { createPersistence, persistenceCapabilities, recoverPersistence } from './persistence.ts';
-import { readRecord } from './record.ts';
+import { readRecord, writeRecord } from './record.ts';
 import { connectRunnerSocket, dialThroughRunner } from './runner-socket.ts';
 import {
   bootSandbox,
@@ -28,7 +28,8 @@ import {
   sandboxIds,
   sandboxParts,
 } from './sandbox.ts';
-import { checkId, checkSpec } from './spec-check.ts';
+import { checkId, checkLabels, checkLimits, checkSpec } from './spec-check.ts';
+import { updateSandbox } from './update.ts';
 
 export interface OciOptions {
   dataDir: string;
@@ -159,6 +160,7 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
             labels: { ...spec.labels },
             env: { ...spec.env },
             runnerToken: spec.runnerToken,
+            runnerVersion: (await installation.layer()).version,
           };
           await makeSandbox(installation, record, template, signal);
           return describeSandbox(installation, record, 'running');
@@ -213,7 +215,10 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
         try {
           // What an end without a stop left: a reboot, or the sandbox's own end.
           await haltSandbox(installation, parts, 0);
-          await bootSandbox(installation, parts, record, template, signal);
+          const { version } = await installation.layer();
+          const started = { ...record, runnerVersion: version };
+          if (record.runnerVersion !== version) await writeRecord(parts.paths.record, started);
+          await bootSandbox(installation, parts, started, template, signal);
         } catch (error) {
           await haltSandbox(installation, parts, 0);
           throw error;
@@ -265,6 +270,20 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
       return { ...usage, privateMemoryBytes, diskBytes };
     },
 
+    async update(id, change, { signal }) {
+      const installation = await open();
+      const capabilities = capabilitiesOf(installation, options);
+      checkLimits(change.limits, capabilities);
+      checkLabels(change.labels);
+      return lock.run(id, async () => {
+        signal.throwIfAborted();
+        await existing(installation, id);
+        const record = await readRecord(sandboxParts(installation, id).paths.record);
+        if (record === null) throw new BerthError('conflict', `sandbox ${id} can only be destroyed`, { context: { id } });
+        await updateSandbox(installation, record, change, signal);
+        return existing(installation, id);
+      });
+    },
     ...createPersistence({ open, existing, capabilities: () => capabilitiesOf(opened, options), lock, making }),
 
     async shareObjects(id, objectsDir, { signal }) {
@@ -299,6 +318,7 @@ function capabilitiesOf(installation: Installation | null, options: OciOptions):
     ports: 'dynamic',
     network: ['none'],
     limits,
+    update: 'live',
     sharedObjects: 'hardlink',
     isolation: options.runtime === 'runsc' ? 'user-kernel' : 'namespaces',
   };

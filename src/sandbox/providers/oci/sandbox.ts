@@ -188,7 +188,18 @@ export async function inspectSandbox(installation: Installation, id: string): Pr
   }
   const whole = hasDisk && !existsSync(parts.paths.creating);
   const status: SandboxStatus = whole ? await statusOf(parts) : 'broken';
-  return describeSandbox(installation, record, status);
+  const info = describeSandbox(installation, record, status);
+  return status === 'running' && (await isOutdated(installation, record)) ? { ...info, outdated: true } : info;
+}
+
+/** Whether a new sandbox would have another template or another runner. A template that is gone has no newer version. */
+async function isOutdated(installation: Installation, record: SandboxRecord): Promise<boolean> {
+  if (record.runnerVersion !== undefined && record.runnerVersion !== (await installation.layer()).version) return true;
+  const current = await installation.templates.current(record.template.name).catch((error: unknown) => {
+    if (error instanceof BerthError && error.code === 'not_found') return null;
+    throw error;
+  });
+  return current !== null && current.version !== record.template.version;
 }
 
 async function statusOf(parts: SandboxParts): Promise<SandboxStatus> {
