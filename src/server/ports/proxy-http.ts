@@ -21,7 +21,6 @@ export async function proxyHttp(request: Request, stream: Duplex, path: string, 
     path,
     headers: requestHeaders(request.headers, address, url),
     setHost: false,
-    agent: false,
   });
   const abort = () => stream.destroy();
   request.signal.addEventListener('abort', abort, { once: true });
