@@ -24,7 +24,7 @@ need=(
   "losetup:mount"
   "/etc/ssl/certs/ca-certificates.crt:ca-certificates"
 )
-[ "$mode" = run ] || need+=("pgrep:procps" "musl-gcc:musl-tools" "/usr/lib/postgresql:postgresql" "redis-server:redis-server")
+[ "$mode" = run ] || need+=("pgrep:procps" "musl-gcc:musl-tools" "/usr/lib/postgresql:postgresql" "redis-server:redis-server" "/usr/bin/chromium:chromium")
 
 export PATH="$PATH:/usr/sbin:/sbin"
 missing=()
@@ -77,3 +77,4 @@ if ! node_modules/.bin/node --version >/dev/null 2>&1; then
 fi
 # esbuild's own install script only checks; its binary is in the platform package.
 say "Node $(node_modules/.bin/node --version) and packages are ready"
+scripts/build-web.sh

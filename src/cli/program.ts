@@ -11,6 +11,7 @@ import * as github from './commands/github.ts';
 import * as interrupt from './commands/interrupt.ts';
 import * as logs from './commands/logs.ts';
 import * as ls from './commands/ls.ts';
+import * as open from './commands/open.ts';
 import * as pool from './commands/pool.ts';
 import * as prompt from './commands/prompt.ts';
 import * as queue from './commands/queue.ts';
@@ -23,7 +24,7 @@ import * as up from './commands/up.ts';
 
 /** Commands under the heading where help lists them. */
 const groups: Record<string, readonly { register(program: Command): void }[]> = {
-  'This machine:': [up, doctor],
+  'This machine:': [up, open, doctor],
   'Working with agents:': [run, attach, prompt, interrupt, allow, deny],
   'Sessions:': [ls, show, logs, diff, rm],
   'The queue:': [queue, pool, dead],

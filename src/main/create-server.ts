@@ -25,11 +25,15 @@ import { installationId } from '../sandbox/instance-lock.ts';
 import { loadProvider } from '../sandbox/registry.ts';
 import { createRunnerClient } from '../sandbox/runner-client/index.ts';
 import { createApp } from '../server/app.ts';
+import { hashToken } from '../server/auth.ts';
+import { createBrowserLogin } from '../server/browser-login.ts';
+import { signInUrl } from '../server/routes/login.ts';
 import { githubSetupRoutes } from '../server/routes/github-setup.ts';
 import { githubRoutes, githubWebhookRoutes } from '../server/routes/github.ts';
 import { repositoryRoutes } from '../server/routes/repositories.ts';
 import { taskRoutes } from '../server/routes/tasks.ts';
 import { webhookRoutes } from '../server/routes/webhooks.ts';
+import { webAppRoutes } from '../server/web-app.ts';
 import { createSecretBox } from '../store/secret-box.ts';
 import { createSqliteStore } from '../store/sqlite.ts';
 import { version } from '../version.ts';
@@ -40,11 +44,14 @@ import { deriveKeys } from './keys.ts';
 import { createLogger } from './log.ts';
 import { owner, ownerToken } from './owner-token.ts';
 import { systemClock } from './system-clock.ts';
+import { readWebFiles } from './web-files.ts';
 
 export interface RunningServer {
   url: string;
   /** The owner's token. */
   token: string;
+  /** Signs one browser in as the owner, once. */
+  signInUrl: string;
   dataDir: string;
   /** Ends the server; sandboxes and their agents go on. */
   close(): Promise<void>;
@@ -155,6 +162,7 @@ export async function createServer(config: Config, say: (line: string) => void):
     const tasks = createTaskService({ deps, forge: github.forge, core });
     onClose.push(() => tasks.close());
     const { forge, forgeApp } = github;
+    const login = createBrowserLogin({ secret: keys.browserLoginSecret, now: () => systemClock.now() });
     const app = createApp(
       {
         core,
@@ -167,11 +175,13 @@ export async function createServer(config: Config, say: (line: string) => void):
         report: async () =>
           (await createHostReport({ dataDir, ...(config.runtime === null ? {} : { runtime: config.runtime }) }))
             .findings,
+        browser: { login, publicUrl: () => config.publicUrl },
       },
       {
         public: [
           githubWebhookRoutes(forgeApp),
           githubSetupRoutes({ forgeApp, logger, isSecure: () => publicUrl?.startsWith('https:') ?? false }),
+          webAppRoutes(await readWebFiles()),
         ],
         authenticated: [
           githubRoutes(forgeApp),
@@ -189,7 +199,8 @@ export async function createServer(config: Config, say: (line: string) => void):
     await tasks.start();
     github.start(tasks);
     logger.info({ url: http.url, slots: config.slots, dataDir }, 'server is up');
-    return { url: http.url, token, dataDir, close };
+    const { code } = login.createCode(hashToken(token));
+    return { url: http.url, token, signInUrl: signInUrl(publicUrl, code), dataDir, close };
   } catch (error) {
     logger.error({ err: error }, 'server could not start');
     await close();

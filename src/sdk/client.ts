@@ -14,6 +14,7 @@ import {
   type QueueOverview,
   type ServerHealth,
 } from '../protocol/api.ts';
+import { loginLink, me, type LoginLink, type LoginRequest, type Me } from '../protocol/login-api.ts';
 import { createDeadLettersResource, type DeadLettersResource } from './resources/dead-letters.ts';
 import type { CallOptions } from './resources/files.ts';
 import { createGithubResource, type GithubResource } from './resources/github.ts';
@@ -46,6 +47,13 @@ export interface BerthClient {
   webhookSecret(options?: CallOptions): Promise<string>;
   /** What the server found on its machine. */
   doctor(options?: CallOptions): Promise<DoctorFinding[]>;
+  /** Who the token, or the browser's cookie, belongs to. */
+  me(options?: CallOptions): Promise<Me>;
+  /** Signs the browser in that calls this: it gets a cookie. Needs no token; `code` is from a sign-in link. */
+  login(request: LoginRequest, options?: CallOptions): Promise<Me>;
+  logout(options?: CallOptions): Promise<void>;
+  /** A link that signs one browser in as the caller, once. */
+  loginLink(options?: CallOptions): Promise<LoginLink>;
   /** Needs no token. */
   health(options?: CallOptions): Promise<ServerHealth>;
 }
@@ -77,6 +85,10 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
       return (await transport.json(z.object({ findings: z.array(finding) }), 'GET', '/api/doctor', callOptions))
         .findings;
     },
+    me: (callOptions) => transport.json(me, 'GET', '/api/me', callOptions),
+    login: (request, callOptions) => transport.json(me, 'POST', '/api/login', { json: request, ...callOptions }),
+    logout: (callOptions) => transport.empty('POST', '/api/logout', { idempotent: true, ...callOptions }),
+    loginLink: (callOptions) => transport.json(loginLink, 'POST', '/api/login-links', callOptions),
     health: (callOptions) => transport.json(serverHealth, 'GET', '/api/health', callOptions),
   };
 }

@@ -9,6 +9,7 @@ import { agentRoutes } from './routes/agents.ts';
 import { eventRoutes } from './routes/events.ts';
 import { fileRoutes } from './routes/files.ts';
 import { healthRoutes } from './routes/health.ts';
+import { loginRoutes, signInRoutes } from './routes/login.ts';
 import { portRoutes } from './routes/ports.ts';
 import { processRoutes } from './routes/processes.ts';
 import { queueRoutes } from './routes/queue.ts';
@@ -57,7 +58,9 @@ export function createApp(deps: AppDependencies, extensions: Extensions = {}): R
   });
   app.openAPIRegistry.registerComponent('securitySchemes', 'token', { type: 'http', scheme: 'bearer' });
 
-  app.use('/api/*', requireToken(deps.store));
+  signInRoutes(app, deps);
+  app.use('/api/*', requireToken(deps.store, deps.browser));
+  loginRoutes(app, deps);
   agentRoutes(app, deps);
   sessionRoutes(app, deps);
   snapshotRoutes(app, deps);

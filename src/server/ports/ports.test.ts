@@ -11,6 +11,7 @@ import { BerthError } from '../../protocol/errors.ts';
 import { createSqliteStore } from '../../store/sqlite.ts';
 import { createApp } from '../app.ts';
 import { issueToken } from '../auth.ts';
+import { createBrowserLogin } from '../browser-login.ts';
 
 /** A real server before a real one "inside": only the way between them is a loopback connection here. */
 let store: Store;
@@ -43,7 +44,10 @@ beforeEach(async () => {
   await core.start(AbortSignal.timeout(5_000));
   token = await issueToken(store, 'test', 'ada', new Date());
   const { agents, installer, logger } = world.deps;
-  const app = createApp({ core, store, agents, installer, logger, providerName: 'memory', version: '0', report: async () => [] });
+  const login = createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date() });
+  const browser = { login, publicUrl: () => null };
+  const report = async () => [];
+  const app = createApp({ core, store, browser, agents, installer, logger, providerName: 'memory', version: '0', report });
   outer = await listen(app, '127.0.0.1', 0);
   id = (await core.sessions.create({ agent: 'any', permissions: 'ask' }, 'ada', AbortSignal.timeout(5_000))).id;
 
