@@ -3,6 +3,7 @@ export { createBerthClient } from './client.ts';
 export type { BerthClient, BerthClientOptions, DoctorFinding, PromptInput } from './client.ts';
 export { parseExit } from './attached-process.ts';
 export type { AttachedProcess, ProcessExit } from './attached-process.ts';
+export type { ForwardedConnection } from './forwarded-connection.ts';
 export type { EventsOptions } from './session-events.ts';
 export type { DeadLettersResource, ListDeadLettersOptions } from './resources/dead-letters.ts';
 export type { CallOptions, FilesResource, WriteOptions } from './resources/files.ts';

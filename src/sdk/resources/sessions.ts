@@ -23,7 +23,9 @@ import type { PortInfo } from '../../protocol/runner-api.ts';
 import { fromBase64, toBase64 } from '../base64.ts';
 import { backoffMs, delay } from '../delay.ts';
 import { sessionEvents, type EventsOptions } from '../session-events.ts';
+import { forwardOverSocket, type ForwardedConnection } from '../forwarded-connection.ts';
 import type { Transport } from '../transport.ts';
+import { openWebSocket } from '../web-socket.ts';
 import { createFilesResource, type CallOptions, type FilesResource } from './files.ts';
 import { createProcessesResource, type ProcessesResource } from './processes.ts';
 
@@ -82,6 +84,10 @@ export interface SessionsResource {
   diff(id: string, options?: CallOptions): Promise<SessionDiff>;
   usage(id: string, options?: CallOptions): Promise<SandboxUsage>;
   ports(id: string, options?: CallOptions): Promise<PortInfo[]>;
+  /** Where a port answers HTTP and WebSocket; requests need the token, which the server inside does not get. */
+  portUrl(id: string, port: number): string;
+  /** A TCP connection to a port inside. Throws `upstream_failed` when nothing listens there. */
+  forward(id: string, port: number, options?: CallOptions): Promise<ForwardedConnection>;
   /** Runs a command to its end; for long or interactive ones use `processes`. */
   exec(
     id: string,
@@ -176,6 +182,15 @@ export function createSessionsResource(transport: Transport): SessionsResource {
     usage: (id, options) => transport.json(sandboxUsage, 'GET', path(id, '/usage'), options),
     async ports(id, options) {
       return (await transport.json(portPage, 'GET', path(id, '/ports'), options)).ports;
+    },
+    portUrl: (id, port) => transport.url(path(id, `/ports/${port}/`)).href,
+    async forward(id, port, { signal } = {}) {
+      const socket = await openWebSocket(transport, path(id, `/forward/${port}`), {
+        signal,
+        // The handshake tells no reason; the same port asked by HTTP does.
+        explain: () => transport.empty('HEAD', path(id, `/ports/${port}/`), { signal, idempotent: false }),
+      });
+      return forwardOverSocket(socket);
     },
     async exec(id, { stdin, ...input }, options) {
       const bytes = typeof stdin === 'string' ? new TextEncoder().encode(stdin) : stdin;

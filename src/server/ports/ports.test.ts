@@ -55,7 +55,7 @@ beforeEach(async () => {
   answer = (_req, res) => res.end('hello');
   inner = createServer((req, res) => {
     seen.push(req);
-    void answer(req, res);
+    answer(req, res);
   });
   inner.listen(0, '127.0.0.1');
   await once(inner, 'listening');
@@ -70,7 +70,7 @@ afterEach(async () => {
 });
 
 const at = (path: string) => `${outer.url}/api/sessions/${id}/ports/${port}${path}`;
-const get = (path: string, init: RequestInit = {}) =>
+const get = (path: string, init: RequestInit & { headers?: Record<string, string> } = {}) =>
   fetch(at(path), { redirect: 'manual', ...init, headers: { authorization: `Bearer ${token}`, ...init.headers } });
 const uses = () => store.read.sandboxUses({ sessionId: id });
 
