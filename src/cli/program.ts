@@ -6,6 +6,7 @@ import * as dead from './commands/dead.ts';
 import * as deny from './commands/deny.ts';
 import * as diff from './commands/diff.ts';
 import * as doctor from './commands/doctor.ts';
+import * as egress from './commands/egress.ts';
 import * as exec from './commands/exec.ts';
 import * as fork from './commands/fork.ts';
 import * as forward from './commands/forward.ts';
@@ -33,7 +34,7 @@ const groups: Record<string, readonly { register(program: Command): void }[]> = 
   'Working with agents:': [run, attach, prompt, interrupt, allow, deny],
   'Sessions:': [ls, show, logs, diff, rest, idle, fork, snapshot, rm],
   'The queue:': [queue, pool, dead],
-  'Inside a sandbox:': [exec, shell, cp, forward],
+  'Inside a sandbox:': [exec, shell, cp, forward, egress],
   'GitHub:': [github, tasks],
 };
 

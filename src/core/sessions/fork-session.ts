@@ -89,6 +89,7 @@ export function snapshotSourceOf(session: SessionRecord): SnapshotSource {
     permissions,
     permissionTimeoutMs,
     idle,
+    egress,
   } = session;
   return {
     title,
@@ -112,6 +113,7 @@ export function snapshotSourceOf(session: SessionRecord): SnapshotSource {
     permissions,
     permissionTimeoutMs,
     idle,
+    egress,
   };
 }
 
