@@ -6,6 +6,7 @@ import * as dead from './commands/dead.ts';
 import * as deny from './commands/deny.ts';
 import * as diff from './commands/diff.ts';
 import * as doctor from './commands/doctor.ts';
+import * as egress from './commands/egress.ts';
 import * as exec from './commands/exec.ts';
 import * as github from './commands/github.ts';
 import * as interrupt from './commands/interrupt.ts';
@@ -28,7 +29,7 @@ const groups: Record<string, readonly { register(program: Command): void }[]> = 
   'Working with agents:': [run, attach, prompt, interrupt, allow, deny],
   'Sessions:': [ls, show, logs, diff, rm],
   'The queue:': [queue, pool, dead],
-  'Inside a sandbox:': [exec, shell, cp],
+  'Inside a sandbox:': [exec, shell, cp, egress],
   'GitHub:': [github, tasks],
 };
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { createAgentCatalog } from '../agents/catalog.ts';
 import { createAgentInstaller } from '../agents/installer.ts';
 import { agentSettingsPatterns } from '../agents/settings-paths.ts';
+import { createEgressService } from '../core/egress/egress-service.ts';
 import { createCore } from '../core/create-core.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { Queue } from '../core/ports/queue.ts';
@@ -11,6 +12,7 @@ import type { Dependencies } from '../core/dependencies.ts';
 import { defaultQueueSettings } from '../core/turns/queue-settings.ts';
 import { defaultWebhookSettings } from '../core/webhooks/webhook-worker.ts';
 import type { SandboxCapabilities, SandboxLimits } from '../core/ports/sandbox-provider.ts';
+import { createPublicDial } from '../gateway/egress/public-dial.ts';
 import { createGateway } from '../gateway/gateway.ts';
 import { createTaskService } from '../core/tasks/task-service.ts';
 import { createGit } from '../git/create-git.ts';
@@ -29,6 +31,7 @@ import { hashToken } from '../server/auth.ts';
 import { createBrowserLogin } from '../server/browser-login.ts';
 import { signInUrl } from '../server/routes/login.ts';
 import { githubSetupRoutes } from '../server/routes/github-setup.ts';
+import { egressRoutes } from '../server/routes/egress.ts';
 import { githubRoutes, githubWebhookRoutes } from '../server/routes/github.ts';
 import { repositoryRoutes } from '../server/routes/repositories.ts';
 import { taskRoutes } from '../server/routes/tasks.ts';
@@ -113,7 +116,14 @@ export async function createServer(config: Config, say: (line: string) => void):
       pacing: config.github.pacing,
     });
     onClose.push(() => github.close());
-    const gateway = createGateway({ upstreams: config.upstreams, placeholderSecret: keys.placeholderSecret, logger });
+    const egress = createEgressService({ store, clock: systemClock, logger, defaultPolicy: config.egress });
+    onClose.push(() => egress.close());
+    const gateway = createGateway({
+      upstreams: config.upstreams,
+      placeholderSecret: keys.placeholderSecret,
+      egress: { control: egress, dial: createPublicDial({ allowLoopback: config.egressToLoopback }) },
+      logger,
+    });
     onClose.push(() => gateway.close());
     const agents = createAgentCatalog();
     const installer = createAgentInstaller({ dir: config.agentsDir, env: config.environment, logger });
@@ -187,6 +197,7 @@ export async function createServer(config: Config, say: (line: string) => void):
           githubRoutes(forgeApp),
           repositoryRoutes({ store, agents, forgeApp }),
           taskRoutes({ store, tasks, forge }),
+          egressRoutes(egress),
           webhookRoutes({ secret: keys.webhookSecret, owner }),
         ],
       },

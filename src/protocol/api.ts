@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { egressPolicy } from './egress.ts';
 import { prompt } from './content.ts';
 import { sessionStatus, turnOutcome } from './events.ts';
 import { absolutePath, execResult, fileInfo, mcpServer, portInfo, processInfo } from './runner-api.ts';
@@ -41,6 +42,8 @@ export const createSessionRequest = z.strictObject({
   model: z.string().min(1).max(200).optional(),
   mode: z.string().min(1).max(200).optional(),
   author: z.object({ name: z.string().min(1).max(200), email: z.email() }).optional(),
+  /** Where it may connect to. Default: the server's policy, package registries and code hosts unless set. */
+  egress: egressPolicy.optional(),
   /** `ask`: the agent asks a person. `allow`: it may do what stays inside its sandbox, unasked. */
   permissions: z.enum(['ask', 'allow']).default('ask'),
   /** How long a permission request waits for a person before it is refused. Default one day. */

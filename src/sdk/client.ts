@@ -16,6 +16,7 @@ import {
 } from '../protocol/api.ts';
 import { loginLink, me, type LoginLink, type LoginRequest, type Me } from '../protocol/login-api.ts';
 import { createDeadLettersResource, type DeadLettersResource } from './resources/dead-letters.ts';
+import { createEgressResource, type EgressResource } from './resources/egress.ts';
 import type { CallOptions } from './resources/files.ts';
 import { createGithubResource, type GithubResource } from './resources/github.ts';
 import { createSessionsResource, type SessionsResource } from './resources/sessions.ts';
@@ -33,6 +34,7 @@ export interface BerthClient {
   readonly baseUrl: string;
   readonly sessions: SessionsResource;
   readonly deadLetters: DeadLettersResource;
+  readonly egress: EgressResource;
   readonly github: GithubResource;
   /** Prompts a session, or makes one of the other fields first; sent again after a network failure, under one idempotency key. */
   prompt(input: PromptInput, options?: CallOptions): Promise<Admission>;
@@ -63,6 +65,7 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
     baseUrl: transport.baseUrl,
     sessions: createSessionsResource(transport),
     deadLetters: createDeadLettersResource(transport),
+    egress: createEgressResource(transport),
     github: createGithubResource(transport),
     prompt: (input, callOptions) =>
       transport.json(admission, 'POST', '/api/session/prompt', {

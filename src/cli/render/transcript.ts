@@ -116,6 +116,17 @@ export function reduceTranscript(
       const why = reason === null ? '' : `: ${sanitizeLine(reason)}`;
       return note(state, style.dim(`· sandbox ${sanitizeLine(status)} (${sanitizeLine(provider)})${why}`));
     }
+    case 'egress.denied': {
+      const { host, port } = event.data;
+      const rule = sanitizeLine(port === 80 || port === 443 ? host : `${host}:${port}`);
+      const how = style.dim(` berth egress allow ${event.sessionId} ${rule}`);
+      return note(state, `${style.yellow(`! no way out to ${sanitizeLine(host)}:${port};`)}${how}`);
+    }
+    case 'egress.changed': {
+      const { by, presets, allow } = event.data;
+      const list = [...presets, ...allow].join(', ') || 'nothing';
+      return note(state, style.dim(`· ${sanitizeLine(by)} lets it reach ${sanitizeLine(list)}`));
+    }
     case 'agent.started': {
       const { agent, version, resumed } = event.data;
       const how = resumed === 'new' ? '' : ', conversation taken up again';

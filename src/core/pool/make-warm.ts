@@ -1,3 +1,4 @@
+import { proxyEnv } from '../egress/proxy-env.ts';
 import { newId } from '../../protocol/ids.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { emptyWorkspacePath } from '../sandboxes/workspace.ts';
@@ -40,7 +41,7 @@ export async function makeWarm(
     const { template, limits } = record;
     const runnerToken = deps.runnerToken(id);
     await provider.create(
-      { id, template, limits, network: 'none', labels: warmLabels, runnerToken, env: {} },
+      { id, template, limits, network: 'none', labels: warmLabels, runnerToken, env: proxyEnv },
       { signal },
     );
     let baseCommit: string | null = null;

@@ -1,4 +1,5 @@
 import { BerthError } from '../../protocol/errors.ts';
+import type { BeginEviction } from './eviction.ts';
 import { nowOf, type SandboxesContext } from './context.ts';
 import { sessionNotFound } from './records.ts';
 import { reserveSlot } from './slots.ts';
@@ -11,7 +12,7 @@ const slotPollMs = 250;
 export async function waitForSlot(
   context: SandboxesContext,
   sessionId: string,
-  evictOne: () => Promise<boolean>,
+  beginEviction: BeginEviction,
   signal: AbortSignal,
 ): Promise<void> {
   const { store, clock, settings } = context.deps;
@@ -26,7 +27,7 @@ export async function waitForSlot(
       context.events.onSlotTaken();
       return;
     }
-    if (await evictOne()) continue;
+    if (await (await beginEviction())?.done) continue;
     if (clock.now().getTime() >= deadlineMs) {
       throw new BerthError('unavailable', `all ${settings.slots} slots are busy; try again when one is free`);
     }

@@ -55,6 +55,7 @@ export async function planSession(
     cwd: repository === null ? emptyWorkspacePath : `${guestHome}/${repository.name}`,
     limits,
     env: request.env ?? {},
+    egress: request.egress ?? null,
     mcpServers: request.mcpServers ?? [],
     acpSessionId: null,
     modeId: request.mode ?? null,

@@ -15,6 +15,8 @@ export interface SandboxCgroup {
   processes(): Promise<number[]>;
   /** Ends every process, frozen ones too, and resolves when none is left. */
   kill(): Promise<void>;
+  /** The process that is number 1 inside; `null` when nothing runs. */
+  init(): Promise<number | null>;
   /** Sends a signal to the first process (the init), which passes it on. */
   signalInit(signal: NodeJS.Signals): Promise<void>;
   /** Makes it, with its limits, for a runtime that leaves cgroups alone. */
@@ -57,6 +59,11 @@ export function openCgroup(layout: CgroupLayout, path: string): SandboxCgroup {
     const freezer = of('freezer');
     if (v2 && counting !== null) await writeOptional(join(counting, 'cgroup.freeze'), '0');
     else if (freezer !== null) await writeOptional(join(freezer, 'freezer.state'), 'THAWED');
+  }
+
+  async function init(): Promise<number | null> {
+    const pids = (await processes()).toSorted((a, b) => a - b);
+    return pids.length === 0 ? null : initOf(pids, pids[0]!);
   }
 
   async function set(controller: string, file: string, value: string): Promise<void> {
@@ -118,9 +125,10 @@ export function openCgroup(layout: CgroupLayout, path: string): SandboxCgroup {
         await sleep(waitMs);
       }
     },
+    init,
     async signalInit(signal) {
-      const [first] = (await processes()).toSorted((a, b) => a - b);
-      if (first !== undefined) signalProcess(await initOf(await processes(), first), signal);
+      const pid = await init();
+      if (pid !== null) signalProcess(pid, signal);
     },
     async make(limits) {
       for (const directory of directories) await mkdir(directory, { recursive: true });

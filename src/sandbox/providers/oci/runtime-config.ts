@@ -89,6 +89,8 @@ export function createRuntimeConfig(input: RuntimeConfigInput): object {
       ],
     },
     mounts: [...systemMounts(cgroups), ...ownMounts(input)],
+    // Read by runc at each checkpoint and restore.
+    annotations: { 'org.criu.config': input.paths.criuConfig },
     linux: {
       cgroupsPath: input.cgroupPath,
       namespaces: ['pid', 'mount', 'uts', 'ipc', 'network', 'cgroup'].map((type) => ({ type })),
