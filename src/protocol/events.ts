@@ -43,7 +43,7 @@ export const journalEventData = z.discriminatedUnion('type', [
     data: z.object({
       agent: z.string(),
       acpSessionId: z.string(),
-      resumed: z.enum(['new', 'load', 'resume']),
+      resumed: z.enum(['new', 'load', 'resume', 'fork']),
       version: z.string().optional(),
     }),
   }),

@@ -20,6 +20,7 @@ import { createEgressResource, type EgressResource } from './resources/egress.ts
 import type { CallOptions } from './resources/files.ts';
 import { createGithubResource, type GithubResource } from './resources/github.ts';
 import { createSessionsResource, type SessionsResource } from './resources/sessions.ts';
+import { createSnapshotsResource, type SnapshotsResource } from './resources/snapshots.ts';
 import { Transport, type TransportOptions } from './transport.ts';
 
 export type BerthClientOptions = TransportOptions;
@@ -33,6 +34,7 @@ export type DoctorFinding = z.infer<typeof finding>;
 export interface BerthClient {
   readonly baseUrl: string;
   readonly sessions: SessionsResource;
+  readonly snapshots: SnapshotsResource;
   readonly deadLetters: DeadLettersResource;
   readonly egress: EgressResource;
   readonly github: GithubResource;
@@ -64,6 +66,7 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
   return {
     baseUrl: transport.baseUrl,
     sessions: createSessionsResource(transport),
+    snapshots: createSnapshotsResource(transport),
     deadLetters: createDeadLettersResource(transport),
     egress: createEgressResource(transport),
     github: createGithubResource(transport),

@@ -14,6 +14,8 @@ import {
 import { formatCount, formatDuration, plural } from './units.ts';
 import { truncate } from './width.ts';
 
+const again = ', conversation taken up again';
+
 /**
  * A session's events as text for a person. Pure: `reduceTranscript` takes what is known and one event
  * and gives what is known now, the text to append, and the one line that says what is under way
@@ -129,7 +131,7 @@ export function reduceTranscript(
     }
     case 'agent.started': {
       const { agent, version, resumed } = event.data;
-      const how = resumed === 'new' ? '' : ', conversation taken up again';
+      const how = { new: '', load: again, resume: again, fork: ', with a copy of the conversation' }[resumed];
       const name = sanitizeLine([agent, version].filter(Boolean).join(' '));
       return note(state, style.dim(`· agent ${name} started${how}`));
     }

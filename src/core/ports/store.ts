@@ -210,6 +210,9 @@ export interface SessionRecord {
 export interface SessionFilter {
   owner?: string;
   statuses?: readonly SessionStatus[];
+  archived?: boolean;
+  /** Only those whose deletion has begun, or only those whose has not. */
+  deleting?: boolean;
   /** Ids below this one; newest first. */
   before?: string;
   limit: number;
@@ -360,6 +363,8 @@ export interface SandboxUse {
   lastUsedAt: string;
   /** `asking`: a turn runs, but waits for an answer only. */
   work: 'none' | 'asking' | 'busy';
+  /** When the first of its open questions is refused for want of an answer; `null` without one. */
+  questionExpiresAt: string | null;
 }
 
 /** What a session made from a snapshot takes over from the one it was taken of. */
@@ -386,6 +391,7 @@ export type SnapshotSource = Pick<
   | 'permissions'
   | 'permissionTimeoutMs'
   | 'idle'
+  | 'egress'
 >;
 
 /** `creating` and `deleting` mark an operation that a restart must finish: both end with its removal. */

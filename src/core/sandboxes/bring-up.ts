@@ -78,7 +78,7 @@ async function forgetDisk(context: SandboxesContext, session: SessionRecord): Pr
   deps.logger.error({ sessionId: session.id }, message);
   await deps.store.transaction(async (tx) => {
     const at = nowOf(context);
-    await tx.updateSession(session.id, { baseCommit: null, acpSessionId: null, updatedAt: at });
+    await tx.updateSession(session.id, { baseCommit: null, acpSessionId: null, forkAcpSessionId: null, updatedAt: at });
     await tx.appendEvents(session.id, [
       { at, turnId: null, type: 'progress', data: { stage: 'sandbox', message, fraction: null } },
     ]);

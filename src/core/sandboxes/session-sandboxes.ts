@@ -31,7 +31,9 @@ export interface SessionSandboxes {
   restIdle(): Promise<string[]>;
   /** Puts a session to rest now. Throws `unsupported` for what the provider cannot, `conflict` while it is at work. */
   rest(sessionId: string, step: RestStep): Promise<void>;
-  /** Waits until the session has a slot, evicting what is idle. Throws `unavailable` when none comes free. */
+  /** Runs `operation` with no other on this session's sandbox beside it. */
+  exclusively<T>(sessionId: string, operation: () => Promise<T>): Promise<T>;
+  /** Waits until a fork that is being made has a slot, evicting what is idle. Throws `unavailable` when none comes free. */
   reserve(sessionId: string, signal: AbortSignal): Promise<void>;
   /** Ends and removes the session's sandbox; idempotent. */
   destroy(sessionId: string): Promise<void>;
@@ -58,11 +60,19 @@ export function createSessionSandboxes(deps: Dependencies, events: SessionSandbo
         release();
       }
     },
-    hold: (sessionId) => entries.hold(sessionId),
-    reserve: (sessionId, signal) => waitForSlot(context, sessionId, beginEviction, signal),
+    hold(sessionId) {
+      const release = entries.hold(sessionId);
+      return () => {
+        release();
+        // Somebody may wait for its slot.
+        if (entries.find(sessionId)?.uses === 0) events.onSlotFreed();
+      };
+    },
+    exclusively: (sessionId, operation) => entries.serialised(sessionId, operation),
+    reserve: (sessionId, signal) => waitForSlot(context, sessionId, beginEviction, signal, { unfinished: true }),
     connected: (sessionId) => entries.find(sessionId)?.connection ?? null,
     beginEviction,
-    restIdle: () => restIdle(context, restSession),
+    restIdle: () => restIdle(context, restSession, ensure),
     async rest(sessionId, step) {
       await restSession(sessionId, step, 'it was asked to', false);
     },

@@ -1,4 +1,12 @@
-import type { Admission, CreateSessionRequest, CreateTurnRequest, SandboxUsage, SessionDiff } from '../../protocol/api.ts';
+import type { Duplex } from 'node:stream';
+import type {
+  Admission,
+  CreateSessionRequest,
+  CreateTurnRequest,
+  SandboxUsage,
+  SessionDiff,
+  UpdateSessionRequest,
+} from '../../protocol/api.ts';
 import { asBerthError, BerthError } from '../../protocol/errors.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { RunnerClient } from '../ports/runner.ts';
@@ -11,7 +19,9 @@ import type { Dispatcher } from '../turns/dispatcher.ts';
 import { endTurn } from '../turns/end-turn.ts';
 import { openTurnStates } from '../turns/turn-states.ts';
 import { planSession } from './create-session.ts';
-import { forkSession } from './fork-session.ts';
+import { dialPort } from './dial-port.ts';
+import { forkSession, snapshotSourceOf } from './fork-session.ts';
+import { planUpdate } from './update-session.ts';
 
 /** What can be done with sessions: the use cases behind the API, the CLI and the tasks. */
 export interface SessionService {
@@ -24,6 +34,8 @@ export interface SessionService {
   ): Promise<SessionRecord>;
   get(id: string): Promise<SessionRecord>;
   list(filter: SessionFilter): Promise<SessionRecord[]>;
+  /** Changes its title or its own times of rest. */
+  update(id: string, request: UpdateSessionRequest): Promise<SessionRecord>;
   /** Ends everything of the session and forgets it. Goes on after a crash. */
   delete(id: string): Promise<void>;
 
@@ -38,6 +50,8 @@ export interface SessionService {
   interrupt(id: string): Promise<{ interrupted: string | null }>;
   /** Puts the session to rest now; any access wakes it. */
   rest(id: string, step: RestStep): Promise<SessionRecord>;
+  /** Resolves when its sandbox runs. */
+  wake(id: string, signal: AbortSignal): Promise<SessionRecord>;
   /** New sessions from this one, which goes on: own disk and branch, the conversation so far. */
   fork(id: string, count: number, owner: string, signal: AbortSignal): Promise<SessionRecord[]>;
   answerPermission(id: string, requestId: string, optionId: string | null, by: string): Promise<void>;
@@ -46,6 +60,8 @@ export interface SessionService {
 
   /** Runs `use` with the runner of the session's sandbox, waking it first. */
   withRunner<T>(id: string, signal: AbortSignal, use: (runner: RunnerClient, session: SessionRecord) => Promise<T>): Promise<T>;
+  /** A byte stream to a port inside; see `dial-port.ts`. */
+  dial(id: string, port: number, signal: AbortSignal): Promise<Duplex>;
   /** Keeps the sandbox awake for a stream that outlives a call; call the result to let go. */
   hold(id: string): () => void;
   diff(id: string, signal: AbortSignal): Promise<SessionDiff>;
@@ -107,6 +123,12 @@ export function createSessionService(
 
     get,
     list: (filter) => store.read.sessions(filter),
+
+    async update(id, request) {
+      await get(id);
+      await store.transaction((tx) => tx.updateSession(id, planUpdate(deps, request)));
+      return get(id);
+    },
 
     async delete(id) {
       await get(id);
@@ -176,8 +198,19 @@ export function createSessionService(
       await sandboxes.rest(id, step);
       return get(id);
     },
+    async wake(id, signal) {
+      await get(id);
+      await sandboxes.use(id, signal, async () => {});
+      return get(id);
+    },
     async fork(id, count, owner, signal) {
-      const forks = await forkSession(deps, sandboxes, await get(id), count, owner, signal);
+      const session = await get(id);
+      if (session.sandboxId === null || session.baseCommit === null) {
+        throw new BerthError('conflict', 'the session has no workspace yet; there is nothing to fork', { field: 'id' });
+      }
+      const from = { sandboxId: session.sandboxId };
+      const source = snapshotSourceOf(session);
+      const forks = await forkSession(deps, sandboxes, { from, source, sessionId: id, origin: id, count, owner }, signal);
       return Promise.all(forks.map(get));
     },
 
@@ -219,6 +252,10 @@ export function createSessionService(
     async withRunner(id, signal, use) {
       await get(id);
       return sandboxes.use(id, signal, async ({ runner }) => use(runner, await get(id)));
+    },
+    async dial(id, port, signal) {
+      await get(id);
+      return dialPort(deps, sandboxes, id, port, signal);
     },
     hold: (id) => sandboxes.hold(id),
 

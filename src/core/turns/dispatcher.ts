@@ -16,7 +16,10 @@ export interface Dispatcher {
   wake(): void;
   /** A turn came into the queue: whichever server can take it is to look. Cheap. */
   announce(): void;
-  /** Drives again what an earlier process left in `starting` or `running`, then takes turns. */
+  /**
+   * Drives again what an earlier process left in `starting` or `running`, but for what sleeps over a question, which
+   * the answer wakes; then takes turns.
+   */
   start(): Promise<void>;
   /** Ends the driver of a turn that is being started. */
   abort(turnId: string): void;
@@ -124,7 +127,11 @@ export function createDispatcher(
     wake,
     announce: () => queue.announce(anyHost),
     async start() {
-      for (const turn of await deps.store.read.turnsInState(activeTurnStates)) drive(turn, true);
+      const uses = await deps.store.read.sandboxUses({ statuses: ['paused', 'hibernated'] });
+      const asleep = new Set(uses.filter((use) => use.work === 'asking').map((use) => use.sessionId));
+      for (const turn of await deps.store.read.turnsInState(activeTurnStates)) {
+        if (!asleep.has(turn.sessionId)) drive(turn, true);
+      }
       await queue.listen(deps.settings.hostId, look);
       wake();
       sweeping = sweep();
