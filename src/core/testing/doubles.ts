@@ -139,7 +139,6 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
         journalOf(sessionId).running = null;
         write(sessionId, turnId, { type: 'turn.ended', data: { outcome: 'cancelled', stopReason: 'cancelled', usage: null, error: null } });
       },
-      exec: async () => ({ exitCode: 0 }),
       async openGatewayChannel() {
         return new PassThrough();
       },
