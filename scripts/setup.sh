@@ -26,7 +26,7 @@ need=(
   "ip:iproute2"
   "/etc/ssl/certs/ca-certificates.crt:ca-certificates"
 )
-[ "$mode" = run ] || need+=("pgrep:procps" "musl-gcc:musl-tools" "/usr/lib/postgresql:postgresql" "redis-server:redis-server")
+[ "$mode" = run ] || need+=("pgrep:procps" "musl-gcc:musl-tools" "/usr/lib/postgresql:postgresql" "redis-server:redis-server" "/usr/bin/chromium:chromium")
 
 export PATH="$PATH:/usr/sbin:/sbin"
 missing=()
@@ -81,3 +81,4 @@ fi
 say "$(node_modules/.bin/node --disable-warning=ExperimentalWarning scripts/fetch-criu.ts || true)"
 # esbuild's own install script only checks; its binary is in the platform package.
 say "Node $(node_modules/.bin/node --version) and packages are ready"
+scripts/build-web.sh

@@ -5,6 +5,7 @@ import { createPoolService, type PoolService } from './pool/pool-service.ts';
 import { createWarmPool } from './pool/warm-pool.ts';
 import { createSessionSandboxes, type SessionSandboxes } from './sandboxes/session-sandboxes.ts';
 import { createSessionService, finishDeletion, type SessionService } from './sessions/session-service.ts';
+import { createSnapshotService, type SnapshotService } from './snapshots/snapshot-service.ts';
 import { createDispatcher, type Dispatcher } from './turns/dispatcher.ts';
 import { createPositionAnnouncer } from './turns/position-announcer.ts';
 import { createQueueService, type QueueService } from './turns/queue-service.ts';
@@ -13,6 +14,7 @@ import { createWebhookWorker } from './webhooks/webhook-worker.ts';
 /** The running core of one server process. */
 export interface Core {
   sessions: SessionService;
+  snapshots: SnapshotService;
   queue: QueueService;
   pool: PoolService;
   /** Recovers what the last process left, then takes up its turns. */
@@ -61,6 +63,7 @@ export function createCore(deps: Dependencies): Core {
 
   return {
     sessions: createSessionService(deps, sandboxes, dispatcher),
+    snapshots: createSnapshotService(deps, sandboxes),
     queue: createQueueService(deps, dispatcher),
     pool: createPoolService(deps, warm, figures),
     async start(signal) {
@@ -71,6 +74,8 @@ export function createCore(deps: Dependencies): Core {
       loops = Promise.all([
         repeat('putting idle sandboxes to rest', idleCheckMs, async () => {
           for (const expired of await sandboxes.restIdle()) await finishDeletion(deps, sandboxes, expired);
+          // What fell idle by itself (an agent that asks) may give its slot to one that waits.
+          dispatcher.wake();
         }),
         repeat('looking at warm sandboxes', idleCheckMs, () => warm.check()),
         deps.settings.warm.preclone.length === 0

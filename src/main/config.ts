@@ -2,6 +2,7 @@ import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { priority, type Priority } from '../protocol/api.ts';
+import { parseEgressPolicy, type EgressPolicy } from '../protocol/egress.ts';
 import { parseRepositoryUrl } from '../core/git-names.ts';
 import { asBerthError, BerthError } from '../protocol/errors.ts';
 
@@ -46,6 +47,10 @@ const environment = z.object({
   BERTH_ASKING_HIBERNATE_MINUTES: minutes(30),
   /** Default priorities of users: `ada=premium,ci=background`. */
   BERTH_PRIORITIES: z.string().default('').transform(parsePriorities),
+  /** Where sandboxes may connect to unless a session says otherwise: `none`, or of `packages`, `git`, `open` and hosts. */
+  BERTH_EGRESS: z.string().default('packages,git').transform(readEgress),
+  /** `true` lets sandboxes reach this machine's loopback: for tests and development. */
+  BERTH_EGRESS_TO_LOOPBACK: z.enum(['true', 'false']).default('false'),
   /** `true` lets webhooks reach this machine: for tests and development. */
   BERTH_WEBHOOKS_TO_LOOPBACK: z.enum(['true', 'false']).default('false'),
   BERTH_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
@@ -121,6 +126,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
       hibernateAskingMs: toMs(e.BERTH_ASKING_HIBERNATE_MINUTES),
     },
     userPriorities: e.BERTH_PRIORITIES,
+    egress: e.BERTH_EGRESS,
+    egressToLoopback: e.BERTH_EGRESS_TO_LOOPBACK === 'true',
     webhooksToLoopback: e.BERTH_WEBHOOKS_TO_LOOPBACK === 'true',
     logLevel: e.BERTH_LOG_LEVEL,
     log: e.BERTH_LOG ?? join(e.BERTH_DATA_DIR, 'server.log'),
@@ -139,6 +146,16 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
       pacing: e.BERTH_GITHUB_PACING === 'on',
     },
   };
+}
+
+function readEgress(text: string, context: z.RefinementCtx): EgressPolicy {
+  try {
+    return parseEgressPolicy(text);
+  } catch (error) {
+    const issue = error instanceof z.ZodError ? error.issues[0]?.message : String(error);
+    context.addIssue(`"${text}" is not none, or of packages, git, open and hosts (${issue})`);
+    return z.NEVER;
+  }
 }
 
 function parsePriorities(text: string, context: z.RefinementCtx): Record<string, Priority> {

@@ -6,6 +6,7 @@ export interface DerivedKeys {
   runnerToken(sandboxId: string): string;
   placeholderSecret: Buffer;
   setupSecret: Buffer;
+  browserLoginSecret: Buffer;
   /** In the form of the Standard Webhooks scheme. */
   webhookSecret: string;
 }
@@ -18,6 +19,7 @@ export async function deriveKeys(keyFilePath: string): Promise<DerivedKeys> {
     runnerToken: (sandboxId) => createHmac('sha256', runnerSecret).update(sandboxId).digest('base64url'),
     placeholderSecret: derive('placeholder key'),
     setupSecret: derive('set-up link'),
+    browserLoginSecret: derive('browser login'),
     webhookSecret: `whsec_${derive('webhook signature').toString('base64')}`,
   };
 }

@@ -14,10 +14,13 @@ import {
   type QueueOverview,
   type ServerHealth,
 } from '../protocol/api.ts';
+import { loginLink, me, type LoginLink, type LoginRequest, type Me } from '../protocol/login-api.ts';
 import { createDeadLettersResource, type DeadLettersResource } from './resources/dead-letters.ts';
+import { createEgressResource, type EgressResource } from './resources/egress.ts';
 import type { CallOptions } from './resources/files.ts';
 import { createGithubResource, type GithubResource } from './resources/github.ts';
 import { createSessionsResource, type SessionsResource } from './resources/sessions.ts';
+import { createSnapshotsResource, type SnapshotsResource } from './resources/snapshots.ts';
 import { Transport, type TransportOptions } from './transport.ts';
 
 export type BerthClientOptions = TransportOptions;
@@ -31,7 +34,9 @@ export type DoctorFinding = z.infer<typeof finding>;
 export interface BerthClient {
   readonly baseUrl: string;
   readonly sessions: SessionsResource;
+  readonly snapshots: SnapshotsResource;
   readonly deadLetters: DeadLettersResource;
+  readonly egress: EgressResource;
   readonly github: GithubResource;
   /** Prompts a session, or makes one of the other fields first; sent again after a network failure, under one idempotency key. */
   prompt(input: PromptInput, options?: CallOptions): Promise<Admission>;
@@ -44,6 +49,13 @@ export interface BerthClient {
   webhookSecret(options?: CallOptions): Promise<string>;
   /** What the server found on its machine. */
   doctor(options?: CallOptions): Promise<DoctorFinding[]>;
+  /** Who the token, or the browser's cookie, belongs to. */
+  me(options?: CallOptions): Promise<Me>;
+  /** Signs the browser in that calls this: it gets a cookie. Needs no token; `code` is from a sign-in link. */
+  login(request: LoginRequest, options?: CallOptions): Promise<Me>;
+  logout(options?: CallOptions): Promise<void>;
+  /** A link that signs one browser in as the caller, once. */
+  loginLink(options?: CallOptions): Promise<LoginLink>;
   /** Needs no token. */
   health(options?: CallOptions): Promise<ServerHealth>;
 }
@@ -54,7 +66,9 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
   return {
     baseUrl: transport.baseUrl,
     sessions: createSessionsResource(transport),
+    snapshots: createSnapshotsResource(transport),
     deadLetters: createDeadLettersResource(transport),
+    egress: createEgressResource(transport),
     github: createGithubResource(transport),
     prompt: (input, callOptions) =>
       transport.json(admission, 'POST', '/api/session/prompt', {
@@ -74,6 +88,10 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
       return (await transport.json(z.object({ findings: z.array(finding) }), 'GET', '/api/doctor', callOptions))
         .findings;
     },
+    me: (callOptions) => transport.json(me, 'GET', '/api/me', callOptions),
+    login: (request, callOptions) => transport.json(me, 'POST', '/api/login', { json: request, ...callOptions }),
+    logout: (callOptions) => transport.empty('POST', '/api/logout', { idempotent: true, ...callOptions }),
+    loginLink: (callOptions) => transport.json(loginLink, 'POST', '/api/login-links', callOptions),
     health: (callOptions) => transport.json(serverHealth, 'GET', '/api/health', callOptions),
   };
 }

@@ -6,6 +6,7 @@ import type { Logger } from '../core/ports/logger.ts';
 import type { Finding } from '../core/ports/sandbox-provider.ts';
 import type { Store } from '../core/ports/store.ts';
 import { BerthError } from '../protocol/errors.ts';
+import type { BrowserLogin } from './browser-login.ts';
 
 /** What the routes are given. */
 export interface AppDependencies {
@@ -18,6 +19,14 @@ export interface AppDependencies {
   version: string;
   /** What this host has and what was chosen; slow, so made on demand. */
   report: () => Promise<readonly Finding[]>;
+  browser: BrowserAccess;
+}
+
+/** How browsers are signed in, and where they reach this server. */
+export interface BrowserAccess {
+  login: BrowserLogin;
+  /** `null`: only at the address that a request names. */
+  publicUrl: () => string | null;
 }
 
 /** Who a request is from; set by `auth.ts`. */
@@ -26,7 +35,7 @@ export interface Identity {
 }
 
 export interface AppEnv extends Env {
-  Variables: { identity: Identity; requestId: string };
+  Variables: { identity: Identity; tokenHash: string; requestId: string };
 }
 
 export type Router = OpenAPIHono<AppEnv>;

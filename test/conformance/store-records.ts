@@ -38,6 +38,7 @@ export function sessionRecord(change: Partial<SessionRecord> = {}): SessionRecor
     cwd: '/home/user/work',
     limits,
     env: {},
+    egress: null,
     mcpServers: [],
     acpSessionId: null,
     modeId: null,

@@ -76,6 +76,7 @@ export interface SandboxProvider {
    */
   snapshot(id: string, request: SnapshotRequest, options: CallOptions): Promise<SnapshotInfo>;
 
+  /** Every snapshot of this installation, and of no other: one that Berth has no record of is deleted. */
   listSnapshots(options: CallOptions): Promise<SnapshotInfo[]>;
 
   /** Idempotent. Sandboxes forked from it are not touched. */

@@ -5,6 +5,7 @@ import type { Engine } from '../engine.ts';
 import { initial } from './0001-initial.ts';
 import { warmSandboxes } from './0003-warm-sandboxes.ts';
 import { restingAndSnapshots } from './0004-resting-and-snapshots.ts';
+import { egress } from './0005-egress.ts';
 
 /**
  * Brings the database to the newest schema, in one transaction. Migrations are named by number and
@@ -18,6 +19,7 @@ export async function migrate<Tables>(db: Kysely<Tables>, engine: Engine): Promi
         '0001-initial': initial(engine),
         '0003-warm-sandboxes': warmSandboxes(),
         '0004-resting-and-snapshots': restingAndSnapshots(engine),
+        '0005-egress': egress(engine),
       }),
     },
   });

@@ -52,14 +52,16 @@ export function sandboxReads(
           'turns.state as turn_state',
           'turns.cancel_requested_at',
         ])
-        .select((eb) =>
-          eb
+        .select((eb) => {
+          const open = eb
             .selectFrom('permissions')
             .whereRef('permissions.session_id', '=', 'sessions.id')
-            .where('permissions.state', '=', 'open')
-            .select((inner) => inner.fn.max('permissions.requested_at').as('at'))
-            .as('asked_at'),
-        );
+            .where('permissions.state', '=', 'open');
+          return [
+            open.select((inner) => inner.fn.max('permissions.requested_at').as('at')).as('asked_at'),
+            open.select((inner) => inner.fn.min('permissions.expires_at').as('at')).as('expires_at'),
+          ];
+        });
       if (sessionId !== undefined) query = query.where('sessions.id', '=', sessionId);
       if (statuses !== undefined) query = query.where('sandboxes.status', 'in', [...statuses]);
       return (await query.execute()).map(toSandboxUse);

@@ -60,6 +60,7 @@ interface SandboxUseRow {
   turn_state: string | null;
   cancel_requested_at: string | null;
   asked_at: string | null;
+  expires_at: string | null;
 }
 
 export function toSandboxUse(row: SandboxUseRow): SandboxUse {
@@ -72,6 +73,7 @@ export function toSandboxUse(row: SandboxUseRow): SandboxUse {
     archivedAt: row.archived_at,
     lastUsedAt: row.asked_at !== null && row.asked_at > usedAt ? row.asked_at : usedAt,
     work: workOf(row),
+    questionExpiresAt: row.expires_at,
   };
 }
 
