@@ -1,6 +1,6 @@
 import { soon } from '../host.ts';
 import { sampleOf, timed } from '../measure.ts';
-import { durationRow, skippedRow } from '../table.ts';
+import { limitRow, skippedRow } from '../table.ts';
 import type { BenchCase } from './case.ts';
 
 const sizeBytes = 2 ** 30;
@@ -29,6 +29,6 @@ export const fork: BenchCase = {
       await host.provider.destroy(forked.id, { signal: soon() });
     }
     await host.destroy(id);
-    return [durationRow(what, sampleOf(timesMs), goalMs)];
+    return [limitRow(what, sampleOf(timesMs), goalMs)];
   },
 };

@@ -28,7 +28,7 @@ export const hibernate: BenchCase = {
     const berth = {
       name: 'berth',
       hibernate: () => host.provider.hibernate(id, { signal: soon() }),
-      async wake() {
+      wake: async () => {
         const { restored, reason } = await host.provider.wake(id, { signal: soon() });
         if (restored !== 'memory') throw new Error(`the processes were lost: ${reason}`);
       },
@@ -70,7 +70,7 @@ function plainRuntime(host: BenchHost, id: string) {
     });
   return {
     name: 'runc',
-    async hibernate() {
+    hibernate: async () => {
       const { command, config } = await dumpIdentity();
       logName = await nameOfLog(host, id);
       await rm(image, { recursive: true, force: true });
@@ -78,7 +78,7 @@ function plainRuntime(host: BenchHost, id: string) {
       await writeFile(join(bundle, 'criu.conf'), [`external ${logName}`, ...config, ''].join('\n'));
       await runc({ BERTH_CRIU_AS: command }, 'checkpoint', ...flags, id);
     },
-    async wake() {
+    wake: async () => {
       await writeFile(join(bundle, 'criu.conf'), `inherit-fd fd[9]:${logName}\n`);
       await runc({ BERTH_CRIU_LOG: log }, 'restore', '--detach', ...flags, '--bundle', bundle, id);
     },
