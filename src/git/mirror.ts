@@ -61,10 +61,13 @@ export function createMirrors(options: MirrorsOptions): Mirrors {
 
   /** Whether the mirror has exactly these; refs are written once their objects are there. */
   async function hasRefs(path: string, remote: RemoteRefs, signal: AbortSignal): Promise<boolean> {
-    const listed = await git.must(['for-each-ref', '--format=%(objectname)%09%(refname)', 'refs/heads/', 'refs/tags/'], {
-      cwd: path,
-      signal,
-    });
+    const listed = await git.must(
+      ['for-each-ref', '--format=%(objectname)%09%(refname)', 'refs/heads/', 'refs/tags/'],
+      {
+        cwd: path,
+        signal,
+      },
+    );
     const { branches, tags } = parseRemoteRefs(listed.toString('utf8'));
     return isDeepStrictEqual({ branches, tags }, { branches: remote.branches, tags: remote.tags });
   }
