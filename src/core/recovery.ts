@@ -16,8 +16,12 @@ import { activeTurnStates, settleSessionStatus } from './turns/turn-states.ts';
 export async function recover(deps: Dependencies, sandboxes: SessionSandboxes, signal: AbortSignal): Promise<void> {
   const existing = new Map((await deps.provider.list({ signal })).map((info) => [info.id, info]));
   const known = await deps.store.read.sandboxes();
+  // Most sleep as they were left: they are told apart by one query, and nothing is written for them.
+  const uses = new Map((await deps.store.read.sandboxUses()).map((use) => [use.sandboxId, use.work]));
   for (const record of known) {
     const info = existing.get(record.id);
+    const asLeft = afterRestart(record.status, info?.status ?? 'none', 'none') === record.status;
+    if (asLeft && uses.get(record.id) === 'none') continue;
     if (record.sessionId !== null) await settleSandbox(deps, record, info);
     else if (record.status !== 'destroying') await recoverUnowned(deps, record, info ?? null);
   }

@@ -42,6 +42,7 @@ import { createSqliteStore } from '../store/sqlite.ts';
 import { version } from '../version.ts';
 import { createWebhookSender } from '../webhooks/sender.ts';
 import type { Config } from './config.ts';
+import { giveMemoryBack } from './give-memory-back.ts';
 import { listen } from './http-server.ts';
 import { deriveKeys } from './keys.ts';
 import { createLogger } from './log.ts';
@@ -209,6 +210,7 @@ export async function createServer(config: Config, say: (line: string) => void):
     publicUrl ??= http.url;
     await tasks.start();
     github.start(tasks);
+    onClose.push(giveMemoryBack());
     logger.info({ url: http.url, slots: config.slots, dataDir }, 'server is up');
     const { code } = login.createCode(hashToken(token));
     return { url: http.url, token, signInUrl: signInUrl(publicUrl, code), dataDir, close };

@@ -377,6 +377,7 @@ export type SandboxUsage = z.infer<typeof sandboxUsage>;
  * | GET, PATCH, DELETE S | -> `session`; `updateSessionRequest` -> `session`; -> 204 when the sandbox is gone too |
  * | POST S/turns | `createTurnRequest` -> 202 `admission` |
  * | GET S/turns, S/turns/:turnId?waitSeconds= | -> `{ turns }`, `turn` (waits until it ends, at most 60 s) |
+ * | POST S/turns/:turnId/cancel | -> 202 `turn`: cancelled at whatever stage it is; others go on |
  * | GET /api/queue | -> `queueOverview` |
  * | GET /api/pool | -> `poolOverview` |
  * | GET /api/dead-letters?session=&waiting=&limit= | -> `{ deadLetters: deadLetter[] }` newest first |

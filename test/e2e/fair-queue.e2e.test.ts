@@ -1,5 +1,8 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { orderQueue } from '../../src/core/turns/queue-order.ts';
+import { defaultQueueSettings } from '../../src/core/turns/queue-settings.ts';
+import { toQueueState } from '../../src/core/turns/queue-state.ts';
 import type { Priority } from '../../src/protocol/api.ts';
 import { createBerthClient, type BerthClient } from '../../src/sdk/index.ts';
 import { issueToken } from '../../src/server/auth.ts';
@@ -15,6 +18,7 @@ const turnCount = Number(process.env['BERTH_TEST_TURNS'] ?? 20);
 const slots = 5;
 const owners = Array.from({ length: 10 }, (_, at) => `owner-${at}`);
 const levels: readonly Priority[] = ['premium', 'normal', 'background'];
+const foreseenTurns = 20;
 const testTimeoutMs = 60_000 + turnCount * 5_000;
 
 interface Asked {
@@ -81,7 +85,11 @@ test(`${turnCount} turns from ${owners.length} owners of three priorities on ${s
       `${pool.evictions} evictions; estimates ${pool.estimate.meanAbsoluteErrorSeconds} s off by ${pool.estimate.count} turns`,
   );
 
-  expect(await startOrder()).toEqual(foreseen);
+  const { asSpecified, asStarted } = await orders();
+  expect(asStarted).toEqual(asSpecified);
+  // Foreseen with turns of two minutes, as none was measured yet: the same until the first of those ten minutes are over in which
+  // a start counts as something that its owner has had.
+  expect(asStarted.slice(0, foreseenTurns)).toEqual(foreseen.slice(0, foreseenTurns));
   for (const { sessionId, turnId, lastSeq } of asked) {
     // Once nobody joins any more a place only ever gets better.
     const told = (await allEvents(server.client, sessionId)).filter(({ seq }) => seq > lastSeq);
@@ -98,14 +106,18 @@ async function ask(owner: string, script: string, priority?: Priority): Promise<
   return { sessionId: id, turnId, lastSeq: 0 };
 }
 
-/** The turns behind the holders in the order in which they got their slots, by the store. */
-async function startOrder(): Promise<string[]> {
+/** The turns behind the holders: as they must start by the policy, and as they got their slots by the store. */
+async function orders(): Promise<{ asSpecified: string[]; asStarted: string[] }> {
   await server.stop();
   const store = await createSqliteStore({ path: join(installation.dataDir, 'berth.db') });
   try {
     const claimed = (await store.read.latestClaimedTurns(turnCount + slots)).toReversed();
     expect(claimed.map(({ attempts }) => attempts)).toEqual(claimed.map(() => 1));
-    return claimed.filter(({ owner }) => owner !== 'holder').map(({ id }) => id);
+    const turns = claimed.filter(({ owner }) => owner !== 'holder');
+    const { waiting } = toQueueState(turns, [], 0);
+    const lastMs = Math.max(...waiting.map(({ queuedAtMs }) => queuedAtMs));
+    const specified = orderQueue(waiting, [], defaultQueueSettings.order, lastMs);
+    return { asSpecified: specified.map(({ id }) => id), asStarted: turns.map(({ id }) => id) };
   } finally {
     await store.close();
     const { url, token } = (server = await installation.start());

@@ -1,10 +1,11 @@
 import type { SandboxRecord, SessionRecord, StoreTransaction } from '../ports/store.ts';
+import { settleSessionStatus } from '../turns/turn-states.ts';
 import { emptyWorkspacePath } from '../sandboxes/workspace.ts';
 
 /**
- * Makes a warm sandbox the session's own, in the caller's transaction: of several that ask at once, one gets it. What
- * the provider knows of it, labels and limits, follows when the session's sandbox is brought up; until then they tell
- * that it is still to be done. False when none suits.
+ * Makes a warm sandbox the session's own, in the caller's transaction: of several that ask at once, one gets it. It runs
+ * already, and the session's log says so. What the provider knows of it, labels and limits, follows when the session's
+ * sandbox is brought up; until then they tell that it is still to be done. False when none suits.
  */
 export async function claimWarm(
   tx: StoreTransaction,
@@ -18,13 +19,17 @@ export async function claimWarm(
   if (found === null) return false;
   await tx.updateSandbox(found.id, {
     sessionId: session.id,
-    status: 'creating',
     limits: session.limits,
     warm: null,
     updatedAt: at,
   });
   const baseCommit = startsEmpty(session) ? (found.warm?.baseCommit ?? null) : null;
   await tx.updateSession(session.id, { sandboxId: found.id, baseCommit, updatedAt: at });
+  const { id: sandboxId, provider, status } = found;
+  await tx.appendEvents(session.id, [
+    { at, turnId: null, type: 'sandbox.status', data: { sandboxId, provider, status, reason: null } },
+  ]);
+  await settleSessionStatus(tx, session.id, at);
   return true;
 }
 

@@ -1,6 +1,8 @@
 import { proxyEnv } from '../egress/proxy-env.ts';
 import { newId } from '../../protocol/ids.ts';
+import { gatewayPort } from '../../protocol/runner-api.ts';
 import type { Dependencies } from '../dependencies.ts';
+import type { RunnerClient } from '../ports/runner.ts';
 import { emptyWorkspacePath } from '../sandboxes/workspace.ts';
 
 type MakeDependencies = Pick<
@@ -44,9 +46,15 @@ export async function makeWarm(
       { id, template, limits, network: 'none', labels: warmLabels, runnerToken, env: proxyEnv },
       { signal },
     );
+    if (repositoryUrl !== null) await lendRepository(deps, id, repositoryUrl, signal);
+    const runner = deps.connectRunner(id);
     let baseCommit: string | null = null;
-    if (repositoryUrl === null) baseCommit = await prepareEmptyWorkspace(deps, id, signal);
-    else await lendRepository(deps, id, repositoryUrl, signal);
+    try {
+      if (repositoryUrl === null) baseCommit = await prepareEmptyWorkspace(deps, runner, signal);
+      await useOnce(runner, signal);
+    } finally {
+      runner.close();
+    }
     await store.transaction((tx) =>
       tx.updateSandbox(id, {
         status: 'running',
@@ -60,14 +68,20 @@ export async function makeWarm(
   }
 }
 
-async function prepareEmptyWorkspace(deps: MakeDependencies, id: string, signal: AbortSignal): Promise<string> {
-  const runner = deps.connectRunner(id);
-  try {
-    const request = { cwd: emptyWorkspacePath, branch: 'main', author: deps.settings.author };
-    return (await deps.git.initialise(runner, request, signal)).baseCommit;
-  } finally {
-    runner.close();
-  }
+async function prepareEmptyWorkspace(
+  { git, settings }: MakeDependencies,
+  runner: RunnerClient,
+  signal: AbortSignal,
+): Promise<string> {
+  const request = { cwd: emptyWorkspacePath, branch: 'main', author: settings.author };
+  return (await git.initialise(runner, request, signal)).baseCommit;
+}
+
+/** What every session does at its start: a runner that has done it has its code loaded, and does it in a fraction of the time. */
+async function useOnce(runner: RunnerClient, signal: AbortSignal): Promise<void> {
+  await runner.exec({ argv: ['true'] }, signal);
+  const channel = await runner.openGatewayChannel(gatewayPort, signal);
+  channel.destroy();
 }
 
 /** Brings the mirror up to date and shows its objects in the sandbox; repeated, it adds what is new. */

@@ -20,7 +20,10 @@ async function findSound(
   return null;
 }
 
-/** Tells the provider whose sandbox it is and what it may use, where that is not what it knows. Resolves to whether it was warm. */
+/**
+ * Tells the provider whose sandbox it is and what it may use, where that is not what it knows. Nothing may run before the
+ * limits are the session's; the labels are for people to read, so nobody waits for those. Resolves to whether it was warm.
+ */
 async function bind(
   deps: Dependencies,
   session: SessionRecord,
@@ -30,8 +33,15 @@ async function bind(
 ): Promise<boolean> {
   if (deps.provider.capabilities.update === 'none') return false;
   const { labels, limits } = sandboxSpecOf(deps, session, sandbox);
-  if (isDeepStrictEqual({ labels, limits }, { labels: found.labels, limits: found.limits })) return false;
-  await deps.provider.update(sandbox.id, { labels, limits }, { signal });
+  const sameLimits = isDeepStrictEqual(limits, found.limits);
+  if (sameLimits && isDeepStrictEqual(labels, found.labels)) return false;
+  const updated = deps.provider.update(sandbox.id, { labels, limits }, { signal });
+  if (sameLimits) {
+    // The next start of the sandbox finds them wrong, and tries again.
+    updated.catch((error: unknown) => deps.logger.warn({ sandboxId: sandbox.id, err: error }, 'labels were not set'));
+  } else {
+    await updated;
+  }
   return !Object.hasOwn(found.labels, 'session');
 }
 
@@ -47,6 +57,8 @@ export async function makeRun(
   const wasWarm = found !== null && found.status !== 'broken' && (await bind(deps, session, sandbox, found, signal));
   switch (found?.status) {
     case 'running':
+      // The claim of a warm one has said so already.
+      if (sandbox.status === 'running') return { isNew: false, wasWarm };
       break;
     case undefined:
       await progress('sandbox', `creating a sandbox on ${session.provider}`);

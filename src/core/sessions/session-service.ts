@@ -15,6 +15,7 @@ import type { RestStep } from '../sandboxes/idle-policy.ts';
 import type { SessionSandboxes } from '../sandboxes/session-sandboxes.ts';
 import { admissionOf } from '../turns/admission.ts';
 import { admitTurn } from '../turns/admit-turn.ts';
+import { cancelTurns } from '../turns/cancel-turns.ts';
 import type { Dispatcher } from '../turns/dispatcher.ts';
 import { endTurn } from '../turns/end-turn.ts';
 import { openTurnStates } from '../turns/turn-states.ts';
@@ -48,6 +49,8 @@ export interface SessionService {
   waitForTurn(sessionId: string, turnId: string, signal: AbortSignal): Promise<TurnRecord>;
   /** Cancels the turn that runs and those that wait. */
   interrupt(id: string): Promise<{ interrupted: string | null }>;
+  /** Cancels one turn at whatever stage it is; others of its session go on. No-op when it has ended. */
+  cancelTurn(sessionId: string, turnId: string): Promise<TurnRecord>;
   /** Puts the session to rest now; any access wakes it. */
   rest(id: string, step: RestStep): Promise<SessionRecord>;
   /** Resolves when its sandbox runs. */
@@ -174,23 +177,13 @@ export function createSessionService(
 
     async interrupt(id) {
       await get(id);
-      const interrupted = await store.transaction(async (tx) => {
-        let active: TurnRecord | null = null;
-        for (const turn of await tx.turns(id, openTurnStates)) {
-          if (turn.state === 'queued') await endTurn(tx, turn.id, 'cancelled', null, now());
-          else active = turn;
-        }
-        if (active !== null) await tx.updateTurn(active.id, { cancelRequestedAt: now() });
-        return active;
-      });
-      dispatcher.wake();
-      if (interrupted?.state === 'starting') dispatcher.abort(interrupted.id);
-      if (interrupted?.state === 'running') {
-        // Woken when it sleeps over a question: only its runner can end the turn.
-        const signal = AbortSignal.timeout(callTimeoutMs);
-        await sandboxes.use(id, signal, ({ runner }) => runner.cancelTurn(id, interrupted.id, signal));
-      }
+      const interrupted = await cancelTurns(deps, sandboxes, dispatcher, id);
       return { interrupted: interrupted?.id ?? null };
+    },
+    async cancelTurn(sessionId, turnId) {
+      await this.turn(sessionId, turnId);
+      await cancelTurns(deps, sandboxes, dispatcher, sessionId, turnId);
+      return this.turn(sessionId, turnId);
     },
 
     async rest(id, step) {

@@ -68,6 +68,8 @@ export interface SessionsResource {
   turn(id: string, turnId: string, options?: CallOptions & { waitSeconds?: number }): Promise<Turn>;
   /** The turn once it has ended. The first request fails at once; a server that goes away later is waited for. */
   waitForTurn(id: string, turnId: string, options?: CallOptions): Promise<Turn>;
+  /** Cancels one turn, waiting or running; others go on. No-op when it has ended. */
+  cancelTurn(id: string, turnId: string, options?: CallOptions): Promise<Turn>;
   /** Ends the running turn and the queued ones; `interrupted` is `null` when none ran. */
   interrupt(id: string, options?: CallOptions): Promise<{ interrupted: string | null }>;
   /** Puts it to rest now; any access wakes it. Throws `conflict` while a turn runs. */
@@ -163,6 +165,8 @@ export function createSessionsResource(transport: Transport): SessionsResource {
     async fork(id, { count = 1, ...options } = {}) {
       return (await transport.json(sessionPage, 'POST', path(id, '/fork'), { json: { count }, ...options })).sessions;
     },
+    cancelTurn: (id, turnId, options) =>
+      transport.json(turn, 'POST', path(id, `/turns/${encodeURIComponent(turnId)}/cancel`), { idempotent: true, ...options }),
     interrupt: (id, options) =>
       transport.json(interrupted, 'POST', path(id, '/interrupt'), { idempotent: true, ...options }),
 

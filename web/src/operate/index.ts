@@ -1,3 +1,6 @@
-import { createElement } from 'react';
-const Stub = () => createElement('main');
-export { Stub as QueuePage, Stub as DeadLettersPage, Stub as SandboxesPage, Stub as HealthPage, Stub as GithubPage };
+/** Pages for who runs this server; loaded together, since one leads to the other. */
+export { DeadLettersPage } from './dead-letters.tsx';
+export { GithubPage } from './github.tsx';
+export { HealthPage } from './health.tsx';
+export { QueuePage } from './queue.tsx';
+export { SandboxesPage } from './sandboxes.tsx';

@@ -66,7 +66,7 @@ export default function Workspace({
               <Tabs.Trigger
                 key={value}
                 value={value}
-                className="inline-flex h-8 shrink-0 items-center gap-1.5 rounded-lg px-2.5 text-[0.87rem] font-medium text-muted hover:bg-hover data-[state=active]:bg-hover data-[state=active]:text-text"
+                className="focus-inside inline-flex h-8 shrink-0 items-center gap-1.5 rounded-lg px-2.5 text-[0.87rem] font-medium text-muted hover:bg-hover data-[state=active]:bg-hover data-[state=active]:text-text"
               >
                 <Icon aria-hidden className="size-4" />
                 {label}
