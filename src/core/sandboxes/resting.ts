@@ -51,7 +51,8 @@ export function createResting(context: SandboxesContext, ensure: Ensure): RestSe
         }
         return restFurther(sessionId, sandbox.id, step, reason, error);
       }
-      await setSandboxStatus(deps, sessionId, sandbox.id, restStatus[step], reason, archivedAt);
+      const why = activity === 'asking' ? `${reason}; the answer wakes it` : reason;
+      await setSandboxStatus(deps, sessionId, sandbox.id, restStatus[step], why, archivedAt);
       return true;
     });
     if (rested && step !== 'pause') events.onSlotFreed();

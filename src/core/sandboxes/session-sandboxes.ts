@@ -74,7 +74,7 @@ export function createSessionSandboxes(deps: Dependencies, events: SessionSandbo
     beginEviction,
     restIdle: () => restIdle(context, restSession, ensure),
     async rest(sessionId, step) {
-      await restSession(sessionId, step, 'it was asked to', false);
+      await restSession(sessionId, step, 'by hand', false);
     },
     destroy: (sessionId) => destroySandboxes(context, sessionId),
     async close() {
