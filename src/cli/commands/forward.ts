@@ -78,9 +78,10 @@ async function relay(
   socket.on('error', () => {});
   let connection: ForwardedConnection | null = null;
   try {
-    connection = await client.sessions.forward(sessionId, port);
-    socket.once('close', connection.close);
-    await Promise.all([send(socket, connection), receive(connection, socket)]);
+    const opened = await client.sessions.forward(sessionId, port);
+    connection = opened;
+    socket.once('close', () => opened.close());
+    await Promise.all([send(socket, opened), receive(opened, socket)]);
   } catch (error) {
     const known = asBerthError(error);
     if (!socket.destroyed) context.notice(`port ${port}: ${known.message}`);

@@ -70,8 +70,8 @@ afterEach(async () => {
 });
 
 const at = (path: string) => `${outer.url}/api/sessions/${id}/ports/${port}${path}`;
-const get = (path: string, init: RequestInit & { headers?: Record<string, string> } = {}) =>
-  fetch(at(path), { redirect: 'manual', ...init, headers: { authorization: `Bearer ${token}`, ...init.headers } });
+const get = (path: string, { headers = {}, ...init }: Omit<RequestInit, 'headers'> & { headers?: Record<string, string> } = {}) =>
+  fetch(at(path), { redirect: 'manual', ...init, headers: { authorization: `Bearer ${token}`, ...headers } });
 const uses = () => store.read.sandboxUses({ sessionId: id });
 
 describe('HTTP to a port', () => {
