@@ -224,6 +224,24 @@ describe('a turn that waits for an answer', () => {
   });
 });
 
+test('rest by hand: what rests more deeply already is left as it is', async () => {
+  await boot();
+  const id = await usedSession();
+  const rest = async (step: 'pause' | 'hibernate' | 'stop' | 'archive') => {
+    const { status, archivedAt } = await core.sessions.rest(id, step);
+    return [status, archivedAt !== null];
+  };
+  expect(await rest('pause')).toEqual(['paused', false]);
+  expect(await rest('hibernate')).toEqual(['hibernated', false]);
+  expect(await rest('pause')).toEqual(['hibernated', false]);
+  expect(await rest('stop')).toEqual(['stopped', false]);
+  expect(await rest('hibernate')).toEqual(['stopped', false]);
+  expect(await rest('archive')).toEqual(['stopped', true]);
+  expect(await rest('archive')).toEqual(['stopped', true]);
+  const fresh = await newSession();
+  expect(await core.sessions.rest(fresh, 'archive')).toMatchObject({ status: 'idle', archivedAt: expect.any(String) });
+});
+
 test('work that came while a sandbox was hibernated is done right after', async () => {
   await boot();
   const id = await usedSession();
