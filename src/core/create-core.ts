@@ -4,6 +4,7 @@ import { createPoolFigures } from './pool/pool-figures.ts';
 import { createPoolService, type PoolService } from './pool/pool-service.ts';
 import { createWarmPool } from './pool/warm-pool.ts';
 import { createSessionSandboxes, type SessionSandboxes } from './sandboxes/session-sandboxes.ts';
+import { createAnswers } from './sessions/answers.ts';
 import { createSessionService, finishDeletion, type SessionService } from './sessions/session-service.ts';
 import { createSnapshotService, type SnapshotService } from './snapshots/snapshot-service.ts';
 import { createDispatcher, type Dispatcher } from './turns/dispatcher.ts';
@@ -33,12 +34,14 @@ export function createCore(deps: Dependencies): Core {
     onTurnEnded: () => dispatcher.wake(),
     onSlotFreed() {
       dispatcher.wake();
+      answers.wake();
       warm.wake();
     },
     onSlotTaken: () => warm.wake(),
     onEvicted: () => void (figures.evictions += 1),
     onFirstSandbox: (kind) => void (kind === 'warm' ? (figures.warmClaims += 1) : (figures.coldStarts += 1)),
   });
+  const answers = createAnswers(deps, sandboxes);
   const figures = createPoolFigures();
   const warm = createWarmPool(deps);
   const positions = createPositionAnnouncer(deps);
@@ -62,7 +65,7 @@ export function createCore(deps: Dependencies): Core {
   }
 
   return {
-    sessions: createSessionService(deps, sandboxes, dispatcher),
+    sessions: createSessionService(deps, sandboxes, dispatcher, answers),
     snapshots: createSnapshotService(deps, sandboxes),
     queue: createQueueService(deps, dispatcher),
     pool: createPoolService(deps, warm, figures),
@@ -76,6 +79,7 @@ export function createCore(deps: Dependencies): Core {
           for (const expired of await sandboxes.restIdle()) await finishDeletion(deps, sandboxes, expired);
           // What fell idle by itself (an agent that asks) may give its slot to one that waits.
           dispatcher.wake();
+          answers.wake();
         }),
         repeat('looking at warm sandboxes', idleCheckMs, () => warm.check()),
         deps.settings.warm.preclone.length === 0
@@ -89,6 +93,7 @@ export function createCore(deps: Dependencies): Core {
       await webhooks.close();
       await positions.close();
       await dispatcher.close();
+      await answers.close();
       await warm.close();
       await sandboxes.close();
       await loops;

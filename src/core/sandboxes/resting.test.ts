@@ -198,6 +198,26 @@ describe('a turn that waits for an answer', () => {
     await clock.runUntil(async () => (await core.sessions.turn(id, turn)).state === 'completed');
   });
 
+  test('is answered where it sleeps while every slot is taken: the answer is kept, over a restart too', async () => {
+    await boot({ slots: 1 });
+    const { id, turn } = await askingSession();
+    await core.sessions.rest(id, 'hibernate');
+    const other = await newSession();
+    const busy = await prompt(other);
+    await clock.runUntil(() => world.started.includes(busy));
+    let answered = false;
+    void core.sessions.answerPermission(id, 'req', 'yes', 'ada').then(() => (answered = true));
+    await clock.runUntil(() => answered);
+    expect(await store.read.keptAnswers()).toMatchObject([{ sessionId: id, optionId: 'yes', answeredBy: 'ada' }]);
+    await expect(core.sessions.answerPermission(id, 'req', 'no', 'bob')).rejects.toMatchObject({ code: 'conflict' });
+    await restart();
+    world.endTurn(busy);
+    await clock.runUntil(async () => (await statusOf(id)) === 'running');
+    expect(await store.read.permission(id, 'req')).toMatchObject({ state: 'selected', optionId: 'yes', answeredBy: 'ada' });
+    world.endTurn(turn);
+    await clock.runUntil(async () => (await core.sessions.turn(id, turn)).state === 'completed');
+  });
+
   test('is cancelled where it sleeps', async () => {
     await boot();
     const { id, turn } = await askingSession();

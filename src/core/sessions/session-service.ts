@@ -19,6 +19,7 @@ import { cancelTurns } from '../turns/cancel-turns.ts';
 import type { Dispatcher } from '../turns/dispatcher.ts';
 import { endTurn } from '../turns/end-turn.ts';
 import { openTurnStates } from '../turns/turn-states.ts';
+import type { Answers } from './answers.ts';
 import { planSession } from './create-session.ts';
 import { dialPort } from './dial-port.ts';
 import { forkSession, snapshotSourceOf } from './fork-session.ts';
@@ -78,6 +79,7 @@ export function createSessionService(
   deps: Dependencies,
   sandboxes: SessionSandboxes,
   dispatcher: Dispatcher,
+  answers: Answers,
 ): SessionService {
   const { store, clock } = deps;
   const now = () => clock.now().toISOString();
@@ -220,9 +222,10 @@ export function createSessionService(
         const known = asked.options.map((option) => option.optionId).join(', ');
         throw new BerthError('invalid_request', `the options are: ${known}`, { field: 'optionId' });
       }
-      await sandboxes.use(id, AbortSignal.timeout(callTimeoutMs), ({ runner }) =>
-        runner.answerPermission(id, requestId, { optionId, by }, AbortSignal.timeout(callTimeoutMs)),
-      );
+      if (asked.answeredBy !== null) {
+        throw new BerthError('conflict', 'the permission request was answered already', { field: 'requestId' });
+      }
+      await answers.give(asked, { optionId, by });
     },
 
     async setMode(id, modeId) {
