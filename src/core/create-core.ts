@@ -80,7 +80,7 @@ export function createCore(deps: Dependencies): Core {
           for (const expired of await sandboxes.restIdle()) await finishDeletion(deps, sandboxes, expired);
           // What fell idle by itself (an agent that asks) may give its slot to one that waits.
           dispatcher.wake();
-          answers.wake();
+          await answers.check();
         }),
         repeat('looking at warm sandboxes', idleCheckMs, () => warm.check()),
         !keepsMirrors(deps.settings.warm)

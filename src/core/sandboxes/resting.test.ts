@@ -226,6 +226,21 @@ describe('a turn that waits for an answer', () => {
     await clock.runUntil(async () => (await core.sessions.turn(id, turn)).state === 'cancelled');
   });
 
+  test('is cancelled later where every slot is taken', async () => {
+    await boot({ slots: 1 });
+    const { id, turn } = await askingSession();
+    await core.sessions.rest(id, 'hibernate');
+    const other = await newSession();
+    const busy = await prompt(other);
+    await clock.runUntil(() => world.started.includes(busy));
+    let told = false;
+    void core.sessions.interrupt(id).then(() => (told = true));
+    await clock.runUntil(() => told);
+    expect((await core.sessions.turn(id, turn)).state).toBe('running');
+    world.endTurn(busy);
+    await clock.runUntil(async () => (await core.sessions.turn(id, turn)).state === 'cancelled');
+  });
+
   test('is woken when its question has expired, since only its runner can refuse it', async () => {
     await boot();
     const { id } = await askingSession();

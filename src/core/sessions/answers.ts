@@ -13,6 +13,8 @@ export interface Answers {
   give(asked: PermissionRecord, answer: PermissionAnswer): Promise<void>;
   /** A slot may be free: kept answers are tried again. Cheap. */
   wake(): void;
+  /** As `wake`, and tells sleeping agents of the turns whose cancelling they have not heard of. */
+  check(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -58,6 +60,29 @@ export function createAnswers(
     }
   }
 
+  async function deliverCancel(sessionId: string): Promise<void> {
+    const running = await store.read.turns(sessionId, ['running']);
+    const turn = running.find(({ cancelRequestedAt }) => cancelRequestedAt !== null);
+    if (turn === undefined) return;
+    try {
+      const { signal } = closing;
+      await sandboxes.use(sessionId, signal, ({ runner }) => runner.cancelTurn(sessionId, turn.id, signal));
+    } catch (error) {
+      logger.debug({ sessionId, turnId: turn.id, err: error }, 'a sleeping turn could not be cancelled yet');
+    }
+  }
+
+  function once(key: string, work: () => Promise<void>): void {
+    if (underWay.has(key) || closing.signal.aborted) return;
+    underWay.set(key, work().finally(() => underWay.delete(key)));
+  }
+
+  async function tellKept(): Promise<void> {
+    for (const asked of await store.read.keptAnswers()) {
+      once(`${asked.sessionId} ${asked.requestId}`, () => deliverKept(asked));
+    }
+  }
+
   return {
     async give(asked, answer) {
       const patience = AbortSignal.timeout(patienceMs);
@@ -70,16 +95,13 @@ export function createAnswers(
     },
     wake() {
       if (closing.signal.aborted) return;
-      void store.read
-        .keptAnswers()
-        .then((kept) => {
-          for (const asked of kept) {
-            const key = `${asked.sessionId} ${asked.requestId}`;
-            if (underWay.has(key) || closing.signal.aborted) continue;
-            underWay.set(key, deliverKept(asked).finally(() => underWay.delete(key)));
-          }
-        })
-        .catch((error: unknown) => logger.debug({ err: error }, 'kept answers could not be read'));
+      void tellKept().catch((error: unknown) => logger.debug({ err: error }, 'kept answers could not be read'));
+    },
+    async check() {
+      await tellKept();
+      for (const { sessionId, work } of await store.read.sandboxUses({ statuses: ['paused', 'hibernated'] })) {
+        if (work === 'busy') once(sessionId, () => deliverCancel(sessionId));
+      }
     },
     async close() {
       closing.abort();
