@@ -31,10 +31,14 @@ export function register(program: Command): void {
         await withWakeProgress(context, client, id, () => client.sessions.wake(id));
         const servers: Server[] = [];
         for (const { here, inside } of ports) {
-          const server = createServer({ allowHalfOpen: true }, (socket) => void relay(context, client, id, inside, socket));
+          const server = createServer(
+            { allowHalfOpen: true },
+            (socket) => void relay(context, client, id, inside, socket),
+          );
           servers.push(server);
           const port = await listen(server, here, options.address);
-          if (context.json) context.writeJson({ session: id, port: inside, address: options.address, localPort: port }, 'line');
+          if (context.json)
+            context.writeJson({ session: id, port: inside, address: options.address, localPort: port }, 'line');
           else context.write(`${options.address}:${port} -> ${inside}\n`);
         }
         const interrupted = Promise.withResolvers<void>();

@@ -213,7 +213,11 @@ describe('a turn that waits for an answer', () => {
     await restart();
     world.endTurn(busy);
     await clock.runUntil(async () => (await statusOf(id)) === 'running');
-    expect(await store.read.permission(id, 'req')).toMatchObject({ state: 'selected', optionId: 'yes', answeredBy: 'ada' });
+    expect(await store.read.permission(id, 'req')).toMatchObject({
+      state: 'selected',
+      optionId: 'yes',
+      answeredBy: 'ada',
+    });
     world.endTurn(turn);
     await clock.runUntil(async () => (await core.sessions.turn(id, turn)).state === 'completed');
   });

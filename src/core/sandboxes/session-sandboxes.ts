@@ -78,7 +78,9 @@ export function createSessionSandboxes(deps: Dependencies, events: SessionSandbo
     },
     destroy: (sessionId) => destroySandboxes(context, sessionId),
     async close() {
-      await recordUses(context).catch((error: unknown) => deps.logger.warn({ err: error }, 'last uses were not stored'));
+      await recordUses(context).catch((error: unknown) =>
+        deps.logger.warn({ err: error }, 'last uses were not stored'),
+      );
       closing.abort();
       const all = entries.all();
       await Promise.all(all.map((entry) => entry.tail.catch(() => {})));

@@ -32,7 +32,12 @@ export function createAnswers(
 
   function deliver({ sessionId, requestId }: PermissionRecord, answer: PermissionAnswer, signal: AbortSignal) {
     return sandboxes.use(sessionId, signal, ({ runner }) =>
-      runner.answerPermission(sessionId, requestId, answer, AbortSignal.any([signal, AbortSignal.timeout(callTimeoutMs)])),
+      runner.answerPermission(
+        sessionId,
+        requestId,
+        answer,
+        AbortSignal.any([signal, AbortSignal.timeout(callTimeoutMs)]),
+      ),
     );
   }
 
@@ -43,7 +48,9 @@ export function createAnswers(
       await tx.upsertPermission({ ...asked, optionId, answeredBy: by });
       const message = 'the answer is kept: the agent hears it as soon as a slot is free';
       const data = { stage: 'permission', message, fraction: null };
-      await tx.appendEvents(sessionId, [{ at: clock.now().toISOString(), turnId: asked.turnId, type: 'progress', data }]);
+      await tx.appendEvents(sessionId, [
+        { at: clock.now().toISOString(), turnId: asked.turnId, type: 'progress', data },
+      ]);
     });
   }
 
@@ -74,7 +81,10 @@ export function createAnswers(
 
   function once(key: string, work: () => Promise<void>): void {
     if (underWay.has(key) || closing.signal.aborted) return;
-    underWay.set(key, work().finally(() => underWay.delete(key)));
+    underWay.set(
+      key,
+      work().finally(() => underWay.delete(key)),
+    );
   }
 
   async function tellKept(): Promise<void> {

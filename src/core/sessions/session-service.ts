@@ -63,7 +63,11 @@ export interface SessionService {
   setConfig(id: string, configId: string, value: string | boolean): Promise<SessionRecord>;
 
   /** Runs `use` with the runner of the session's sandbox, waking it first. */
-  withRunner<T>(id: string, signal: AbortSignal, use: (runner: RunnerClient, session: SessionRecord) => Promise<T>): Promise<T>;
+  withRunner<T>(
+    id: string,
+    signal: AbortSignal,
+    use: (runner: RunnerClient, session: SessionRecord) => Promise<T>,
+  ): Promise<T>;
   /** A byte stream to a port inside; see `dial-port.ts`. */
   dial(id: string, port: number, signal: AbortSignal): Promise<Duplex>;
   /** Keeps the sandbox awake for a stream that outlives a call; call the result to let go. */
@@ -205,7 +209,12 @@ export function createSessionService(
       }
       const from = { sandboxId: session.sandboxId };
       const source = snapshotSourceOf(session);
-      const forks = await forkSession(deps, sandboxes, { from, source, sessionId: id, origin: id, count, owner }, signal);
+      const forks = await forkSession(
+        deps,
+        sandboxes,
+        { from, source, sessionId: id, origin: id, count, owner },
+        signal,
+      );
       return Promise.all(forks.map(get));
     },
 
