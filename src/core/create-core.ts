@@ -1,5 +1,6 @@
 import type { Dependencies } from './dependencies.ts';
-import { recover } from './recovery.ts';
+import { createHostService, type HostService } from './hosts/host-service.ts';
+import { recover, recoverFromAbsence } from './recovery.ts';
 import { createSessionSandboxes, type SessionSandboxes } from './sandboxes/session-sandboxes.ts';
 import { createSessionService, finishDeletion, type SessionService } from './sessions/session-service.ts';
 import { createDispatcher, type Dispatcher } from './turns/dispatcher.ts';
@@ -11,8 +12,11 @@ import { createWebhookWorker } from './webhooks/webhook-worker.ts';
 export interface Core {
   sessions: SessionService;
   queue: QueueService;
+  hosts: HostService;
   /** Recovers what the last process left, then takes up its turns. */
   start(signal: AbortSignal): Promise<void>;
+  /** This host was away and has registered anew: takes up what it still has. */
+  rejoin(): Promise<void>;
   /** Lets go of everything; sandboxes and their agents go on. */
   close(): Promise<void>;
 }
@@ -47,11 +51,16 @@ export function createCore(deps: Dependencies): Core {
   return {
     sessions: createSessionService(deps, sandboxes, dispatcher),
     queue: createQueueService(deps, dispatcher),
+    hosts: createHostService(deps, () => dispatcher.announce(null)),
     async start(signal) {
       await recover(deps, sandboxes, signal);
       await dispatcher.start();
       webhooks.wake();
       idleLoop = restIdleForever();
+    },
+    async rejoin() {
+      await recoverFromAbsence(deps, closing.signal);
+      dispatcher.takeUp();
     },
     async close() {
       closing.abort();

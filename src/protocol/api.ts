@@ -59,6 +59,8 @@ export const session = z.object({
   provider: z.string(),
   template: z.string(),
   sandboxId: z.string().nullable(),
+  /** The host that the sandbox lives on. */
+  hostId: z.string().nullable(),
   /** The session it was forked from. */
   forkedFrom: z.string().nullable(),
   repository: z.string().nullable(),
@@ -154,7 +156,8 @@ export type WebhookPayload = z.infer<typeof webhookPayload>;
 export const webhookSecret = z.object({ secret: z.string().startsWith('whsec_') });
 
 export const queueOverview = z.object({
-  slots: z.number().int().positive(),
+  /** Of the hosts that are up. */
+  slots: z.number().int().nonnegative(),
   /** Turns that hold a slot. */
   running: z.number().int().nonnegative(),
   /** In the order in which they are expected to start. */
@@ -170,12 +173,31 @@ export const queueOverview = z.object({
       waitedSeconds: z.number().nonnegative(),
       /** It failed for a passing reason and is tried again then. */
       retryAt: z.iso.datetime().nullable(),
+      /** The host that has its session's sandbox, when that is away: the turn goes on when it returns, or is forgotten. */
+      away: z.string().nullable(),
     }),
   ),
   /** How far the estimates given at admission were from the waits, over the turns that last had one. */
   estimate: z.object({ meanAbsoluteErrorSeconds: z.number().nullable(), count: z.number().int() }),
 });
 export type QueueOverview = z.infer<typeof queueOverview>;
+
+/** A machine with a server and the sandboxes that live there. */
+export const host = z.object({
+  id: z.string(),
+  /** Where other servers reach its server. */
+  address: z.string().nullable(),
+  slots: z.number().int(),
+  /** Slots that are taken. */
+  used: z.number().int(),
+  /** Its lease has not run out. */
+  live: z.boolean(),
+  /** By the database's clock; `null` for a host that has the database to itself. */
+  leaseUntil: z.string().nullable(),
+  /** It is the one that answers. */
+  own: z.boolean(),
+});
+export type Host = z.infer<typeof host>;
 
 /** A turn that the platform failed, named by its turn. */
 export const deadLetter = z.object({
@@ -284,6 +306,8 @@ export type SandboxUsage = z.infer<typeof sandboxUsage>;
  * | POST S/turns | `createTurnRequest` -> 202 `admission` |
  * | GET S/turns, S/turns/:turnId?waitSeconds= | -> `{ turns }`, `turn` (waits until it ends, at most 60 s) |
  * | GET /api/queue | -> `queueOverview` |
+ * | GET /api/hosts | -> `{ hosts: host[] }` |
+ * | DELETE /api/hosts/:id | -> 204; its sessions start again from their base commit; `conflict` for one that is up |
  * | GET /api/dead-letters?session=&waiting=&limit= | -> `{ deadLetters: deadLetter[] }` newest first |
  * | POST /api/dead-letters/:turnId/replay | -> 202 `admission` of a new turn with the same prompt; again: of the same turn |
  * | GET /api/webhooks/secret | -> `webhookSecret`; the machine's owner only |

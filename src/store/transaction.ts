@@ -7,6 +7,7 @@ import { accessWrites } from './writes/access.ts';
 import { deadLetterWrites } from './writes/dead-letters.ts';
 import { eventWrites } from './writes/events.ts';
 import { githubWrites } from './writes/github.ts';
+import { hostWrites } from './writes/hosts.ts';
 import { permissionWrites } from './writes/permissions.ts';
 import { sandboxWrites } from './writes/sandboxes.ts';
 import { sessionWrites } from './writes/sessions.ts';
@@ -22,7 +23,7 @@ export function createTransaction(
   onAppend: (sessionId: string, lastSeq: number) => void,
 ): StoreTransaction {
   return {
-    ...createReads(db),
+    ...createReads(db, engine),
     ...sessionWrites(db),
     ...turnWrites(db),
     ...deadLetterWrites(db),
@@ -31,6 +32,7 @@ export function createTransaction(
     ...permissionWrites(db),
     ...sandboxWrites(db),
     ...snapshotWrites(db),
+    ...hostWrites(db, engine),
     ...accessWrites(db),
     ...githubWrites(db),
     ...taskWrites(db),

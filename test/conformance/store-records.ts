@@ -30,6 +30,7 @@ export function sessionRecord(change: Partial<SessionRecord> = {}): SessionRecor
     provider: 'oci',
     template: 'default',
     sandboxId: null,
+    hostId: null,
     forkedFrom: null,
     repositoryUrl: null,
     baseBranch: null,
@@ -74,6 +75,7 @@ export function turnRecord(sessionId: string, change: Partial<TurnRecord> = {}):
     attempts: 0,
     retryAt: null,
     claimedAt: null,
+    hostId: null,
     estimatedWaitMs: null,
     queuePosition: null,
     stopReason: null,
@@ -121,6 +123,7 @@ export function sandboxRecord(change: Partial<SandboxRecord> = {}): SandboxRecor
   return {
     id: newId('sandbox'),
     sessionId: null,
+    hostId: null,
     provider: 'oci',
     template: 'default',
     status: 'creating',

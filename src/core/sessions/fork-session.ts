@@ -56,6 +56,7 @@ function forkRecord(source: SessionRecord, owner: string, at: string): SessionRe
     status: 'idle',
     statusReason: null,
     sandboxId: null,
+    hostId: null,
     forkedFrom: source.id,
     branch: source.branch === null ? null : `berth/${id}`,
     lastSeq: 0,

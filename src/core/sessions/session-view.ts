@@ -13,6 +13,7 @@ export function viewSession(record: SessionRecord): Session {
     provider: record.provider,
     template: record.template,
     sandboxId: record.sandboxId,
+    hostId: record.hostId,
     forkedFrom: record.forkedFrom,
     repository: record.repositoryUrl,
     baseBranch: record.baseBranch,

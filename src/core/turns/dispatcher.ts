@@ -14,8 +14,10 @@ import { activeTurnStates } from './turn-states.ts';
 export interface Dispatcher {
   /** Something may have changed here: look at the queue. Cheap, and safe to call at any time. */
   wake(): void;
-  /** A turn came into the queue: whichever server can take it is to look. Cheap. */
-  announce(): void;
+  /** A turn came into the queue, of a session with a sandbox on this host or with none: who can take it is to look. Cheap. */
+  announce(hostId: string | null): void;
+  /** Looks for turns of this host that nothing drives, as after a time without the database. Cheap. */
+  takeUp(): void;
   /** Drives again what an earlier process left in `starting` or `running`, then takes turns. */
   start(): Promise<void>;
   /** Ends the driver of a turn that is being started. */
@@ -26,6 +28,7 @@ export interface Dispatcher {
 
 /** The queue is looked at this often whatever was announced: an announcement may be lost. Each server at its own time. */
 const sweepMs = 30_000;
+const afterErrorMs = 1_000;
 
 export function createDispatcher(
   deps: Dependencies,
@@ -39,11 +42,13 @@ export function createDispatcher(
   let sweeping: Promise<void> = Promise.resolve();
   let again = false;
   let full = false;
+  let mayHaveLost = false;
   let lookedAtMs = 0;
 
   async function dispatchAll(): Promise<void> {
     let claim: Claim | null = null;
     lookedAtMs = deps.clock.now().getTime();
+    if (mayHaveLost) await driveLost();
     do {
       again = false;
       while (!closing.signal.aborted) {
@@ -58,14 +63,39 @@ export function createDispatcher(
     } while (again && !closing.signal.aborted);
     full = claim?.slotMissing ?? false;
     if (!full) queue.hasRoom();
-    if (claim !== null && claim.nextRetryAt !== null) queue.announce(anyHost, claim.nextRetryAt);
+    if (claim !== null && claim.nextRetryAt !== null) queue.announce(deps.settings.hostId, claim.nextRetryAt);
     positions.changed();
+  }
+
+  /**
+   * A claim whose commit was carried out though its connection broke, or a driver that could not write how it failed,
+   * leaves a turn that nothing drives. Looked for here, between claims, so that no claim is under way.
+   */
+  async function driveLost(): Promise<void> {
+    mayHaveLost = false;
+    const driven = new Set(drivers.keys());
+    for (const turn of await deps.store.read.turnsInState(activeTurnStates, deps.settings.hostId)) {
+      if (driven.has(turn.id) || drivers.has(turn.id) || !(await isLost(turn))) continue;
+      deps.logger.warn({ turnId: turn.id, state: turn.state }, 'taking up a turn that nothing drove');
+      drive(turn, true);
+    }
+  }
+
+  /** One that runs is read from its sandbox's journal; one that asks may sleep with its sandbox. */
+  async function isLost(turn: TurnRecord): Promise<boolean> {
+    if (turn.state === 'starting') return true;
+    if (sandboxes.connected(turn.sessionId) !== null) return false;
+    const [sandbox] = await deps.store.read.sandboxes({ sessionId: turn.sessionId });
+    return sandbox !== undefined && sandbox.status !== 'hibernated';
   }
 
   function drive(turn: TurnRecord, resumed: boolean): void {
     const controller = new AbortController();
     const done = driveTurn(deps, sandboxes, turn, { mayHaveIt: resumed }, controller.signal)
-      .catch((error: unknown) => deps.logger.error({ turnId: turn.id, err: error }, 'turn driver failed'))
+      .catch((error: unknown) => {
+        deps.logger.error({ turnId: turn.id, err: error }, 'turn driver failed');
+        takeUpSoon();
+      })
       .finally(() => {
         drivers.delete(turn.id);
         wake();
@@ -80,7 +110,10 @@ export function createDispatcher(
       return;
     }
     running = dispatchAll()
-      .catch((error: unknown) => deps.logger.error({ err: error }, 'dispatching failed'))
+      .catch((error: unknown) => {
+        deps.logger.error({ err: error }, 'dispatching failed');
+        takeUpSoon();
+      })
       .finally(() => {
         running = null;
         if (again) wake();
@@ -94,18 +127,35 @@ export function createDispatcher(
     return !full;
   }
 
+  /** The database is away, most likely. */
+  function takeUpSoon(): void {
+    void deps.clock.sleep(afterErrorMs, closing.signal).then(takeUp, () => {});
+  }
+
+  function takeUp(): void {
+    mayHaveLost = true;
+    wake();
+  }
+
   async function sweep(): Promise<void> {
     while (!closing.signal.aborted) {
       await deps.clock.sleep(sweepMs * (0.75 + Math.random() / 2), closing.signal).catch(() => {});
-      if (deps.clock.now().getTime() - lookedAtMs >= sweepMs / 2) wake();
+      if (deps.clock.now().getTime() - lookedAtMs < sweepMs / 2) continue;
+      takeUp();
     }
   }
 
   return {
     wake,
-    announce: () => queue.announce(anyHost),
+    announce(hostId) {
+      if (hostId === deps.settings.hostId) wake();
+      else queue.announce(hostId ?? anyHost);
+    },
+    takeUp,
     async start() {
-      for (const turn of await deps.store.read.turnsInState(activeTurnStates)) drive(turn, true);
+      for (const turn of await deps.store.read.turnsInState(activeTurnStates, deps.settings.hostId)) {
+        drive(turn, true);
+      }
       await queue.listen(deps.settings.hostId, look);
       wake();
       sweeping = sweep();

@@ -10,15 +10,16 @@ export function sandboxReads(db: Kysely<Database>): Pick<StoreReads, 'sandbox' |
       return row === undefined ? null : toSandbox(row);
     },
 
-    async sandboxes({ sessionId, statuses } = {}) {
+    async sandboxes({ hostId, sessionId, statuses } = {}) {
       let query = db.selectFrom('sandboxes').selectAll();
+      if (hostId !== undefined) query = query.where('host_id', '=', hostId);
       if (sessionId !== undefined) query = query.where('session_id', '=', sessionId);
       if (statuses !== undefined) query = query.where('status', 'in', [...statuses]);
       const rows = await query.orderBy('id').execute();
       return rows.map(toSandbox);
     },
 
-    async sandboxUses({ statuses, sessionId } = {}) {
+    async sandboxUses({ hostId, statuses, sessionId } = {}) {
       let query = db
         .selectFrom('sandboxes')
         .innerJoin('sessions', 'sessions.sandbox_id', 'sandboxes.id')
@@ -48,6 +49,7 @@ export function sandboxReads(db: Kysely<Database>): Pick<StoreReads, 'sandbox' |
             .select((inner) => inner.fn.max('permissions.requested_at').as('at'))
             .as('asked_at'),
         );
+      if (hostId !== undefined) query = query.where('sandboxes.host_id', '=', hostId);
       if (sessionId !== undefined) query = query.where('sessions.id', '=', sessionId);
       if (statuses !== undefined) query = query.where('sandboxes.status', 'in', [...statuses]);
       return (await query.execute()).map(toSandboxUse);
