@@ -8,6 +8,7 @@ import * as diff from './commands/diff.ts';
 import * as doctor from './commands/doctor.ts';
 import * as exec from './commands/exec.ts';
 import * as github from './commands/github.ts';
+import * as hosts from './commands/hosts.ts';
 import * as interrupt from './commands/interrupt.ts';
 import * as logs from './commands/logs.ts';
 import * as ls from './commands/ls.ts';
@@ -25,7 +26,7 @@ const groups: Record<string, readonly { register(program: Command): void }[]> = 
   'This machine:': [up, doctor],
   'Working with agents:': [run, attach, prompt, interrupt, allow, deny],
   'Sessions:': [ls, show, logs, diff, rm],
-  'The queue:': [queue, dead],
+  'The queue:': [queue, dead, hosts],
   'Inside a sandbox:': [exec, shell, cp],
   'GitHub:': [github, tasks],
 };

@@ -16,6 +16,7 @@ import { createDeadLettersResource, type DeadLettersResource } from './resources
 import type { CallOptions } from './resources/files.ts';
 import { createGithubResource, type GithubResource } from './resources/github.ts';
 import { createSessionsResource, type SessionsResource } from './resources/sessions.ts';
+import { createHostsResource, type HostsResource } from './resources/hosts.ts';
 import { Transport, type TransportOptions } from './transport.ts';
 
 export type BerthClientOptions = TransportOptions;
@@ -30,6 +31,7 @@ export interface BerthClient {
   readonly baseUrl: string;
   readonly sessions: SessionsResource;
   readonly deadLetters: DeadLettersResource;
+  readonly hosts: HostsResource;
   readonly github: GithubResource;
   /** Prompts a session, or makes one of the other fields first; sent again after a network failure, under one idempotency key. */
   prompt(input: PromptInput, options?: CallOptions): Promise<Admission>;
@@ -51,6 +53,7 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
     baseUrl: transport.baseUrl,
     sessions: createSessionsResource(transport),
     deadLetters: createDeadLettersResource(transport),
+    hosts: createHostsResource(transport),
     github: createGithubResource(transport),
     prompt: (input, callOptions) =>
       transport.json(admission, 'POST', '/api/session/prompt', {

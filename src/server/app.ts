@@ -9,6 +9,7 @@ import { agentRoutes } from './routes/agents.ts';
 import { eventRoutes } from './routes/events.ts';
 import { fileRoutes } from './routes/files.ts';
 import { healthRoutes } from './routes/health.ts';
+import { hostRoutes } from './routes/hosts.ts';
 import { processRoutes } from './routes/processes.ts';
 import { queueRoutes } from './routes/queue.ts';
 import { sessionRoutes } from './routes/sessions.ts';
@@ -55,11 +56,14 @@ export function createApp(deps: AppDependencies, extensions: Extensions = {}): R
   });
   app.openAPIRegistry.registerComponent('securitySchemes', 'token', { type: 'http', scheme: 'bearer' });
 
+  if (deps.forwarding !== undefined) app.use('/api/*', deps.forwarding.accept);
   app.use('/api/*', requireToken(deps.store));
+  if (deps.forwarding !== undefined) app.use('/api/*', deps.forwarding.forward);
   agentRoutes(app, deps);
   sessionRoutes(app, deps);
   turnRoutes(app, deps);
   queueRoutes(app, deps);
+  hostRoutes(app, deps);
   eventRoutes(app, deps);
   workspaceRoutes(app, deps);
   fileRoutes(app, deps);

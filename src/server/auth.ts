@@ -10,6 +10,8 @@ const protocolPrefix = 'berth.token.';
 /** Every route behind this needs a token: in `authorization`, or, for browsers' WebSockets, as a subprotocol. */
 export function requireToken(store: Store): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
+    // Another server of the installation has looked at the token already.
+    if (c.get('forwardedFrom') !== undefined) return next();
     const token = bearerOf(c.req.header('authorization')) ?? tokenOfProtocols(c.req.header('sec-websocket-protocol'));
     if (token === null) {
       throw new BerthError('unauthorized', 'a token is needed: authorization: Bearer <token>', { field: 'authorization' });
