@@ -31,6 +31,7 @@ export function projectQueue(
   const queued = new Map(state.queued.map((turn) => [turn.sessionId, turn]));
   const agents = new Map(state.queued.map((turn) => [turn.id, turn.agent]));
   const free = new Map(hosts.filter(({ live }) => live).map(({ id, slots }) => [id, slots]));
+  const isUp = new Set(free.keys());
   const running = new Map<string, { endsAtMs: number; hostId: string }>();
   const start = (sessionId: string, endsAtMs: number, hostId: string): void => {
     running.set(sessionId, { endsAtMs, hostId });
@@ -45,7 +46,6 @@ export function projectQueue(
     ...turn,
     endedAtMs: turn.endedAtMs ?? running.get(turn.sessionId)?.endsAtMs ?? null,
   }));
-  const isUp = new Set(free.keys());
   const awayOf = (sessionId: string): string | null => {
     const hostId = queued.get(sessionId)?.hostId ?? null;
     return hostId === null || isUp.has(hostId) ? null : hostId;
