@@ -9,6 +9,7 @@ import { endTurn } from '../core/turns/end-turn.ts';
 import type { QueueOverview } from '../protocol/api.ts';
 import { createApp } from './app.ts';
 import { issueToken } from './auth.ts';
+import { createBrowserLogin } from './browser-login.ts';
 import type { AppDependencies, Router } from './context.ts';
 import { webhookRoutes } from './routes/webhooks.ts';
 
@@ -37,6 +38,7 @@ function dependencies(): AppDependencies {
     providerName: 'memory',
     version: '0.0.0-test',
     report: async () => [],
+    browser: { login: createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date() }), publicUrl: () => null },
   };
 }
 
@@ -69,12 +71,12 @@ async function newSession(): Promise<string> {
 }
 
 describe('who may call', () => {
-  test('health and the document need no token, all else does', async () => {
+  test('health, the document, signing in and out need no token, all else does', async () => {
     expect((await app.request('/api/health')).status).toBe(200);
     const document = (await (await app.request('/api/openapi.json')).json()) as { paths: Record<string, object> };
     expect(Object.keys(document.paths).length).toBeGreaterThan(20);
     for (const [path, operations] of Object.entries(document.paths)) {
-      if (path === '/api/health') continue;
+      if (['/api/health', '/api/login', '/api/logout'].includes(path)) continue;
       for (const method of Object.keys(operations)) {
         const response = await app.request(path.replaceAll(/\{[^}]+\}/g, 'x'), { method: method.toUpperCase() });
         expect([path, method, response.status]).toEqual([path, method, 401]);
