@@ -125,7 +125,7 @@ export function sandboxRecord(change: Partial<SandboxRecord> = {}): SandboxRecor
     id: newId('sandbox'),
     warm: null,
     sessionId: null,
-    hostId: null,
+    hostId: 'hst_test',
     provider: 'oci',
     template: 'default',
     status: 'creating',
