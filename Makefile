@@ -16,10 +16,12 @@ setup-test:
 
 check: setup
 	$(NODE) node_modules/.bin/tsc --noEmit
+	$(NODE) node_modules/.bin/tsc --noEmit -p web
 	$(NODE) node_modules/.bin/oxlint --type-aware
 
 test: setup-test
 	$(NODE) node_modules/.bin/tsc --noEmit
+	$(NODE) node_modules/.bin/tsc --noEmit -p web
 	$(NODE) node_modules/.bin/oxlint --type-aware
 	$(NODE) --disable-warning=ExperimentalWarning node_modules/vitest/vitest.mjs run
 

@@ -29,6 +29,9 @@ const allowed: Record<string, readonly string[]> = {
 const mainImporters = ['cli'];
 const sharedFiles = ['version.ts'];
 
+/** What `web/` may see of `src/`: it is a client like any other. */
+const webMaySee = ['sdk', 'protocol'];
+
 const root = resolve(import.meta.dirname, '..');
 const source = join(root, 'src');
 
@@ -66,6 +69,18 @@ describe('architecture', () => {
         wrong.push(`${relative(root, path)} -> ${relative(root, target)}`);
       }
     }
+    expect(wrong).toEqual([]);
+  });
+
+  test('the web application sees the client library and the protocol alone', () => {
+    const web = join(root, 'web');
+    const wrong = filesBelow(join(web, 'src'))
+      .filter((path) => /\.tsx?$/.test(path))
+      .flatMap((path) =>
+        importsOf(path)
+          .filter((target) => !target.startsWith(`${web}/`) && !webMaySee.includes(relative(source, target).split('/')[0]!))
+          .map((target) => `${relative(root, path)} -> ${relative(root, target)}`),
+      );
     expect(wrong).toEqual([]);
   });
 

@@ -10,6 +10,7 @@ export interface DerivedKeys {
   forwardingSecret: Buffer;
   /** Tells this key from another, and nothing of it. */
   keyCheck: string;
+  browserLoginSecret: Buffer;
   /** In the form of the Standard Webhooks scheme. */
   webhookSecret: string;
 }
@@ -24,6 +25,7 @@ export async function deriveKeys(keyFilePath: string): Promise<DerivedKeys> {
     setupSecret: derive('set-up link'),
     forwardingSecret: derive('forwarded request'),
     keyCheck: derive('key check').toString('hex'),
+    browserLoginSecret: derive('browser login'),
     webhookSecret: `whsec_${derive('webhook signature').toString('base64')}`,
   };
 }

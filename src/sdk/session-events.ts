@@ -11,6 +11,8 @@ export interface EventsOptions {
   signal?: AbortSignal;
   /** Told about each lost connection, before the wait for the next attempt. */
   onReconnect?: (error: BerthError, waitMs: number) => void;
+  /** Told when a connection stands: what was missed follows at once. */
+  onConnect?: () => void;
   /** How long the stream may be silent before it counts as broken. */
   silenceLimitMs?: number;
 }
@@ -46,6 +48,7 @@ export async function* sessionEvents(
       const messages = readSse(transport, `/api/sessions/${encodeURIComponent(sessionId)}/events`, {
         query: { from: last },
         signal: options.signal,
+        onOpen: options.onConnect,
         ...(options.silenceLimitMs === undefined ? {} : { silenceLimitMs: options.silenceLimitMs }),
       });
       for await (const message of messages) {

@@ -16,7 +16,11 @@ export const silenceLimitMs = 60_000;
 export async function* readSse(
   transport: Transport,
   path: string,
-  options: RequestOptions & { /** `null`: it may be silent for ever. */ silenceLimitMs?: number | null },
+  options: RequestOptions & {
+    /** `null`: it may be silent for ever. */
+    silenceLimitMs?: number | null;
+    onOpen?: (() => void) | undefined;
+  },
 ): AsyncGenerator<EventSourceMessage> {
   const connection = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, connection.signal]) : connection.signal;
@@ -35,6 +39,7 @@ export async function* readSse(
       headers: { ...options.headers, accept: 'text/event-stream' },
       signal,
     });
+    options.onOpen?.();
     if (response.body === null) throw new BerthError('upstream_failed', 'the event stream has no body');
     const heard = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
       transform(chunk, controller) {

@@ -8,7 +8,8 @@ export type Fetch = (input: string, init?: RequestInit) => Promise<Response>;
 export interface TransportOptions {
   /** Address of the server, with or without a trailing slash. */
   baseUrl: string;
-  token: string;
+  /** `null` in the server's own web pages: the browser sends the cookie that signed it in. */
+  token: string | null;
   fetch?: Fetch | undefined;
 }
 
@@ -39,7 +40,7 @@ const retryDelaysMs = [150, 600];
  */
 export class Transport {
   readonly baseUrl: string;
-  readonly token: string;
+  readonly token: string | null;
   readonly #fetch: Fetch;
 
   constructor(options: TransportOptions) {
@@ -97,7 +98,7 @@ export class Transport {
     const init: RequestInit & { duplex?: 'half' } = {
       method,
       headers: {
-        authorization: `Bearer ${this.token}`,
+        ...(this.token === null ? {} : { authorization: `Bearer ${this.token}` }),
         ...(options.json === undefined ? {} : { 'content-type': 'application/json' }),
         ...options.headers,
       },

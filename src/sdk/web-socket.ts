@@ -23,7 +23,8 @@ export async function openWebSocket(
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
   let socket: WebSocket;
   try {
-    socket = new WebSocket(url, [webSocketProtocol, tokenProtocolPrefix + transport.token]);
+    const { token } = transport;
+    socket = new WebSocket(url, token === null ? [webSocketProtocol] : [webSocketProtocol, tokenProtocolPrefix + token]);
   } catch (error) {
     throw new BerthError('invalid_request', 'the token has characters that a WebSocket handshake cannot carry', {
       field: 'token',

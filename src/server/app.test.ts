@@ -9,6 +9,7 @@ import { endTurn } from '../core/turns/end-turn.ts';
 import type { QueueOverview } from '../protocol/api.ts';
 import { createApp } from './app.ts';
 import { issueToken } from './auth.ts';
+import { createBrowserLogin } from './browser-login.ts';
 import type { AppDependencies, Router } from './context.ts';
 import { webhookRoutes } from './routes/webhooks.ts';
 
@@ -37,6 +38,7 @@ function dependencies(): AppDependencies {
     providerName: 'memory',
     version: '0.0.0-test',
     report: async () => [],
+    browser: { login: createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date() }), publicUrl: () => null },
   };
 }
 
@@ -69,12 +71,12 @@ async function newSession(): Promise<string> {
 }
 
 describe('who may call', () => {
-  test('health and the document need no token, all else does', async () => {
+  test('health, the document, signing in and out need no token, all else does', async () => {
     expect((await app.request('/api/health')).status).toBe(200);
     const document = (await (await app.request('/api/openapi.json')).json()) as { paths: Record<string, object> };
     expect(Object.keys(document.paths).length).toBeGreaterThan(20);
     for (const [path, operations] of Object.entries(document.paths)) {
-      if (path === '/api/health') continue;
+      if (['/api/health', '/api/login', '/api/logout'].includes(path)) continue;
       for (const method of Object.keys(operations)) {
         const response = await app.request(path.replaceAll(/\{[^}]+\}/g, 'x'), { method: method.toUpperCase() });
         expect([path, method, response.status]).toEqual([path, method, 401]);
@@ -154,6 +156,45 @@ describe('prompting', () => {
       status: 400,
       field: 'agent',
     });
+  });
+});
+
+describe('rest and copies', () => {
+  test('times of rest are set, kept and refused by their field', async () => {
+    const id = await newSession();
+    const path = `/api/sessions/${id}`;
+    const set = await call('PATCH', path, { title: 'Mine', idle: { pauseSeconds: 60, archiveSeconds: null, lastStep: 'destroy' } });
+    expect(await set.json()).toMatchObject({
+      title: 'Mine',
+      idle: { pauseSeconds: 60, archiveSeconds: null, lastStep: 'destroy' },
+      archivedAt: null,
+    });
+    expect(await (await call('PATCH', path, { idle: null })).json()).toMatchObject({ title: 'Mine', idle: null });
+    const bad = async (body: object) => (await refusal(call('PATCH', path, body))).field;
+    expect(await bad({ idle: { pauseSeconds: 0 } })).toBe('idle.pauseSeconds');
+    expect(await bad({ idle: { pauseSeconds: 60, hibernateSeconds: 30 } })).toBe('idle.pauseSeconds');
+    expect(await bad({ idle: { lastStep: 'forget' } })).toBe('idle.lastStep');
+    expect(await bad({ idle: { pauseMs: 5 } })).toBe('idle.pauseMs');
+    expect(await refusal(call('PATCH', path, {}))).toMatchObject({ status: 400, code: 'invalid_request' });
+    expect(await refusal(call('PATCH', '/api/sessions/ses_no', { title: 'x' }))).toMatchObject({ status: 404, field: 'id' });
+  });
+
+  test('a snapshot by name; what is archived is listed apart', async () => {
+    const id = await newSession();
+    expect(await (await call('POST', `/api/sessions/${id}/wake`)).json()).toMatchObject({ status: 'idle' });
+    const made = await call('POST', `/api/sessions/${id}/snapshots`, { name: 'first' });
+    expect([made.status, await made.json()]).toMatchObject([201, { name: 'first', sessionId: id, memory: false }]);
+    for (const name of ['', 'a b', '../x', 'snp_1']) {
+      expect(await refusal(call('POST', `/api/sessions/${id}/snapshots`, { name }))).toMatchObject({ status: 400, field: 'name' });
+    }
+    const forks = await call('POST', '/api/snapshots/first/fork', { count: 1 });
+    expect([forks.status, await forks.json()]).toMatchObject([201, { sessions: [{ forkedFrom: id }] }]);
+    expect((await call('DELETE', '/api/snapshots/first')).status).toBe(204);
+    expect(await refusal(call('GET', '/api/snapshots/first'))).toMatchObject({ status: 404, field: 'snapshot' });
+    expect(await (await call('POST', `/api/sessions/${id}/rest`, { step: 'archive' })).json()).toMatchObject({ status: 'stopped' });
+    const count = async (query: string) =>
+      ((await (await call('GET', `/api/sessions${query}`)).json()) as { sessions: object[] }).sessions.length;
+    expect([await count(''), await count('?archived=true'), await count('?archived=false')]).toEqual([2, 1, 1]);
   });
 });
 

@@ -1,27 +1,41 @@
 import { createHash, randomBytes } from 'node:crypto';
-import type { MiddlewareHandler } from 'hono';
+import type { Context, MiddlewareHandler } from 'hono';
+import { getCookie } from 'hono/cookie';
 import type { Store } from '../core/ports/store.ts';
 import { BerthError } from '../protocol/errors.ts';
 import { newId } from '../protocol/ids.ts';
-import type { AppEnv } from './context.ts';
+import type { AppEnv, BrowserAccess } from './context.ts';
+import { requireSameOrigin } from './same-origin.ts';
 
 const protocolPrefix = 'berth.token.';
 
-/** Every route behind this needs a token: in `authorization`, or, for browsers' WebSockets, as a subprotocol. */
-export function requireToken(store: Store): MiddlewareHandler<AppEnv> {
+/**
+ * Every route behind this needs a token: in `authorization`; for WebSockets of programs, as a subprotocol; or a
+ * signed-in browser's cookie, which counts only for requests of this server's own pages.
+ */
+export function requireToken(store: Store, browser: BrowserAccess): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
     // Another server of the installation has looked at the token already.
     if (c.get('forwardedFrom') !== undefined) return next();
     const token = bearerOf(c.req.header('authorization')) ?? tokenOfProtocols(c.req.header('sec-websocket-protocol'));
-    if (token === null) {
+    const tokenHash = token === null ? hashOfCookie(c, browser) : hashToken(token);
+    if (tokenHash === null) {
       throw new BerthError('unauthorized', 'a token is needed: authorization: Bearer <token>', { field: 'authorization' });
     }
     // Looked up by digest, so that how long it takes tells nothing about a stored token.
-    const record = await store.read.tokenByHash(hashToken(token));
+    const record = await store.read.tokenByHash(tokenHash);
     if (record === null) throw new BerthError('unauthorized', 'the token is not valid', { field: 'authorization' });
     c.set('identity', { user: record.owner });
+    c.set('tokenHash', tokenHash);
     await next();
   };
+}
+
+function hashOfCookie(c: Context<AppEnv>, { login, publicUrl }: BrowserAccess): string | null {
+  const cookie = getCookie(c, login.cookieName);
+  if (cookie === undefined) return null;
+  requireSameOrigin(c, publicUrl());
+  return login.readCookie(cookie);
 }
 
 /** A new token of 256 random bits; only its digest is stored. */

@@ -7,6 +7,7 @@ import type { Finding } from '../core/ports/sandbox-provider.ts';
 import type { Store } from '../core/ports/store.ts';
 import type { Forwarding } from './forwarding/index.ts';
 import { BerthError } from '../protocol/errors.ts';
+import type { BrowserLogin } from './browser-login.ts';
 
 /** What the routes are given. */
 export interface AppDependencies {
@@ -21,6 +22,14 @@ export interface AppDependencies {
   report: () => Promise<readonly Finding[]>;
   /** Where several servers share a database. */
   forwarding?: Forwarding;
+  browser: BrowserAccess;
+}
+
+/** How browsers are signed in, and where they reach this server. */
+export interface BrowserAccess {
+  login: BrowserLogin;
+  /** `null`: only at the address that a request names. */
+  publicUrl: () => string | null;
 }
 
 /** Who a request is from; set by `auth.ts`. */
@@ -30,7 +39,7 @@ export interface Identity {
 
 export interface AppEnv extends Env {
   /** `forwardedFrom`: the host whose server sent the request on. */
-  Variables: { identity: Identity; requestId: string; forwardedFrom?: string };
+  Variables: { identity: Identity; tokenHash: string; requestId: string; forwardedFrom?: string };
 }
 
 export type Router = OpenAPIHono<AppEnv>;

@@ -24,6 +24,7 @@ import type { Generated } from 'kysely';
  * | hosts | id | | |
  * | installation | singleton = 1 | | at most one row |
  * | dead_letters | turn_id | turns (cascade) | |
+ * | egress_decisions | session_id, host, port, allowed | sessions (cascade) | one row per host and answer, with a count |
  * | webhooks | id | | outlive their session: what happened is still told |
  *
  * `turn_id` in events and permissions is no foreign key: a log is never rewritten, and both go with
@@ -48,6 +49,19 @@ export interface Database {
   webhooks: WebhooksTable;
   hosts: HostsTable;
   installation: InstallationTable;
+  egress_decisions: EgressDecisionsTable;
+}
+
+export interface EgressDecisionsTable {
+  session_id: string;
+  host: string;
+  port: number;
+  /** 0 or 1. */
+  allowed: number;
+  reason: string;
+  count: number;
+  first_at: string;
+  last_at: string;
 }
 
 export interface SessionsTable {
@@ -69,6 +83,7 @@ export interface SessionsTable {
   cwd: string;
   limits: string;
   env: string;
+  egress: string | null;
   mcp_servers: string;
   acp_session_id: string | null;
   mode_id: string | null;
@@ -165,6 +180,8 @@ export interface SandboxesTable {
   template: string;
   status: string;
   limits: string;
+  /** JSON; set while it is ready for a session to claim. */
+  warm: string | null;
   created_at: string;
   updated_at: string;
 }

@@ -39,6 +39,7 @@ export function sessionRecord(change: Partial<SessionRecord> = {}): SessionRecor
     cwd: '/home/user/work',
     limits,
     env: {},
+    egress: null,
     mcpServers: [],
     acpSessionId: null,
     modeId: null,
@@ -122,8 +123,9 @@ export function webhookRecord(change: Partial<WebhookRecord> = {}): WebhookRecor
 export function sandboxRecord(change: Partial<SandboxRecord> = {}): SandboxRecord {
   return {
     id: newId('sandbox'),
+    warm: null,
     sessionId: null,
-    hostId: null,
+    hostId: 'hst_test',
     provider: 'oci',
     template: 'default',
     status: 'creating',

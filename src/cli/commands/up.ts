@@ -34,13 +34,15 @@ export function register(program: Command): void {
         const path = configPath(process.env);
         await writeConfig(path, { url: server.url, token: server.token });
         if (context.json) {
-          context.writeJson({ url: server.url, token: server.token });
+          context.writeJson({ url: server.url, token: server.token, signInUrl: server.signInUrl });
         } else {
           const { style } = context;
           context.write(
             [
               `${style.green('✔')} ${style.bold('Berth is up')} at ${style.cyan(server.url)}`,
               '',
+              `  ${style.dim('open')}   ${style.cyan(server.signInUrl)}`,
+              `         ${style.dim('signs one browser in, once; berth open prints another')}`,
               `  ${style.dim('token')}  ${server.token}`,
               `  ${style.dim('saved')}  ${path}, for the other commands`,
               `  ${style.dim('try')}    berth run --repo . "What does this project do?"`,

@@ -1,14 +1,15 @@
 import { BerthError } from '../../protocol/errors.ts';
 import { newId } from '../../protocol/ids.ts';
+import { claimWarm } from '../pool/claim-warm.ts';
 import type { Settings } from '../dependencies.ts';
 import type { SandboxRecord, SessionRecord, StoreTransaction } from '../ports/store.ts';
 
-/** Statuses that hold memory, and with it a slot. `creating` is a slot reserved before the work begins. */
+/** Statuses that hold memory, and with it a slot where a session owns it. `creating` is a slot reserved before the work begins. */
 export const slotHolding: readonly SandboxRecord['status'][] = ['creating', 'running', 'paused', 'destroying'];
 
 /**
- * Gives the session's sandbox a slot, making its record where there is none; the caller's transaction
- * makes this atomic with the turn it is for. False when every slot is taken.
+ * Gives the session's sandbox a slot, claiming a warm one or making its record where there is none; the caller's
+ * transaction makes this atomic with the turn it is for. False when every slot is taken.
  *
  * A sandbox lives on one host and only that host's server gives it a slot; `unavailable` elsewhere.
  *
@@ -28,12 +29,14 @@ export async function reserveSlot(
     });
   }
   if (own !== null && slotHolding.includes(own.status)) return own.status !== 'destroying';
-  const taken = (await tx.sandboxes({ hostId: settings.hostId, statuses: slotHolding })).length;
-  if (taken >= settings.slots) return false;
+  const awake = await tx.sandboxes({ hostId: settings.hostId, statuses: slotHolding });
+  // Those that no session owns lie in free slots and give way.
+  if (awake.filter(({ sessionId }) => sessionId !== null).length >= settings.slots) return false;
   if (own !== null) {
     await tx.updateSandbox(own.id, { status: 'creating', updatedAt: at });
     return true;
   }
+  if (await claimWarm(tx, session, awake, at)) return true;
   const id = newId('sandbox');
   await tx.insertSandbox({
     id,
@@ -43,6 +46,7 @@ export async function reserveSlot(
     template: session.template,
     status: 'creating',
     limits: session.limits,
+    warm: null,
     createdAt: at,
     updatedAt: at,
   });

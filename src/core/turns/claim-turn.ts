@@ -9,6 +9,8 @@ export interface Claim {
   turn: TurnRecord | null;
   /** The first in order found every slot taken. */
   slotMissing: boolean;
+  /** How many sessions have a turn that may start and no slot. */
+  slotsNeeded: number;
   /** Turns wait whose sandbox holds a slot already: `passOver` may find one. */
   mayPassOver: boolean;
   /** When the next failed turn may be tried again, of those that were not due yet. */
@@ -43,7 +45,12 @@ export async function claimTurn(
     ({ sandboxStatus }) => sandboxStatus === null || !slotHolding.includes(sandboxStatus),
   );
   if (passOver) for (const { sessionId } of slotless) passed.add(sessionId);
-  const found = { nextRetryAt: nextRetry(own, nowMs), mayPassOver: slotless.length < own.length };
+  const due = slotless.filter(({ retryAt }) => retryAt === null || Date.parse(retryAt) <= nowMs);
+  const found = {
+    nextRetryAt: nextRetry(own, nowMs),
+    mayPassOver: slotless.length < own.length,
+    slotsNeeded: new Set(due.map(({ sessionId }) => sessionId)).size,
+  };
   let slotMissing = passOver;
   for (;;) {
     const next = order.next(nowMs, (sessionId) => passed.has(sessionId));

@@ -18,7 +18,10 @@ export interface Dispatcher {
   announce(hostId: string | null): void;
   /** Looks for turns of this host that nothing drives, as after a time without the database. Cheap. */
   takeUp(): void;
-  /** Drives again what an earlier process left in `starting` or `running`, then takes turns. */
+  /**
+   * Drives again what an earlier process left in `starting` or `running`, but for what sleeps over a question, which
+   * the answer wakes; then takes turns.
+   */
   start(): Promise<void>;
   /** Ends the driver of a turn that is being started. */
   abort(turnId: string): void;
@@ -29,6 +32,9 @@ export interface Dispatcher {
 /** The queue is looked at this often whatever was announced: an announcement may be lost. Each server at its own time. */
 const sweepMs = 30_000;
 const afterErrorMs = 1_000;
+
+/** Each writes a memory image or ends processes: more at once would only take turns on the disk. */
+const maxEvictions = 3;
 
 export function createDispatcher(
   deps: Dependencies,
@@ -44,6 +50,7 @@ export function createDispatcher(
   let full = false;
   let mayHaveLost = false;
   let lookedAtMs = 0;
+  let evictions = 0;
 
   async function dispatchAll(): Promise<void> {
     let claim: Claim | null = null;
@@ -54,7 +61,8 @@ export function createDispatcher(
       while (!closing.signal.aborted) {
         claim = await claimTurn(deps);
         if (claim.turn === null && claim.slotMissing) {
-          if (await sandboxes.evictOne()) continue;
+          // Where one gives its slot up, whoever is first has it then, and nobody goes before.
+          if ((await makeRoom(claim.slotsNeeded)) > 0) break;
           if (claim.mayPassOver) claim = await claimTurn(deps, { passOver: true });
         }
         if (claim.turn === null) break;
@@ -74,19 +82,36 @@ export function createDispatcher(
   async function driveLost(): Promise<void> {
     mayHaveLost = false;
     const driven = new Set(drivers.keys());
-    for (const turn of await deps.store.read.turnsInState(activeTurnStates, deps.settings.hostId)) {
-      if (driven.has(turn.id) || drivers.has(turn.id) || !(await isLost(turn))) continue;
+    for (const turn of await activeTurns()) {
+      if (driven.has(turn.id) || drivers.has(turn.id)) continue;
+      // One that runs is read from its sandbox's journal.
+      if (turn.state === 'running' && sandboxes.connected(turn.sessionId) !== null) continue;
       deps.logger.warn({ turnId: turn.id, state: turn.state }, 'taking up a turn that nothing drove');
       drive(turn, true);
     }
   }
 
-  /** One that runs is read from its sandbox's journal; one that asks may sleep with its sandbox. */
-  async function isLost(turn: TurnRecord): Promise<boolean> {
-    if (turn.state === 'starting') return true;
-    if (sandboxes.connected(turn.sessionId) !== null) return false;
-    const [sandbox] = await deps.store.read.sandboxes({ sessionId: turn.sessionId });
-    return sandbox !== undefined && sandbox.status !== 'hibernated';
+  /** What this host has claimed, but for what sleeps over a question, which the answer wakes. */
+  async function activeTurns(): Promise<TurnRecord[]> {
+    const { hostId } = deps.settings;
+    const uses = await deps.store.read.sandboxUses({ hostId, statuses: ['paused', 'hibernated'] });
+    const asleep = new Set(uses.filter((use) => use.work === 'asking').map((use) => use.sessionId));
+    const turns = await deps.store.read.turnsInState(activeTurnStates, hostId);
+    return turns.filter(({ sessionId }) => !asleep.has(sessionId));
+  }
+
+  /** Lets evictions go on beside what is claimed meanwhile; each end looks at the queue again. How many there are. */
+  async function makeRoom(slotsNeeded: number): Promise<number> {
+    while (evictions < Math.min(slotsNeeded, maxEvictions) && !closing.signal.aborted) {
+      const eviction = await sandboxes.beginEviction();
+      if (eviction === null) break;
+      evictions += 1;
+      void eviction.done.then(() => {
+        evictions -= 1;
+        wake();
+      });
+    }
+    return evictions;
   }
 
   function drive(turn: TurnRecord, resumed: boolean): void {
@@ -153,7 +178,7 @@ export function createDispatcher(
     },
     takeUp,
     async start() {
-      for (const turn of await deps.store.read.turnsInState(activeTurnStates, deps.settings.hostId)) {
+      for (const turn of await activeTurns()) {
         drive(turn, true);
       }
       await queue.listen(deps.settings.hostId, look);

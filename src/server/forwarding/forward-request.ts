@@ -11,6 +11,7 @@ import type { Owner } from './owner.ts';
 const ownHeaders: ReadonlySet<string> = new Set([
   'authorization',
   'connection',
+  'cookie',
   'host',
   'keep-alive',
   'proxy-authenticate',

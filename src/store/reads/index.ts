@@ -4,6 +4,7 @@ import type { Engine } from '../engine.ts';
 import type { Database } from '../schema.ts';
 import { accessReads } from './access.ts';
 import { deadLetterReads } from './dead-letters.ts';
+import { egressReads } from './egress.ts';
 import { eventReads } from './events.ts';
 import { githubReads } from './github.ts';
 import { hostReads } from './hosts.ts';
@@ -24,6 +25,7 @@ export function createReads(db: Kysely<Database>, engine: Engine): StoreReads {
     ...queueReads(db),
     ...deadLetterReads(db),
     ...webhookReads(db),
+    ...egressReads(db),
     ...eventReads(db),
     ...permissionReads(db),
     ...sandboxReads(db),

@@ -17,10 +17,12 @@ export function sessionReads(db: Kysely<Database>): Pick<StoreReads, 'session' |
       return row === undefined ? null : toSession(row);
     },
 
-    async sessions({ owner, statuses, before, limit }) {
+    async sessions({ owner, statuses, archived, deleting, before, limit }) {
       let query = sessions();
       if (owner !== undefined) query = query.where('sessions.owner', '=', owner);
       if (statuses !== undefined) query = query.where('sessions.status', 'in', [...statuses]);
+      if (archived !== undefined) query = query.where('sessions.archived_at', archived ? 'is not' : 'is', null);
+      if (deleting !== undefined) query = query.where('sessions.deleting_at', deleting ? 'is not' : 'is', null);
       if (before !== undefined) query = query.where('sessions.id', '<', before);
       const rows = await query.orderBy('sessions.id', 'desc').limit(limit).execute();
       return rows.map(toSession);

@@ -1,0 +1,83 @@
+import { createRoute } from '@hono/zod-openapi';
+import { deleteCookie, setCookie } from 'hono/cookie';
+import { loginLink, loginRequest, me } from '../../protocol/login-api.ts';
+import { BerthError } from '../../protocol/errors.ts';
+import { hashToken } from '../auth.ts';
+import type { AppDependencies, Router } from '../context.ts';
+import { requireSameOrigin } from '../same-origin.ts';
+import { failures, json, jsonBody, tokenNeeded } from '../schemas.ts';
+
+/** Signing a browser in and out; both are outside the token's wall. */
+export function signInRoutes(app: Router, { store, browser }: AppDependencies): void {
+  const { login, publicUrl } = browser;
+  const isSecure = (): boolean => publicUrl()?.startsWith('https:') ?? false;
+
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/api/login',
+      request: jsonBody(loginRequest),
+      responses: { 200: json(me, 'Signed in: the cookie is set'), ...failures },
+    }),
+    async (c) => {
+      requireSameOrigin(c, publicUrl());
+      const body = c.req.valid('json');
+      const tokenHash = 'code' in body ? login.redeemCode(body.code) : hashToken(body.token);
+      const record = await store.read.tokenByHash(tokenHash);
+      if (record === null) throw new BerthError('unauthorized', 'the token is not valid', { field: 'token' });
+      setCookie(c, login.cookieName, login.signCookie(tokenHash), {
+        path: '/',
+        httpOnly: true,
+        sameSite: 'Strict',
+        secure: isSecure(),
+        maxAge: login.cookieMaxAgeSeconds,
+      });
+      return c.json({ user: record.owner }, 200);
+    },
+  );
+
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/api/logout',
+      responses: { 204: { description: 'The cookie is gone' }, ...failures },
+    }),
+    (c) => {
+      requireSameOrigin(c, publicUrl());
+      deleteCookie(c, login.cookieName, { path: '/', secure: isSecure() });
+      return c.body(null, 204);
+    },
+  );
+}
+
+/** Behind the wall: who one is, and links that sign in another browser as the same user. */
+export function loginRoutes(app: Router, { browser }: AppDependencies): void {
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/me',
+      security: tokenNeeded,
+      responses: { 200: json(me, 'Who the token belongs to'), ...failures },
+    }),
+    (c) => c.json({ user: c.get('identity').user }, 200),
+  );
+
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/api/login-links',
+      security: tokenNeeded,
+      responses: { 201: json(loginLink, 'Signs one browser in, once'), ...failures },
+    }),
+    (c) => {
+      const { code, expiresAt } = browser.login.createCode(c.get('tokenHash'));
+      const base = browser.publicUrl() ?? new URL(c.req.url).origin;
+      return c.json({ url: signInUrl(base, code), expiresAt: expiresAt.toISOString() }, 201);
+    },
+  );
+}
+
+/** The code is in the fragment, which no browser sends to any server and no proxy logs. */
+export function signInUrl(base: string, code: string): string {
+  return `${base.replace(/\/$/, '')}/#code=${code}`;
+}

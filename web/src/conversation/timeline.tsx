@@ -1,0 +1,98 @@
+import { useVirtualizer } from '@tanstack/react-virtual';
+import { ArrowDown } from 'lucide-react';
+import { useLayoutEffect, useMemo, useRef, useState } from 'react';
+import { classNames } from '../ui/class-names.ts';
+import type { Item, ItemKind } from './items.ts';
+import { ItemView } from './item-view.tsx';
+
+/** Heights before an item has been measured; near enough that little moves. */
+const estimates: Record<ItemKind, number> = {
+  prompt: 90,
+  text: 80,
+  thought: 26,
+  image: 200,
+  tool: 38,
+  plan: 120,
+  permission: 160,
+  note: 22,
+  end: 24,
+};
+/** This close to the end counts as being there. */
+const endPx = 80;
+
+/** The conversation. Only what is in sight is drawn; the end stays in sight while it grows, unless the reader went up. */
+export function Timeline({ items, sessionId, cwd }: { items: readonly Item[]; sessionId: string; cwd: string | null }) {
+  const scroll = useRef<HTMLDivElement>(null);
+  const [away, setAway] = useState(false);
+  const asked = useMemo(
+    () => items.findLast((item) => item.kind === 'permission' && item.answer === null)?.key,
+    [items],
+  );
+
+  const virtual = useVirtualizer({
+    count: items.length,
+    getScrollElement: () => scroll.current,
+    estimateSize: (index) => estimates[items[index]!.kind] + 12,
+    getItemKey: (index) => items[index]!.key,
+    overscan: 6,
+    paddingStart: 16,
+    paddingEnd: 24,
+    anchorTo: 'end',
+    followOnAppend: true,
+    scrollEndThreshold: endPx,
+  });
+
+  const begun = useRef(false);
+  useLayoutEffect(() => {
+    if (begun.current || items.length === 0) return;
+    begun.current = true;
+    virtual.scrollToIndex(items.length - 1, { align: 'end' });
+  }, [items.length, virtual]);
+
+  return (
+    <div className="relative min-h-0 flex-1">
+      <div
+        ref={scroll}
+        tabIndex={0}
+        role="log"
+        aria-label="Conversation"
+        aria-live="off"
+        className="h-full overflow-y-auto overscroll-contain px-4 outline-none focus-visible:ring-2 focus-visible:ring-accent focus-visible:ring-inset"
+        onScroll={(event) => {
+          const { scrollHeight, scrollTop, clientHeight } = event.currentTarget;
+          setAway(scrollHeight - scrollTop - clientHeight > 4 * endPx);
+        }}
+      >
+        <div className="relative mx-auto w-full max-w-3xl" style={{ height: virtual.getTotalSize() }}>
+          {virtual.getVirtualItems().map((row) => (
+            <div
+              key={row.key}
+              data-index={row.index}
+              ref={virtual.measureElement}
+              className="absolute top-0 left-0 w-full pb-3"
+              style={{ transform: `translateY(${row.start}px)` }}
+            >
+              <ItemView
+                item={items[row.index]!}
+                sessionId={sessionId}
+                cwd={cwd}
+                active={items[row.index]!.key === asked}
+              />
+            </div>
+          ))}
+        </div>
+      </div>
+      <button
+        type="button"
+        onClick={() => virtual.scrollToIndex(items.length - 1, { align: 'end' })}
+        className={classNames(
+          'absolute bottom-3 left-1/2 inline-flex -translate-x-1/2 items-center gap-1.5 rounded-full border border-line bg-surface px-3 py-1.5 text-xs font-medium shadow-md',
+          !away && 'invisible',
+        )}
+      >
+        <ArrowDown aria-hidden className="size-3.5" />
+        To the end
+      </button>
+    </div>
+  );
+}

@@ -1,0 +1,103 @@
+import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { ListOrdered } from 'lucide-react';
+import { useState } from 'react';
+import { sanitizeLine } from '../../../src/protocol/inert-text.ts';
+import { client } from '../api.ts';
+import { queueQuery } from '../queries.ts';
+import { Button } from '../ui/button.tsx';
+import { ConfirmDialog } from '../ui/dialog.tsx';
+import { Meter } from '../ui/meter.tsx';
+import { Card, Page } from '../ui/page.tsx';
+import { Empty, Failure, Loading } from '../ui/states.tsx';
+import { clockTime, duration } from '../ui/time.ts';
+import { toastFailure } from '../ui/toasts.tsx';
+import { SessionLink } from './session-link.tsx';
+import { Table } from './table.tsx';
+
+export function QueuePage() {
+  const queries = useQueryClient();
+  const queue = useQuery(queueQuery);
+  const [cancelling, setCancelling] = useState<string | null>(null);
+
+  async function cancel(sessionId: string): Promise<void> {
+    await client.sessions.interrupt(sessionId);
+    await queries.invalidateQueries({ queryKey: queueQuery.queryKey });
+  }
+
+  return (
+    <Page
+      title="Queue"
+      about="Turns that hold a slot, and those that wait for one, in the order in which they will start."
+    >
+      {queue.isPending && <Loading />}
+      {queue.isError && queue.data === undefined && (
+        <Failure error={queue.error} onRetry={() => void queue.refetch()} />
+      )}
+      {queue.data !== undefined && (
+        <div className="space-y-5">
+          <Card className="grid gap-5 p-4 sm:grid-cols-3">
+            <Meter label="Slots in use" used={queue.data.running} limit={queue.data.slots} format={String} />
+            <Figure label="Waiting" value={String(queue.data.queued.length)} />
+            <Figure
+              label="Estimates are off by"
+              value={
+                queue.data.estimate.meanAbsoluteErrorSeconds === null
+                  ? 'no turn has waited yet'
+                  : duration(queue.data.estimate.meanAbsoluteErrorSeconds * 1000)
+              }
+            />
+          </Card>
+          {queue.data.queued.length === 0 ? (
+            <Empty icon={<ListOrdered />} title="Nothing waits">
+              A turn that finds no free slot waits here, and whoever sent it sees its place.
+            </Empty>
+          ) : (
+            <Table label="Waiting turns" head={['Place', 'Session', 'By', 'Priority', 'Waited', 'Will wait', '']}>
+              {queue.data.queued.map((entry) => (
+                <tr key={entry.turnId}>
+                  <td>{entry.position === 0 ? 'starting' : entry.position}</td>
+                  <td>
+                    <SessionLink sessionId={entry.sessionId} />
+                  </td>
+                  <td>{sanitizeLine(entry.owner)}</td>
+                  <td>{entry.priority}</td>
+                  <td className="whitespace-nowrap">{duration(entry.waitedSeconds * 1000)}</td>
+                  <td className="whitespace-nowrap">
+                    {entry.retryAt !== null
+                      ? `tried again ${clockTime(entry.retryAt)}`
+                      : `about ${duration(entry.estimatedWaitSeconds * 1000)}`}
+                  </td>
+                  <td className="text-right">
+                    <Button size="small" tone="danger" onClick={() => setCancelling(entry.sessionId)}>
+                      Cancel
+                    </Button>
+                  </td>
+                </tr>
+              ))}
+            </Table>
+          )}
+        </div>
+      )}
+      <ConfirmDialog
+        open={cancelling !== null}
+        onClose={() => setCancelling(null)}
+        title="Cancel what waits?"
+        action="Cancel the turns"
+        onConfirm={() => {
+          if (cancelling !== null) void cancel(cancelling).catch(toastFailure('Not cancelled'));
+        }}
+      >
+        Every waiting turn of this session is cancelled, and one that runs is interrupted.
+      </ConfirmDialog>
+    </Page>
+  );
+}
+
+export function Figure({ label, value }: { label: string; value: string }) {
+  return (
+    <div>
+      <p className="text-[0.88rem] text-muted">{label}</p>
+      <p className="mt-0.5 font-semibold">{value}</p>
+    </div>
+  );
+}

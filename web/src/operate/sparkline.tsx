@@ -1,0 +1,24 @@
+const width = 72;
+const height = 20;
+
+/** A course over time, against a limit: looked at, not read. */
+export function Sparkline({ label, values, limit }: { label: string; values: readonly number[]; limit: number }) {
+  const top = Math.max(limit * 0.02, ...values) * 1.15;
+  const step = width / Math.max(1, values.length - 1);
+  const points = values.map(
+    (value, index) => `${(index * step).toFixed(1)},${(height - 1 - (value / top) * (height - 2)).toFixed(1)}`,
+  );
+  const line =
+    points.length === 1 ? `0,${points[0]!.split(',')[1]} ${width},${points[0]!.split(',')[1]}` : points.join(' ');
+  return (
+    <svg
+      role="img"
+      aria-label={label}
+      viewBox={`0 0 ${width} ${height}`}
+      className="inline-block h-5 w-18 align-middle"
+    >
+      <polygon points={`0,${height} ${line} ${width},${height}`} className="fill-accent/15" />
+      <polyline points={line} fill="none" className="stroke-accent" strokeWidth="1.5" strokeLinejoin="round" />
+    </svg>
+  );
+}

@@ -1,0 +1,76 @@
+import { queryOptions } from '@tanstack/react-query';
+import { client } from './api.ts';
+
+/** How often lists look again while the page is in view; a session itself is streamed. */
+const listIntervalMs = 2_500;
+const slowIntervalMs = 10_000;
+
+export const meQuery = queryOptions({
+  queryKey: ['me'],
+  queryFn: ({ signal }) => client.me({ signal }),
+  staleTime: Infinity,
+});
+
+export const sessionsQuery = queryOptions({
+  queryKey: ['sessions'],
+  queryFn: ({ signal }) => client.sessions.list({ limit: 200, signal }),
+  refetchInterval: listIntervalMs,
+});
+
+export const sessionQuery = (id: string) =>
+  queryOptions({ queryKey: ['session', id], queryFn: ({ signal }) => client.sessions.get(id, { signal }) });
+
+export const queueQuery = queryOptions({
+  queryKey: ['queue'],
+  queryFn: ({ signal }) => client.queue({ signal }),
+  refetchInterval: listIntervalMs,
+});
+
+export const agentsQuery = queryOptions({
+  queryKey: ['agents'],
+  queryFn: ({ signal }) => client.agents({ signal }),
+  staleTime: slowIntervalMs,
+});
+
+export const repositoriesQuery = queryOptions({
+  queryKey: ['repositories'],
+  queryFn: ({ signal }) => client.github.repositories({ signal }),
+  staleTime: slowIntervalMs,
+});
+
+export const deadLettersQuery = queryOptions({
+  queryKey: ['dead-letters'],
+  queryFn: ({ signal }) => client.deadLetters.list({ limit: 100, signal }),
+  refetchInterval: slowIntervalMs,
+});
+
+export const doctorQuery = queryOptions({
+  queryKey: ['doctor'],
+  queryFn: ({ signal }) => client.doctor({ signal }),
+  staleTime: 60_000,
+});
+
+export const healthQuery = queryOptions({
+  queryKey: ['health'],
+  queryFn: ({ signal }) => client.health({ signal }),
+  staleTime: 60_000,
+});
+
+export const githubQuery = queryOptions({
+  queryKey: ['github'],
+  queryFn: ({ signal }) => client.github.status({ signal }),
+});
+
+export const tasksQuery = queryOptions({
+  queryKey: ['tasks'],
+  queryFn: ({ signal }) => client.github.tasks({ signal }),
+  refetchInterval: slowIntervalMs,
+});
+
+export const usageQuery = (id: string, enabled: boolean) =>
+  queryOptions({
+    queryKey: ['usage', id],
+    queryFn: ({ signal }) => client.sessions.usage(id, { signal }),
+    refetchInterval: 5_000,
+    enabled,
+  });

@@ -1,0 +1,63 @@
+import { useQuery } from '@tanstack/react-query';
+import { Gauge } from 'lucide-react';
+import type { Session } from '../../../src/sdk/index.ts';
+import { client } from '../api.ts';
+import { usageQuery } from '../queries.ts';
+import { Meter } from '../ui/meter.tsx';
+import { Empty, Failure, Loading } from '../ui/states.tsx';
+import { bytes, duration } from '../ui/time.ts';
+
+/** What the sandbox uses of its limits, and the ports that something listens on. */
+export function SandboxPanel({ session, live }: { session: Session; live: boolean }) {
+  const usage = useQuery(usageQuery(session.id, live));
+  const ports = useQuery({
+    queryKey: ['ports', session.id],
+    queryFn: ({ signal }) => client.sessions.ports(session.id, { signal }),
+    enabled: live,
+    refetchInterval: 5_000,
+  });
+  if (!live) {
+    return (
+      <Empty icon={<Gauge />} title="The sandbox rests">
+        It uses neither memory nor CPU.
+      </Empty>
+    );
+  }
+  if (usage.isPending) return <Loading label="Measuring" />;
+  if (usage.isError && usage.data === undefined)
+    return <Failure error={usage.error} onRetry={() => void usage.refetch()} className="m-3" />;
+  const { data } = usage;
+  if (data === undefined) return null;
+  return (
+    <div className="h-full space-y-5 overflow-y-auto p-4">
+      <div className="space-y-3.5">
+        <Meter label="Memory" used={data.memoryBytes} limit={data.limits.memoryBytes} format={bytes} />
+        <Meter label="Disk" used={data.diskBytes} limit={data.limits.diskBytes} format={bytes} />
+        <Meter label="Processes" used={data.pids} limit={data.limits.pids} format={String} />
+      </div>
+      <dl className="grid grid-cols-[max-content_1fr] gap-x-4 gap-y-1.5 text-[0.92rem] [&_dt]:text-muted">
+        <dt>CPU time</dt>
+        <dd>
+          {duration(data.cpuTimeMs)}, of {data.limits.cpus || 'all'} {data.limits.cpus === 1 ? 'core' : 'cores'}
+        </dd>
+        <dt>Sandbox</dt>
+        <dd className="font-mono text-[0.85rem] break-all">{data.sandboxId}</dd>
+        <dt>Provider</dt>
+        <dd>
+          {session.provider}, template {session.template}
+        </dd>
+      </dl>
+      <section>
+        <h2 className="mb-1.5 text-sm font-semibold">Ports</h2>
+        {ports.data?.length === 0 && <p className="text-sm text-muted">Nothing listens.</p>}
+        <ul className="space-y-1 text-[0.92rem]">
+          {ports.data?.map((port) => (
+            <li key={`${port.address} ${port.port}`} className="font-mono">
+              {port.port} <span className="text-muted">{port.address}</span>
+            </li>
+          ))}
+        </ul>
+      </section>
+    </div>
+  );
+}
