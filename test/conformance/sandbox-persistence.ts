@@ -107,7 +107,7 @@ export function sandboxPersistenceSuite(name: string, open: () => Promise<Provid
         if (first === 'pause' && can('pause')) await provider.pause(id, options());
         if (first === 'stream') await provider.dial(id, 3000, options());
         await provider.hibernate(id, options());
-        expect(await provider.wake(id, options())).toMatchObject({ restored: 'memory' });
+        expect(await provider.wake(id, options())).toMatchObject({ restored: 'memory', reason: null });
         expect(await busy.count()).toBeGreaterThanOrEqual(counted);
       }
       await busy.check();
@@ -154,7 +154,7 @@ export function sandboxPersistenceSuite(name: string, open: () => Promise<Provid
           const status = await statusOf(id);
           expect(['running', 'hibernated']).toContain(status);
           if (status === 'hibernated') {
-            expect(await provider.wake(id, options())).toMatchObject({ restored: 'memory' });
+            expect(await provider.wake(id, options())).toMatchObject({ restored: 'memory', reason: null });
           }
           await busy.check();
         }
