@@ -29,7 +29,8 @@ const before: Record<string, (client: BerthClient, id: string) => Promise<unknow
   wake: (client, id) => client.sessions.rest(id, 'hibernate'),
 };
 
-test(`${kills} times kill -9 in the middle of rest, wake, snapshot and fork: nothing lost, stuck or half there`, async () => {
+const timeout = 60_000 + kills * 15_000;
+test(`${kills} times kill -9 in the middle of rest, wake, snapshot and fork: nothing lost, stuck or half there`, { timeout }, async () => {
   const { id } = await server.client.sessions.create({ agent: 'shell' });
   await run(id, 'echo kept > ~/kept');
   for (let round = 0; round < kills; round += 1) {
