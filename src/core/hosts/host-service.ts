@@ -29,7 +29,8 @@ export function createHostService(
         id,
         address,
         slots,
-        used: sandboxes.filter((sandbox) => sandbox.hostId === id).length,
+        // Warm ones lie in free slots and give way.
+        used: sandboxes.filter((sandbox) => sandbox.hostId === id && sandbox.sessionId !== null).length,
         live,
         leaseUntil,
         own: id === deps.settings.hostId,

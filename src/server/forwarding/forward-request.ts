@@ -63,7 +63,9 @@ export function unreachable(owner: Owner, cause: unknown): BerthError {
 }
 
 export function passedOn(headers: Headers): Record<string, string> {
-  return Object.fromEntries([...headers].filter(([name]) => !ownHeaders.has(name) && !name.startsWith('sec-websocket-')));
+  return Object.fromEntries(
+    [...headers].filter(([name]) => !ownHeaders.has(name) && !name.startsWith('sec-websocket-')),
+  );
 }
 
 function toHeaders({ headersDistinct }: IncomingMessage): Headers {

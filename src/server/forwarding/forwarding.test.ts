@@ -52,7 +52,9 @@ async function start(hostId: string, key = secret): Promise<string> {
   app.delete('/api/sessions/:id', (c) => c.body(null, 204));
   app.put('/api/sessions/:id/files/content', async (c) => {
     const body = await c.req.arrayBuffer();
-    return c.json({ bytes: body.byteLength, who: who(c), token: c.req.header('authorization') ?? null }, 201, { 'x-own': 'kept' });
+    return c.json({ bytes: body.byteLength, who: who(c), token: c.req.header('authorization') ?? null }, 201, {
+      'x-own': 'kept',
+    });
   });
   app.get('/api/sessions/:id/files/content', (c) => {
     throw new BerthError('not_found', 'no such file', { field: c.req.query('path') ?? '' });
@@ -92,7 +94,10 @@ describe('HTTP', () => {
     const [a] = [await start('hst_a'), await start('hst_b')];
     const response = await fetch(`${a}${path}?path=x%20y`, { method: 'PUT', headers, body: new Uint8Array(3_000_000) });
     expect(response.headers.get('x-own')).toBe('kept');
-    expect(await json(response)).toEqual({ status: 201, body: { bytes: 3_000_000, who: 'hst_b for ada', token: null } });
+    expect(await json(response)).toEqual({
+      status: 201,
+      body: { bytes: 3_000_000, who: 'hst_b for ada', token: null },
+    });
     expect((await fetch(`${a}/api/sessions/ses_1`, { method: 'DELETE', headers })).status).toBe(204);
   });
 
@@ -181,7 +186,9 @@ describe('proof', () => {
 });
 
 describe('WebSocket', () => {
-  function open(url: string): Promise<{ socket: WebSocket; next: () => Promise<string | Buffer>; closed: Promise<number> }> {
+  function open(
+    url: string,
+  ): Promise<{ socket: WebSocket; next: () => Promise<string | Buffer>; closed: Promise<number> }> {
     const socket = new WebSocket(url.replace('http', 'ws'), { headers });
     const heard: (string | Buffer)[] = [];
     let wake = (): void => {};

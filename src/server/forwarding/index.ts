@@ -26,7 +26,13 @@ export interface Forwarding {
   /** Sends on what this server cannot serve. After it. */
   forward: MiddlewareHandler<AppEnv>;
   /** Sends a call on that did not come as a request. False when this server can serve it. */
-  call(sessionId: string, user: string, method: string, path: string, body: unknown): Promise<{ result: unknown } | false>;
+  call(
+    sessionId: string,
+    user: string,
+    method: string,
+    path: string,
+    body: unknown,
+  ): Promise<{ result: unknown } | false>;
 }
 
 /** What every server answers from the store; all else of a session needs its sandbox. */
@@ -35,7 +41,12 @@ const sessionPath = /^\/api\/sessions\/([^/]+)/;
 
 export function createForwarding({ reads, hostId, secret, now }: ForwardingOptions): Forwarding {
   const proof = (owner: Owner, user: string, method: string, path: string): Record<string, string> => ({
-    [forwardedHeader]: signForwarded(secret, { from: hostId, to: owner.hostId, user }, { method, path }, now().getTime()),
+    [forwardedHeader]: signForwarded(
+      secret,
+      { from: hostId, to: owner.hostId, user },
+      { method, path },
+      now().getTime(),
+    ),
   });
 
   return {
@@ -64,7 +75,8 @@ export function createForwarding({ reads, hostId, secret, now }: ForwardingOptio
       }
       const path = pathOf(c.req.url);
       const headers = proof(owner, c.get('identity').user, method, path);
-      if (c.req.header('upgrade')?.toLowerCase() !== 'websocket') return forwardRequest(owner, path, c.req.raw, headers);
+      if (c.req.header('upgrade')?.toLowerCase() !== 'websocket')
+        return forwardRequest(owner, path, c.req.raw, headers);
       const socket = await openAtOwner(owner, path, headers);
       return (await upgradeWebSocket(() => joinSockets(socket))(c, next)) ?? undefined;
     },
