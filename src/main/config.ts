@@ -95,6 +95,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
   const memoryBytes = (e.BERTH_SANDBOX_MEMORY_MIB ?? defaultMemoryMib()) * 1024 ** 2;
   const slots = e.BERTH_SLOTS ?? defaultSlots(memoryBytes);
   const allowLocalRepositories = e.BERTH_LOCAL_REPOSITORIES === 'true';
+  requireIdleOrder(e);
   return {
     dataDir: e.BERTH_DATA_DIR,
     agentsDir: e.BERTH_AGENTS_DIR ?? join(e.BERTH_DATA_DIR, 'agents'),
@@ -162,6 +163,18 @@ function readEgress(text: string, context: z.RefinementCtx): EgressPolicy {
     const issue = error instanceof z.ZodError ? error.issues[0]?.message : String(error);
     context.addIssue(`"${text}" is not none, or of packages, git, open and hosts (${issue})`);
     return z.NEVER;
+  }
+}
+
+/** A step that comes no later than the one before it would never be seen. */
+function requireIdleOrder(e: z.infer<typeof environment>): void {
+  const names = ['BERTH_IDLE_PAUSE_MINUTES', 'BERTH_IDLE_HIBERNATE_MINUTES', 'BERTH_IDLE_ARCHIVE_MINUTES'] as const;
+  const given = names.filter((name) => e[name] > 0);
+  for (const [index, name] of given.entries()) {
+    const next = given[index + 1];
+    if (next === undefined || e[name] < e[next]) continue;
+    const message = `${name} (${e[name]}) must be less than ${next} (${e[next]})`;
+    throw new BerthError('invalid_request', message, { field: name });
   }
 }
 

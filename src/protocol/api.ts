@@ -403,6 +403,7 @@ export type SandboxUsage = z.infer<typeof sandboxUsage>;
  * | GET /api/hosts | -> `{ hosts: host[] }` |
  * | DELETE /api/hosts/:id | -> 204; its sessions start again from their base commit; `conflict` for one that is up |
  * | GET /api/pool | -> `poolOverview` |
+ * | GET /api/metrics | the same for Prometheus, as text |
  * | GET /api/dead-letters?session=&waiting=&limit= | -> `{ deadLetters: deadLetter[] }` newest first |
  * | POST /api/dead-letters/:turnId/replay | -> 202 `admission` of a new turn with the same prompt; again: of the same turn |
  * | GET /api/webhooks/secret | -> `webhookSecret`; the machine's owner only |

@@ -11,6 +11,7 @@ import { fileRoutes } from './routes/files.ts';
 import { healthRoutes } from './routes/health.ts';
 import { hostRoutes } from './routes/hosts.ts';
 import { loginRoutes, signInRoutes } from './routes/login.ts';
+import { metricsRoutes } from './routes/metrics.ts';
 import { portRoutes } from './routes/ports.ts';
 import { processRoutes } from './routes/processes.ts';
 import { queueRoutes } from './routes/queue.ts';
@@ -70,6 +71,7 @@ export function createApp(deps: AppDependencies, extensions: Extensions = {}): R
   turnRoutes(app, deps);
   queueRoutes(app, deps);
   hostRoutes(app, deps);
+  metricsRoutes(app, deps);
   eventRoutes(app, deps);
   workspaceRoutes(app, deps);
   fileRoutes(app, deps);
