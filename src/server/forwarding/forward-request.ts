@@ -57,7 +57,7 @@ export async function forwardRequest(
 export function unreachable(owner: Owner, cause: unknown): BerthError {
   return new BerthError(
     'unavailable',
-    `the session's sandbox is on host ${owner.hostId}, whose server cannot be reached at ${owner.address}`,
+    `what this needs is on host ${owner.hostId}, whose server cannot be reached at ${owner.address}`,
     { context: { hostId: owner.hostId }, cause },
   );
 }
