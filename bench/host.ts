@@ -13,7 +13,7 @@ import { releaseStorage } from '../src/sandbox/storage/release.ts';
 
 export const limits: SandboxLimits = { cpus: 1, memoryBytes: 2 ** 30, pids: 512, diskBytes: 2 ** 30 };
 export const silent = pino({ level: 'silent' });
-const runnerToken = 'token-of-the-benchmark';
+export const runnerToken = 'token-of-the-benchmark';
 /** No operation here takes a tenth of it. */
 const operationTimeoutMs = 120_000;
 

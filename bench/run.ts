@@ -3,13 +3,15 @@ import { clone } from './cases/clone.ts';
 import { coldCreate } from './cases/cold-create.ts';
 import { exec } from './cases/exec.ts';
 import { idleMemory } from './cases/idle-memory.ts';
+import { warmClaim } from './cases/warm-claim.ts';
+import { sleepers } from './cases/sleepers.ts';
 import { startDocker } from './docker.ts';
 import { openHost } from './host.ts';
 import { describeMachine } from './machine.ts';
 import { renderTable, type Row } from './table.ts';
 
 /** Every figure in docs/benchmarks.md comes from this command. Needs root; see there. */
-const cases = [coldCreate, exec, clone, idleMemory];
+const cases = [coldCreate, warmClaim, exec, clone, idleMemory, sleepers];
 
 const { values } = parseArgs({
   options: { quick: { type: 'boolean', default: false }, only: { type: 'string', multiple: true } },

@@ -36,6 +36,19 @@ export function ratioRow(what: string, berth: Sample, against: string, other: Sa
   };
 }
 
+/** A duration on its own. */
+export function limitRow(what: string, berth: Sample, goalMs: number): Row {
+  return {
+    what,
+    berth: duration(berth),
+    against: '-',
+    other: '-',
+    ratio: '-',
+    goal: `<= ${goalMs} ms`,
+    met: berth.medianMs <= goalMs ? 'yes' : 'no',
+  };
+}
+
 /** A size on its own. */
 export function sizeRow(what: string, sizeBytes: number, goalBytes: number | null): Row {
   return {

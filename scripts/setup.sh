@@ -22,6 +22,8 @@ need=(
   "nsenter:util-linux"
   "setpriv:util-linux"
   "losetup:mount"
+  "flock:util-linux"
+  "ip:iproute2"
   "/etc/ssl/certs/ca-certificates.crt:ca-certificates"
 )
 [ "$mode" = run ] || need+=("pgrep:procps" "musl-gcc:musl-tools" "/usr/lib/postgresql:postgresql" "redis-server:redis-server" "/usr/bin/chromium:chromium")
@@ -75,6 +77,8 @@ if ! node_modules/.bin/node --version >/dev/null 2>&1; then
   mkdir -p node_modules/.bin
   ln -sf "$(pwd)/$found" node_modules/.bin/node
 fi
+# For hibernate: the distribution's CRIU is often too old for its kernel. Everything else works without.
+say "$(node_modules/.bin/node --disable-warning=ExperimentalWarning scripts/fetch-criu.ts || true)"
 # esbuild's own install script only checks; its binary is in the platform package.
 say "Node $(node_modules/.bin/node --version) and packages are ready"
 scripts/build-web.sh

@@ -74,6 +74,9 @@ const session = {
   modeId: null,
   config: {},
   lastSeq: 0,
+  idle: null,
+  lastUsedAt: at,
+  archivedAt: null,
   createdAt: at,
   updatedAt: at,
 };

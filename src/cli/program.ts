@@ -6,18 +6,25 @@ import * as dead from './commands/dead.ts';
 import * as deny from './commands/deny.ts';
 import * as diff from './commands/diff.ts';
 import * as doctor from './commands/doctor.ts';
+import * as egress from './commands/egress.ts';
 import * as exec from './commands/exec.ts';
+import * as fork from './commands/fork.ts';
+import * as forward from './commands/forward.ts';
 import * as github from './commands/github.ts';
+import * as idle from './commands/idle.ts';
 import * as interrupt from './commands/interrupt.ts';
 import * as logs from './commands/logs.ts';
 import * as ls from './commands/ls.ts';
 import * as open from './commands/open.ts';
+import * as pool from './commands/pool.ts';
 import * as prompt from './commands/prompt.ts';
 import * as queue from './commands/queue.ts';
+import * as rest from './commands/rest.ts';
 import * as rm from './commands/rm.ts';
 import * as run from './commands/run.ts';
 import * as shell from './commands/shell.ts';
 import * as show from './commands/show.ts';
+import * as snapshot from './commands/snapshot.ts';
 import * as tasks from './commands/tasks.ts';
 import * as up from './commands/up.ts';
 
@@ -25,9 +32,9 @@ import * as up from './commands/up.ts';
 const groups: Record<string, readonly { register(program: Command): void }[]> = {
   'This machine:': [up, open, doctor],
   'Working with agents:': [run, attach, prompt, interrupt, allow, deny],
-  'Sessions:': [ls, show, logs, diff, rm],
-  'The queue:': [queue, dead],
-  'Inside a sandbox:': [exec, shell, cp],
+  'Sessions:': [ls, show, logs, diff, rest, idle, fork, snapshot, rm],
+  'The queue:': [queue, pool, dead],
+  'Inside a sandbox:': [exec, shell, cp, forward, egress],
   'GitHub:': [github, tasks],
 };
 

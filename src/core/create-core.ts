@@ -1,7 +1,11 @@
 import type { Dependencies } from './dependencies.ts';
 import { recover } from './recovery.ts';
+import { createPoolFigures } from './pool/pool-figures.ts';
+import { createPoolService, type PoolService } from './pool/pool-service.ts';
+import { createWarmPool } from './pool/warm-pool.ts';
 import { createSessionSandboxes, type SessionSandboxes } from './sandboxes/session-sandboxes.ts';
 import { createSessionService, finishDeletion, type SessionService } from './sessions/session-service.ts';
+import { createSnapshotService, type SnapshotService } from './snapshots/snapshot-service.ts';
 import { createDispatcher, type Dispatcher } from './turns/dispatcher.ts';
 import { createPositionAnnouncer } from './turns/position-announcer.ts';
 import { createQueueService, type QueueService } from './turns/queue-service.ts';
@@ -10,7 +14,9 @@ import { createWebhookWorker } from './webhooks/webhook-worker.ts';
 /** The running core of one server process. */
 export interface Core {
   sessions: SessionService;
+  snapshots: SnapshotService;
   queue: QueueService;
+  pool: PoolService;
   /** Recovers what the last process left, then takes up its turns. */
   start(signal: AbortSignal): Promise<void>;
   /** Lets go of everything; sandboxes and their agents go on. */
@@ -18,40 +24,64 @@ export interface Core {
 }
 
 const idleCheckMs = 30_000;
+/** How old a repository that is kept here may be; a session that claims it fetches what is newer. */
+const refreshMs = 5 * 60_000;
 
 export function createCore(deps: Dependencies): Core {
   const closing = new AbortController();
   const sandboxes: SessionSandboxes = createSessionSandboxes(deps, {
     onTurnEnded: () => dispatcher.wake(),
-    onSlotFreed: () => dispatcher.wake(),
+    onSlotFreed() {
+      dispatcher.wake();
+      warm.wake();
+    },
+    onSlotTaken: () => warm.wake(),
+    onEvicted: () => void (figures.evictions += 1),
+    onFirstSandbox: (kind) => void (kind === 'warm' ? (figures.warmClaims += 1) : (figures.coldStarts += 1)),
   });
+  const figures = createPoolFigures();
+  const warm = createWarmPool(deps);
   const positions = createPositionAnnouncer(deps);
-  const dispatcher: Dispatcher = createDispatcher(deps, sandboxes, positions);
+  const dispatcher: Dispatcher = createDispatcher(deps, sandboxes, {
+    changed() {
+      positions.changed();
+      warm.wake();
+    },
+  });
   const webhooks = createWebhookWorker({ ...deps, sender: deps.webhookSender }, deps.settings.webhooks);
   // What a webhook tells is in the log too, by the same transaction.
   const stopListening = deps.store.onEvents(() => webhooks.wake());
-  let idleLoop: Promise<void> = Promise.resolve();
+  let loops: Promise<unknown> = Promise.resolve();
 
-  async function restIdleForever(): Promise<void> {
+  async function repeat(what: string, intervalMs: number, work: () => Promise<void>): Promise<void> {
     while (!closing.signal.aborted) {
-      await deps.clock.sleep(idleCheckMs, closing.signal).catch(() => {});
+      await deps.clock.sleep(intervalMs, closing.signal).catch(() => {});
       if (closing.signal.aborted) return;
-      try {
-        for (const expired of await sandboxes.restIdle()) await finishDeletion(deps, sandboxes, expired);
-      } catch (error) {
-        deps.logger.error({ err: error }, 'idle sandboxes could not be put to rest');
-      }
+      await work().catch((error: unknown) => deps.logger.error({ err: error }, `${what} failed`));
     }
   }
 
   return {
     sessions: createSessionService(deps, sandboxes, dispatcher),
+    snapshots: createSnapshotService(deps, sandboxes),
     queue: createQueueService(deps, dispatcher),
+    pool: createPoolService(deps, warm, figures),
     async start(signal) {
       await recover(deps, sandboxes, signal);
       await dispatcher.start();
       webhooks.wake();
-      idleLoop = restIdleForever();
+      warm.wake();
+      loops = Promise.all([
+        repeat('putting idle sandboxes to rest', idleCheckMs, async () => {
+          for (const expired of await sandboxes.restIdle()) await finishDeletion(deps, sandboxes, expired);
+          // What fell idle by itself (an agent that asks) may give its slot to one that waits.
+          dispatcher.wake();
+        }),
+        repeat('looking at warm sandboxes', idleCheckMs, () => warm.check()),
+        deps.settings.warm.preclone.length === 0
+          ? null
+          : warm.refresh().then(() => repeat('fetching repositories ahead', refreshMs, () => warm.refresh())),
+      ]);
     },
     async close() {
       closing.abort();
@@ -59,8 +89,9 @@ export function createCore(deps: Dependencies): Core {
       await webhooks.close();
       await positions.close();
       await dispatcher.close();
+      await warm.close();
       await sandboxes.close();
-      await idleLoop;
+      await loops;
     },
   };
 }

@@ -3,6 +3,7 @@ import type { Clock } from './ports/clock.ts';
 import type { Gateway } from './ports/gateway.ts';
 import type { Git } from './ports/git.ts';
 import type { Logger } from './ports/logger.ts';
+import type { WarmSettings } from './pool/warm-plan.ts';
 import type { IdlePolicy } from './sandboxes/idle-policy.ts';
 import type { Queue } from './ports/queue.ts';
 import type { ConnectRunner } from './ports/runner.ts';
@@ -25,6 +26,8 @@ export interface Dependencies {
   agents: AgentCatalog;
   installer: AgentInstaller;
   webhookSender: WebhookSender;
+  /** What the machine is short of, in words, so that nothing is made ahead; `null` when of nothing. */
+  hostPressure: () => Promise<string | null>;
   clock: Clock;
   logger: Logger;
   settings: Settings;
@@ -35,6 +38,8 @@ export interface Settings {
   hostId: string;
   /** How many sandboxes may run at once. */
   slots: number;
+  /** The sandboxes kept ready without a session; see `core/pool/warm-plan.ts`. */
+  warm: WarmSettings;
   defaultTemplate: string;
   defaultLimits: SandboxLimits;
   /** The most a session may ask for. */

@@ -1,69 +1,81 @@
+import { afterRestart, type Found } from './after-restart.ts';
 import type { Dependencies } from './dependencies.ts';
-import type { SandboxRecord } from './ports/store.ts';
+import { recoverUnowned } from './pool/recover-warm.ts';
+import type { SandboxInfo } from './ports/sandbox-provider.ts';
+import type { SandboxRecord, StoreTransaction } from './ports/store.ts';
 import type { SessionSandboxes } from './sandboxes/session-sandboxes.ts';
 import { finishDeletion } from './sessions/session-service.ts';
+import { recoverSnapshots } from './snapshots/remove-snapshot.ts';
 import { activeTurnStates, settleSessionStatus } from './turns/turn-states.ts';
 
 /**
  * Makes the store and the provider agree after a start, whatever the last process was doing when it
- * ended: what exists and is known is kept, what exists and is not known is removed, what is known and
- * does not exist is made again on need, and deletions go on. Nothing here starts work; the
- * dispatcher then drives the turns that were under way.
+ * ended: what exists and is known is kept as it is found (`after-restart.ts`), what exists and is not known is
+ * removed, and deletions go on. Nothing here starts work; the dispatcher then drives the turns that were under way.
  */
 export async function recover(deps: Dependencies, sandboxes: SessionSandboxes, signal: AbortSignal): Promise<void> {
   const existing = new Map((await deps.provider.list({ signal })).map((info) => [info.id, info]));
-  for (const record of await deps.store.read.sandboxes()) {
+  const known = await deps.store.read.sandboxes();
+  // Most sleep as they were left: they are told apart by one query, and nothing is written for them.
+  const uses = new Map((await deps.store.read.sandboxUses()).map((use) => [use.sandboxId, use.work]));
+  for (const record of known) {
     const info = existing.get(record.id);
-    existing.delete(record.id);
-    if (record.status === 'destroying') continue;
-    await settleSandbox(deps, record, info?.status ?? null);
+    const asLeft = afterRestart(record.status, info?.status ?? 'none', 'none') === record.status;
+    if (asLeft && uses.get(record.id) === 'none') continue;
+    if (record.sessionId !== null) await settleSandbox(deps, record, info);
+    else if (record.status !== 'destroying') await recoverUnowned(deps, record, info ?? null);
   }
+  for (const { id } of known) existing.delete(id);
   for (const orphan of existing.values()) {
     deps.logger.warn({ sandboxId: orphan.id }, 'removing a sandbox that no session knows');
     await deps.provider.destroy(orphan.id, { signal });
   }
   await finishRemovals(deps, sandboxes, signal);
+  await recoverSnapshots(deps, signal);
 }
 
-async function settleSandbox(
-  deps: Dependencies,
-  record: SandboxRecord,
-  found: SandboxRecord['status'] | null,
-): Promise<void> {
+async function settleSandbox(deps: Dependencies, record: SandboxRecord, info: SandboxInfo | undefined): Promise<void> {
+  const found: Found = info?.status ?? 'none';
   const at = deps.clock.now().toISOString();
   await deps.store.transaction(async (tx) => {
     const session = record.sessionId === null ? null : await tx.session(record.sessionId);
-    const busy = session !== null && (await tx.turns(session.id, activeTurnStates)).length > 0;
-    if (session !== null && session.forkedFrom !== null && record.status === 'creating' && !busy) {
-      // A fork that was never finished: nobody was told of it, so it goes.
-      await tx.updateSession(session.id, { deletingAt: at, updatedAt: at });
-      return;
-    }
-    // Its turn holds the slot and will make or start it.
-    const status = busy ? 'creating' : found;
-    if (status === null) {
+    const becomes = afterRestart(record.status, found, session === null ? 'none' : await workOf(tx, session.id));
+    if (becomes === 'destroying') return;
+    if (becomes === 'forgotten') {
       await tx.deleteSandbox(record.id);
-      if (session !== null) await tx.updateSession(session.id, { sandboxId: null, baseCommit: null, updatedAt: at });
-    } else if (status !== record.status) {
-      await tx.updateSandbox(record.id, { status, updatedAt: at });
+      if (session !== null) {
+        // The next use makes a new one from the base commit.
+        const lost = { sandboxId: null, baseCommit: null, acpSessionId: null, forkAcpSessionId: null };
+        await tx.updateSession(session.id, { ...lost, updatedAt: at });
+        if (session.baseCommit !== null && session.deletingAt === null) {
+          const message = 'the sandbox of this session was lost with its disk';
+          await tx.appendEvents(session.id, [
+            { at, turnId: null, type: 'progress', data: { stage: 'sandbox', message, fraction: null } },
+          ]);
+        }
+      }
+    } else if (becomes !== record.status) {
+      await tx.updateSandbox(record.id, { status: becomes, updatedAt: at });
     }
     if (session !== null) await settleSessionStatus(tx, session.id, at, session.statusReason);
   });
 }
 
+/** As `SandboxUse.work`, of sessions that are being deleted too. */
+async function workOf(tx: StoreTransaction, sessionId: string): Promise<'none' | 'asking' | 'busy'> {
+  const active = await tx.turns(sessionId, activeTurnStates);
+  if (active.length === 0) return 'none';
+  if (active.some((turn) => turn.state !== 'running' || turn.cancelRequestedAt !== null)) return 'busy';
+  return (await tx.openPermissions(sessionId)).length > 0 ? 'asking' : 'busy';
+}
+
 async function finishRemovals(deps: Dependencies, sandboxes: SessionSandboxes, signal: AbortSignal): Promise<void> {
-  let before: string | undefined;
   for (;;) {
-    const page = await deps.store.read.sessions({ limit: 200, ...(before === undefined ? {} : { before }) });
-    for (const session of page) {
-      if (session.deletingAt !== null) await finishDeletion(deps, sandboxes, session.id);
-    }
-    const last = page.at(-1);
-    if (last === undefined || page.length < 200) break;
-    before = last.id;
+    const page = await deps.store.read.sessions({ limit: 200, deleting: true });
+    if (page.length === 0) break;
+    for (const session of page) await finishDeletion(deps, sandboxes, session.id);
   }
-  for (const record of await deps.store.read.sandboxes()) {
-    if (record.status !== 'destroying') continue;
+  for (const record of await deps.store.read.sandboxes({ statuses: ['destroying'] })) {
     await deps.provider.destroy(record.id, { signal });
     await deps.store.transaction((tx) => tx.deleteSandbox(record.id));
   }

@@ -1,9 +1,12 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { EgressControl } from '../core/ports/egress.ts';
 import type { Gateway as GatewayPort, GatewayAttachment } from '../core/ports/gateway.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import { attachGateway } from './channel.ts';
+import { createEgressProxy, type EgressProxy } from './egress/egress-proxy.ts';
+import type { PublicDial } from './egress/public-dial.ts';
 import { createModelProxy } from './model-proxy.ts';
 import type { ModelProxy } from './model-proxy.ts';
 import { placeholderKey } from './placeholder.ts';
@@ -14,6 +17,8 @@ export interface GatewayOptions {
   upstreams: ModelUpstreams;
   /** What placeholder keys are derived from; see `placeholderKey`. */
   placeholderSecret: string | Uint8Array;
+  /** Absent: a sandbox reaches its model and nothing else. */
+  egress?: { control: EgressControl; dial: PublicDial };
   logger: Logger;
   maxBodyBytes?: number;
 }
@@ -34,13 +39,14 @@ const idleTimeoutMs = 20 * 60_000;
 
 export function createGateway(options: GatewayOptions): Gateway {
   const proxy = createModelProxy(options);
+  const egress = options.egress === undefined ? null : createEgressProxy(options.egress);
   const attachments = new Set<GatewayAttachment>();
   const placeholderOf = (sessionId: string): string => placeholderKey(sessionId, options.placeholderSecret);
   return {
     placeholderKey: placeholderOf,
     attach(sessionId, duplex) {
       const logger = options.logger.child({ sessionId });
-      const server = createSessionServer(sessionId, placeholderOf(sessionId), proxy);
+      const server = createSessionServer(sessionId, placeholderOf(sessionId), proxy, egress);
       const attachment = attachGateway(
         duplex,
         {
@@ -62,7 +68,12 @@ export function createGateway(options: GatewayOptions): Gateway {
 }
 
 /** An HTTP/1.1 server that never listens: connections are handed to it, all of one session. */
-function createSessionServer(sessionId: string, placeholder: string, proxy: ModelProxy): Server {
+function createSessionServer(
+  sessionId: string,
+  placeholder: string,
+  proxy: ModelProxy,
+  egress: EgressProxy | null,
+): Server {
   const server = createServer({ maxHeaderSize: 32 * 1024, keepAliveTimeout: 60_000, noDelay: false }, onRequest);
   server.maxHeadersCount = 100;
   server.setTimeout(idleTimeoutMs);
@@ -78,7 +89,11 @@ function createSessionServer(sessionId: string, placeholder: string, proxy: Mode
     stream.once('close', () => arrived(stream));
   });
 
-  server.on('connect', (request: IncomingMessage, stream: Duplex) => refuseRaw(stream, request.url ?? ''));
+  server.on('connect', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
+    arrived(stream);
+    if (egress === null) refuseRaw(stream, request.url ?? '');
+    else egress.connect(sessionId, request, stream, head);
+  });
   server.on('upgrade', (request: IncomingMessage, stream: Duplex) => refuseRaw(stream, request.url ?? ''));
   server.on('clientError', (_error: Error, stream: Duplex) => {
     if (stream.writable) stream.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
@@ -89,6 +104,7 @@ function createSessionServer(sessionId: string, placeholder: string, proxy: Mode
     arrived(request.socket);
     const target = parseTarget(request.url ?? '');
     if (target === null) {
+      if (egress?.forward(sessionId, request, response) === true) return;
       const body = noNetwork(request.url ?? '');
       response.writeHead(403, { 'content-type': 'text/plain; charset=utf-8', connection: 'close' });
       response.end(body);

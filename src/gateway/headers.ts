@@ -31,6 +31,11 @@ const notToUpstream = new Set([
 /** Cookies and alternative routes of the upstream's are no business of a sandbox. */
 const notToClient = new Set([...hopByHop, 'set-cookie', 'alt-svc', 'strict-transport-security', 'public-key-pins']);
 
+/** All that is not about one connection alone. */
+export function withoutHopByHop(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
+  return keep(headers, (name) => !hopByHop.includes(name));
+}
+
 export function requestHeadersFor(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
   return keep(headers, (name) => !notToUpstream.has(name) && !name.startsWith('x-forwarded-'));
 }

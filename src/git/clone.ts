@@ -13,9 +13,10 @@ const checkoutTimeoutMs = 15 * 60_000;
  * The clone is written by hand rather than by `git clone`: settings, excludes and refs are given as
  * text, objects are borrowed (or come as one pack), and only the checkout is work.
  * $1 folder, $2 branch, $3 commit, $4 settings, $5 excludes, $6 alternates or '', $7 pack or '',
- * $8 default branch or ''; stdin: packed-refs.
+ * $8 default branch or '', $9 a folder to remove when it is an empty repository; stdin: packed-refs.
  */
 const cloneScript = `
+if [ "$(ls -A -- "$9" 2>/dev/null)" = .git ]; then rm -rf -- "$9"; fi
 rm -rf -- "$1"
 mkdir -p -- "$1"
 cd -- "$1"
@@ -79,6 +80,7 @@ export async function cloneMirror(
         request.sharedObjects ? options.guestObjectsDir : '',
         pack,
         refs.branches.has(mirror.defaultBranch) ? mirror.defaultBranch : '',
+        request.emptyWorkspace ?? '',
       ],
       stdin: Buffer.from(refs.packedRefs),
       timeoutMs: checkoutTimeoutMs,

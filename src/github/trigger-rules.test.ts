@@ -33,10 +33,8 @@ describe('a mention', () => {
     '<!-- @berth',
   ])('does not: %j', (text) => expect(isMentioned(text, '@berth')).toBe(false));
 
-  test('is found in a large text without a fuss', () => {
-    const began = performance.now();
+  test('a large text is read through; were that quadratic, the time limit would end it', () => {
     expect(isMentioned('`'.repeat(30_000) + '> <!-- '.repeat(5_000), '@berth')).toBe(false);
-    expect(performance.now() - began).toBeLessThan(1_000);
   });
 });
 

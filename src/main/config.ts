@@ -2,7 +2,9 @@ import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { priority, type Priority } from '../protocol/api.ts';
-import { BerthError } from '../protocol/errors.ts';
+import { parseEgressPolicy, type EgressPolicy } from '../protocol/egress.ts';
+import { parseRepositoryUrl } from '../core/git-names.ts';
+import { asBerthError, BerthError } from '../protocol/errors.ts';
 
 const gibibyte = 1024 ** 3;
 
@@ -28,6 +30,10 @@ const environment = z.object({
   /** OCI runtime: `runc`, `crun` or `runsc`; default what suits the host. */
   BERTH_RUNTIME: z.enum(['runc', 'crun', 'runsc']).optional(),
   BERTH_SLOTS: wholePositive.optional(),
+  /** Sandboxes kept running for sessions to come; 0: none. Default by what slots and memory allow. */
+  BERTH_WARM: z.coerce.number().int().min(0).max(100).optional(),
+  /** Repositories whose objects are kept here and in a warm sandbox each, with commas. */
+  BERTH_PRECLONE: z.string().default(''),
   BERTH_SANDBOX_CPUS: positive.optional(),
   BERTH_SANDBOX_MEMORY_MIB: wholePositive.optional(),
   BERTH_SANDBOX_DISK_GIB: positive.optional(),
@@ -41,6 +47,10 @@ const environment = z.object({
   BERTH_ASKING_HIBERNATE_MINUTES: minutes(30),
   /** Default priorities of users: `ada=premium,ci=background`. */
   BERTH_PRIORITIES: z.string().default('').transform(parsePriorities),
+  /** Where sandboxes may connect to unless a session says otherwise: `none`, or of `packages`, `git`, `open` and hosts. */
+  BERTH_EGRESS: z.string().default('packages,git').transform(readEgress),
+  /** `true` lets sandboxes reach this machine's loopback: for tests and development. */
+  BERTH_EGRESS_TO_LOOPBACK: z.enum(['true', 'false']).default('false'),
   /** `true` lets webhooks reach this machine: for tests and development. */
   BERTH_WEBHOOKS_TO_LOOPBACK: z.enum(['true', 'false']).default('false'),
   BERTH_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
@@ -78,6 +88,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
   }
   const e = parsed.data;
   const memoryBytes = (e.BERTH_SANDBOX_MEMORY_MIB ?? defaultMemoryMib()) * 1024 ** 2;
+  const slots = e.BERTH_SLOTS ?? defaultSlots(memoryBytes);
+  const allowLocalRepositories = e.BERTH_LOCAL_REPOSITORIES === 'true';
   return {
     dataDir: e.BERTH_DATA_DIR,
     agentsDir: e.BERTH_AGENTS_DIR ?? join(e.BERTH_DATA_DIR, 'agents'),
@@ -89,7 +101,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     databaseUrl: e.BERTH_DATABASE_URL ?? null,
     redisUrl: e.BERTH_REDIS_URL ?? null,
     runtime: e.BERTH_RUNTIME ?? null,
-    slots: e.BERTH_SLOTS ?? defaultSlots(memoryBytes),
+    slots,
+    warm: {
+      count: e.BERTH_WARM ?? defaultWarm(slots),
+      preclone: parsePreclone(e.BERTH_PRECLONE, allowLocalRepositories),
+    },
     sandboxLimits: {
       cpus: e.BERTH_SANDBOX_CPUS ?? Math.max(1, availableParallelism() / 2),
       memoryBytes,
@@ -110,10 +126,12 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
       hibernateAskingMs: toMs(e.BERTH_ASKING_HIBERNATE_MINUTES),
     },
     userPriorities: e.BERTH_PRIORITIES,
+    egress: e.BERTH_EGRESS,
+    egressToLoopback: e.BERTH_EGRESS_TO_LOOPBACK === 'true',
     webhooksToLoopback: e.BERTH_WEBHOOKS_TO_LOOPBACK === 'true',
     logLevel: e.BERTH_LOG_LEVEL,
     log: e.BERTH_LOG ?? join(e.BERTH_DATA_DIR, 'server.log'),
-    allowLocalRepositories: e.BERTH_LOCAL_REPOSITORIES === 'true',
+    allowLocalRepositories,
     upstreams: {
       ...anthropicUpstream(e),
       ...(e.OPENAI_API_KEY === undefined ? {} : { openai: { baseUrl: e.OPENAI_BASE_URL, apiKey: e.OPENAI_API_KEY } }),
@@ -128,6 +146,16 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
       pacing: e.BERTH_GITHUB_PACING === 'on',
     },
   };
+}
+
+function readEgress(text: string, context: z.RefinementCtx): EgressPolicy {
+  try {
+    return parseEgressPolicy(text);
+  } catch (error) {
+    const issue = error instanceof z.ZodError ? error.issues[0]?.message : String(error);
+    context.addIssue(`"${text}" is not none, or of packages, git, open and hosts (${issue})`);
+    return z.NEVER;
+  }
 }
 
 function parsePriorities(text: string, context: z.RefinementCtx): Record<string, Priority> {
@@ -157,7 +185,37 @@ function defaultMemoryMib(): number {
 }
 
 /** As many as memory holds, three per core at the most: agents wait for their model most of the time. */
-function defaultSlots(memoryBytes: number): number {
-  const byMemory = Math.floor((totalmem() - gibibyte) / memoryBytes);
-  return Math.max(1, Math.min(byMemory, availableParallelism() * 3));
+export function defaultSlots(memoryBytes: number, machine: Machine = thisMachine()): number {
+  const byMemory = Math.floor((machine.memoryBytes - gibibyte) / memoryBytes);
+  return Math.max(1, Math.min(byMemory, machine.cores * 3));
+}
+
+/** A warm sandbox is idle and small, but what claims it is not: none where memory or slots are few. */
+export function defaultWarm(slots: number, machine: Machine = thisMachine()): number {
+  if (slots < 2 || machine.memoryBytes < 3 * gibibyte) return 0;
+  return slots < 6 ? 1 : 2;
+}
+
+export interface Machine {
+  memoryBytes: number;
+  cores: number;
+}
+
+function thisMachine(): Machine {
+  return { memoryBytes: totalmem(), cores: availableParallelism() };
+}
+
+function parsePreclone(text: string, allowLocal: boolean): string[] {
+  const urls = text
+    .split(',')
+    .map((each) => each.trim())
+    .filter((each) => each !== '');
+  try {
+    return [...new Set(urls.map((url) => parseRepositoryUrl(url, { allowLocal }).url))];
+  } catch (cause) {
+    throw new BerthError('invalid_request', `BERTH_PRECLONE: ${asBerthError(cause).message}`, {
+      field: 'BERTH_PRECLONE',
+      cause,
+    });
+  }
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { createAgentCatalog } from '../agents/catalog.ts';
 import { createAgentInstaller } from '../agents/installer.ts';
 import { agentSettingsPatterns } from '../agents/settings-paths.ts';
+import { createEgressService } from '../core/egress/egress-service.ts';
 import { createCore } from '../core/create-core.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { Queue } from '../core/ports/queue.ts';
@@ -11,6 +12,7 @@ import type { Dependencies } from '../core/dependencies.ts';
 import { defaultQueueSettings } from '../core/turns/queue-settings.ts';
 import { defaultWebhookSettings } from '../core/webhooks/webhook-worker.ts';
 import type { SandboxCapabilities, SandboxLimits } from '../core/ports/sandbox-provider.ts';
+import { createPublicDial } from '../gateway/egress/public-dial.ts';
 import { createGateway } from '../gateway/gateway.ts';
 import { createTaskService } from '../core/tasks/task-service.ts';
 import { createGit } from '../git/create-git.ts';
@@ -19,6 +21,7 @@ import { BerthError } from '../protocol/errors.ts';
 import { createRedisQueue } from '../queue/redis-queue.ts';
 import { createStoreQueue } from '../queue/store-queue.ts';
 import { guarded } from '../sandbox/guarded.ts';
+import { hostPressure } from '../sandbox/host/pressure.ts';
 import { createHostReport } from '../sandbox/host/report.ts';
 import { installationId } from '../sandbox/instance-lock.ts';
 import { loadProvider } from '../sandbox/registry.ts';
@@ -28,6 +31,7 @@ import { hashToken } from '../server/auth.ts';
 import { createBrowserLogin } from '../server/browser-login.ts';
 import { signInUrl } from '../server/routes/login.ts';
 import { githubSetupRoutes } from '../server/routes/github-setup.ts';
+import { egressRoutes } from '../server/routes/egress.ts';
 import { githubRoutes, githubWebhookRoutes } from '../server/routes/github.ts';
 import { repositoryRoutes } from '../server/routes/repositories.ts';
 import { taskRoutes } from '../server/routes/tasks.ts';
@@ -38,6 +42,7 @@ import { createSqliteStore } from '../store/sqlite.ts';
 import { version } from '../version.ts';
 import { createWebhookSender } from '../webhooks/sender.ts';
 import type { Config } from './config.ts';
+import { giveMemoryBack } from './give-memory-back.ts';
 import { listen } from './http-server.ts';
 import { deriveKeys } from './keys.ts';
 import { createLogger } from './log.ts';
@@ -112,7 +117,14 @@ export async function createServer(config: Config, say: (line: string) => void):
       pacing: config.github.pacing,
     });
     onClose.push(() => github.close());
-    const gateway = createGateway({ upstreams: config.upstreams, placeholderSecret: keys.placeholderSecret, logger });
+    const egress = createEgressService({ store, clock: systemClock, logger, defaultPolicy: config.egress });
+    onClose.push(() => egress.close());
+    const gateway = createGateway({
+      upstreams: config.upstreams,
+      placeholderSecret: keys.placeholderSecret,
+      egress: { control: egress, dial: createPublicDial({ allowLoopback: config.egressToLoopback }) },
+      logger,
+    });
     onClose.push(() => gateway.close());
     const agents = createAgentCatalog();
     const installer = createAgentInstaller({ dir: config.agentsDir, env: config.environment, logger });
@@ -138,11 +150,13 @@ export async function createServer(config: Config, say: (line: string) => void):
       agents,
       installer,
       webhookSender: createWebhookSender({ allowLoopback: config.webhooksToLoopback, userAgent: `berth/${version}` }),
+      hostPressure: () => hostPressure(dataDir, config.sandboxLimits.memoryBytes),
       clock: systemClock,
       logger,
       settings: {
         hostId: `hst_${await installationId(dataDir)}`,
         slots: config.slots,
+        warm: config.warm,
         defaultTemplate: 'default',
         defaultLimits: enforceable(config.sandboxLimits, provider.capabilities),
         maxLimits: config.maxSandboxLimits,
@@ -184,6 +198,7 @@ export async function createServer(config: Config, say: (line: string) => void):
           githubRoutes(forgeApp),
           repositoryRoutes({ store, agents, forgeApp }),
           taskRoutes({ store, tasks, forge }),
+          egressRoutes(egress),
           webhookRoutes({ secret: keys.webhookSecret, owner }),
         ],
       },
@@ -195,6 +210,7 @@ export async function createServer(config: Config, say: (line: string) => void):
     publicUrl ??= http.url;
     await tasks.start();
     github.start(tasks);
+    onClose.push(giveMemoryBack());
     logger.info({ url: http.url, slots: config.slots, dataDir }, 'server is up');
     const { code } = login.createCode(hashToken(token));
     return { url: http.url, token, signInUrl: signInUrl(publicUrl, code), dataDir, close };

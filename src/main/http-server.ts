@@ -5,6 +5,7 @@ import { serve, type WebSocketServerLike } from '@hono/node-server';
 import { WebSocketServer } from 'ws';
 import { BerthError } from '../protocol/errors.ts';
 import type { Router } from '../server/context.ts';
+import { answerProtocol } from '../server/ports/subprotocols.ts';
 
 export interface HttpServer {
   url: string;
@@ -19,8 +20,7 @@ export async function listen(app: Router, host: string, port: number): Promise<H
   const sockets = new WebSocketServer({
     noServer: true,
     maxPayload: maxMessageBytes,
-    // Browsers need one of the offered protocols back; never the one that carries the token.
-    handleProtocols: (offered) => (offered.has('berth') ? 'berth' : false),
+    handleProtocols: answerProtocol,
   });
   // The cast: `ws` types its events more narrowly than the adapter asks, which strict optional types refuse.
   const server = serve({ fetch: app.fetch, hostname: host, port, websocket: { server: sockets as unknown as WebSocketServerLike } }) as Server;

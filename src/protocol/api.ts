@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { egressPolicy } from './egress.ts';
 import { prompt } from './content.ts';
 import { sessionStatus, turnOutcome } from './events.ts';
 import { absolutePath, execResult, fileInfo, mcpServer, portInfo, processInfo } from './runner-api.ts';
@@ -22,6 +23,23 @@ const environment = z
 const promptInput = z.union([z.string().min(1).max(1_000_000), prompt]);
 const idempotencyKey = z.string().min(1).max(200);
 
+/** Ten years: what is meant to be never is `null`. */
+const restSeconds = z.number().int().min(1).max(10 * 365 * 86_400).nullable().optional();
+
+/**
+ * After how long without use a session is put to rest; `null`: never; absent: as the pool says. Each step later than
+ * the one before. At `archiveSeconds` it is archived, or destroyed, as `lastStep` says.
+ */
+export const idleTimes = z.strictObject({
+  pauseSeconds: restSeconds,
+  hibernateSeconds: restSeconds,
+  archiveSeconds: restSeconds,
+  /** Counted from when its agent asked; the question stays open, and answerable. */
+  askingHibernateSeconds: restSeconds,
+  lastStep: z.enum(['archive', 'destroy']).optional(),
+});
+export type IdleTimes = z.infer<typeof idleTimes>;
+
 export const createSessionRequest = z.strictObject({
   /** Clone URL (http, https; a local path only from the machine's own CLI); absent: an empty workspace. */
   repository: z.string().min(1).max(2048).optional(),
@@ -41,13 +59,25 @@ export const createSessionRequest = z.strictObject({
   model: z.string().min(1).max(200).optional(),
   mode: z.string().min(1).max(200).optional(),
   author: z.object({ name: z.string().min(1).max(200), email: z.email() }).optional(),
+  /** Where it may connect to. Default: the server's policy, package registries and code hosts unless set. */
+  egress: egressPolicy.optional(),
   /** `ask`: the agent asks a person. `allow`: it may do what stays inside its sandbox, unasked. */
   permissions: z.enum(['ask', 'allow']).default('ask'),
   /** How long a permission request waits for a person before it is refused. Default one day. */
   permissionTimeoutSeconds: z.number().int().min(1).max(30 * 86_400).optional(),
+  idle: idleTimes.optional(),
 });
 export type CreateSessionRequest = z.infer<typeof createSessionRequest>;
 export type CreateSessionInput = z.input<typeof createSessionRequest>;
+
+export const updateSessionRequest = z
+  .strictObject({
+    title: z.string().max(300).optional(),
+    /** Takes the place of what it had; `null`: the pool's alone. */
+    idle: idleTimes.nullable().optional(),
+  })
+  .refine((change) => Object.keys(change).length > 0, 'name what is to change: title, idle');
+export type UpdateSessionRequest = z.infer<typeof updateSessionRequest>;
 
 export const session = z.object({
   id: z.string(),
@@ -69,6 +99,12 @@ export const session = z.object({
   modeId: z.string().nullable(),
   config: z.record(z.string(), z.union([z.string(), z.boolean()])),
   lastSeq: z.number().int(),
+  /** Its own times of rest; `null`: the pool's. */
+  idle: idleTimes.nullable(),
+  /** At most half a minute behind. */
+  lastUsedAt: z.iso.datetime(),
+  /** It was put away: processes ended, disk kept. The next use takes it out again. */
+  archivedAt: z.iso.datetime().nullable(),
   createdAt: z.iso.datetime(),
   updatedAt: z.iso.datetime(),
 });
@@ -177,6 +213,31 @@ export const queueOverview = z.object({
 });
 export type QueueOverview = z.infer<typeof queueOverview>;
 
+export const poolOverview = z.object({
+  provider: z.string(),
+  slots: z.number().int().positive(),
+  /** Slots that sessions hold, at work or not. */
+  used: z.number().int().nonnegative(),
+  /** Turns that wait for a slot. */
+  waiting: z.number().int().nonnegative(),
+  warm: z.object({
+    /** As many as settings and free slots allow. */
+    wanted: z.number().int().nonnegative(),
+    ready: z.number().int().nonnegative(),
+    making: z.number().int().nonnegative(),
+    /** Why none is made although some are missing. */
+    held: z.string().nullable(),
+  }),
+  /** First sandboxes of sessions since the server started: taken warm, or made when they were needed. */
+  claims: z.object({ warm: z.number().int(), cold: z.number().int() }),
+  /** Sandboxes put to rest since then because their slot was needed. */
+  evictions: z.number().int(),
+  /** How many sandboxes there are, by status. */
+  sandboxes: z.record(z.string(), z.number().int()),
+  estimate: queueOverview.shape.estimate,
+});
+export type PoolOverview = z.infer<typeof poolOverview>;
+
 /** A turn that the platform failed, named by its turn. */
 export const deadLetter = z.object({
   turnId: z.string(),
@@ -193,6 +254,39 @@ export type DeadLetter = z.infer<typeof deadLetter>;
 export const permissionAnswerRequest = z.strictObject({ optionId: z.string().min(1).max(500).nullable() });
 export const restRequest = z.strictObject({ step: z.enum(['pause', 'hibernate', 'stop', 'archive']) });
 export const forkRequest = z.strictObject({ count: z.number().int().min(1).max(16).default(1) });
+
+/** Letters, digits and `._-`, from a letter or digit on; not the shape of an id. */
+const snapshotName = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'letters, digits, ".", "_" and "-", at most 100, beginning with a letter or digit')
+  .refine((name) => !name.startsWith('snp_'), 'a name cannot begin with snp_, as ids do');
+
+export const createSnapshotRequest = z.strictObject({
+  name: snapshotName,
+  /** With its processes, where the provider can; else the disk alone. */
+  memory: z.boolean().default(false),
+});
+export type CreateSnapshotRequest = z.infer<typeof createSnapshotRequest>;
+
+export const snapshot = z.object({
+  id: z.string(),
+  /** Unique among the owner's. */
+  name: z.string(),
+  owner: z.string(),
+  /** What it was taken of, which may be gone. */
+  sessionId: z.string(),
+  title: z.string(),
+  agent: z.string(),
+  repository: z.string().nullable(),
+  branch: z.string().nullable(),
+  provider: z.string(),
+  memory: z.boolean(),
+  /** Bytes that only it holds; `null` where that is not known. */
+  sizeBytes: z.number().nullable(),
+  createdAt: z.iso.datetime(),
+});
+export type Snapshot = z.infer<typeof snapshot>;
+
 export const modeRequest = z.strictObject({ modeId: z.string().min(1).max(200) });
 export const modelRequest = z.strictObject({ model: z.string().min(1).max(200) });
 export const configRequest = z.strictObject({
@@ -279,11 +373,13 @@ export type SandboxUsage = z.infer<typeof sandboxUsage>;
  * | GET /api/agents | -> `{ agents: agentInfo[] }` |
  * | GET /api/doctor | -> `{ findings: finding[] }` |
  * | POST /api/sessions | `createSessionRequest` -> 201 `session` |
- * | GET /api/sessions?status=&before=&limit= | -> `{ sessions: session[] }` newest first |
- * | GET, DELETE S | -> `session`; -> 204 when the sandbox is gone too |
+ * | GET /api/sessions?status=&archived=&before=&limit= | -> `{ sessions: session[] }` newest first |
+ * | GET, PATCH, DELETE S | -> `session`; `updateSessionRequest` -> `session`; -> 204 when the sandbox is gone too |
  * | POST S/turns | `createTurnRequest` -> 202 `admission` |
  * | GET S/turns, S/turns/:turnId?waitSeconds= | -> `{ turns }`, `turn` (waits until it ends, at most 60 s) |
+ * | POST S/turns/:turnId/cancel | -> 202 `turn`: cancelled at whatever stage it is; others go on |
  * | GET /api/queue | -> `queueOverview` |
+ * | GET /api/pool | -> `poolOverview` |
  * | GET /api/dead-letters?session=&waiting=&limit= | -> `{ deadLetters: deadLetter[] }` newest first |
  * | POST /api/dead-letters/:turnId/replay | -> 202 `admission` of a new turn with the same prompt; again: of the same turn |
  * | GET /api/webhooks/secret | -> `webhookSecret`; the machine's owner only |
@@ -293,12 +389,19 @@ export type SandboxUsage = z.infer<typeof sandboxUsage>;
  * | GET S/stream?from=SEQ (WebSocket) | text messages, each one `sessionEvent`; the client may send `{ "type": "permission", "requestId", "optionId" }`, `{ "type": "interrupt" }`, `{ "type": "prompt", "prompt", "idempotencyKey" }` and gets `{ "type": "reply", "to", ... }` |
  * | POST S/permissions/:requestId | `permissionAnswerRequest` -> 204 |
  * | POST S/rest | `restRequest` -> `session`; any access wakes it again |
+ * | POST S/wake | -> `session`, once its sandbox runs |
  * | POST S/fork | `forkRequest` -> 201 `{ sessions }`: own disk, own branch, the conversation so far |
+ * | POST S/snapshots | `createSnapshotRequest` -> 201 `snapshot`; the session goes on |
+ * | GET /api/snapshots?session= | -> `{ snapshots: snapshot[] }` newest first |
+ * | GET, DELETE /api/snapshots/:snapshot | by id, or by your name for it -> `snapshot`; -> 204 |
+ * | POST /api/snapshots/:snapshot/fork | `forkRequest` -> 201 `{ sessions }` that begin where it was taken |
  * | POST S/interrupt | -> 202 `{ interrupted: turnId or null }`; also cancels queued turns |
  * | POST S/mode, S/model, S/config | -> `session` |
  * | GET S/diff | -> `sessionDiff` |
  * | GET S/usage | -> `sandboxUsage` |
  * | GET S/ports | -> `{ ports: portInfo[] }` |
+ * | any S/ports/:port/* | HTTP or WebSocket to that port inside, without credentials; `upstream_failed` when nothing listens |
+ * | GET S/forward/:port (WebSocket) | binary messages, the bytes of one TCP connection, both ways; an empty one ends a direction |
  * | POST S/exec | `execInput` -> `execResult` |
  * | POST S/processes, GET S/processes | `processInput` -> 201 `processInfo`; -> `{ processes }` |
  * | GET S/processes/:pid/attach?from= (WebSocket) | binary messages, each one frame of `protocol/frames.ts`, both ways |

@@ -43,7 +43,7 @@ export const journalEventData = z.discriminatedUnion('type', [
     data: z.object({
       agent: z.string(),
       acpSessionId: z.string(),
-      resumed: z.enum(['new', 'load', 'resume']),
+      resumed: z.enum(['new', 'load', 'resume', 'fork']),
       version: z.string().optional(),
     }),
   }),
@@ -168,6 +168,15 @@ export const serverEventData = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('git.committed'),
     data: z.object({ sha: z.string(), branch: z.string(), subject: z.string(), byAgent: z.boolean() }),
+  }),
+  /** The gateway refused a connection of the sandbox's, told once for each host and port. */
+  z.object({
+    type: z.literal('egress.denied'),
+    data: z.object({ host: z.string(), port: z.number().int(), reason: z.string() }),
+  }),
+  z.object({
+    type: z.literal('egress.changed'),
+    data: z.object({ by: z.string(), presets: z.array(z.string()), allow: z.array(z.string()) }),
   }),
   z.object({ type: z.literal('git.pushed'), data: z.object({ sha: z.string(), branch: z.string() }) }),
   z.object({

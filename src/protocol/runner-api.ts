@@ -142,6 +142,8 @@ export const agentSessionSpec = z.object({
   mcpServers: z.array(mcpServer).default([]),
   /** The conversation to take up again; `null` starts a new one. */
   acpSessionId: z.string().nullable(),
+  /** Where that is `null`: a conversation on this disk to begin from, forked where the agent can, else taken up. */
+  forkOf: z.string().nullable().default(null),
   /** Set right after the conversation is there. */
   modeId: z.string().nullable(),
   config: z.record(z.string(), z.union([z.string(), z.boolean()])).default({}),

@@ -16,6 +16,7 @@ export interface Deadlines {
   freezeMs: number;
   /** Hibernate and wake; the first may fetch CRIU. */
   checkpointMs: number;
+  updateMs: number;
   /** Snapshot, fork and deletion of a snapshot. */
   copyMs: number;
 }
@@ -31,6 +32,7 @@ export const defaultDeadlines: Deadlines = {
   freezeMs: 30_000,
   checkpointMs: 300_000,
   copyMs: 180_000,
+  updateMs: 15_000,
 };
 
 /**
@@ -104,6 +106,7 @@ export function guarded(
       call('deleteSnapshot', null, deadlines.copyMs, options, (o) => provider.deleteSnapshot(snapshotId, o)),
     fork: (source, specs, options) =>
       call('fork', 'sandboxId' in source ? source.sandboxId : null, deadlines.copyMs, options, (o) => provider.fork(source, specs, o)),
+    update: (id, change, options) => call('update', id, deadlines.updateMs, options, (o) => provider.update(id, change, o)),
     ...(shareObjects === undefined
       ? {}
       : {

@@ -11,6 +11,8 @@ const maxOutputBytes = 4 * 1024 * 1024;
 
 export interface CommandOptions {
   signal?: AbortSignal;
+  /** The whole of it. Default `hostEnv`. */
+  env?: Readonly<Record<string, string>>;
   /** Descriptors or modes for stdin, stdout and stderr. A stream that is not `pipe` is not captured. */
   stdio?: readonly ('ignore' | 'pipe' | number)[];
 }
@@ -32,7 +34,7 @@ export async function runCommand(
   options: CommandOptions = {},
 ): Promise<CommandResult> {
   options.signal?.throwIfAborted();
-  const child = spawn(file, args, { env: hostEnv, stdio: [...(options.stdio ?? ['ignore', 'pipe', 'pipe'])] });
+  const child = spawn(file, args, { env: { ...(options.env ?? hostEnv) }, stdio: [...(options.stdio ?? ['ignore', 'pipe', 'pipe'])] });
   const kill = () => child.kill('SIGKILL');
   options.signal?.addEventListener('abort', kill, { once: true });
   const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];

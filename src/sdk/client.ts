@@ -3,20 +3,24 @@ import {
   admission,
   agentInfo,
   finding,
+  poolOverview,
   promptRequest,
   queueOverview,
   serverHealth,
   webhookSecret,
   type Admission,
   type AgentInfo,
+  type PoolOverview,
   type QueueOverview,
   type ServerHealth,
 } from '../protocol/api.ts';
 import { loginLink, me, type LoginLink, type LoginRequest, type Me } from '../protocol/login-api.ts';
 import { createDeadLettersResource, type DeadLettersResource } from './resources/dead-letters.ts';
+import { createEgressResource, type EgressResource } from './resources/egress.ts';
 import type { CallOptions } from './resources/files.ts';
 import { createGithubResource, type GithubResource } from './resources/github.ts';
 import { createSessionsResource, type SessionsResource } from './resources/sessions.ts';
+import { createSnapshotsResource, type SnapshotsResource } from './resources/snapshots.ts';
 import { Transport, type TransportOptions } from './transport.ts';
 
 export type BerthClientOptions = TransportOptions;
@@ -30,13 +34,17 @@ export type DoctorFinding = z.infer<typeof finding>;
 export interface BerthClient {
   readonly baseUrl: string;
   readonly sessions: SessionsResource;
+  readonly snapshots: SnapshotsResource;
   readonly deadLetters: DeadLettersResource;
+  readonly egress: EgressResource;
   readonly github: GithubResource;
   /** Prompts a session, or makes one of the other fields first; sent again after a network failure, under one idempotency key. */
   prompt(input: PromptInput, options?: CallOptions): Promise<Admission>;
   agents(options?: CallOptions): Promise<AgentInfo[]>;
   /** Who waits for a slot, in the order in which they are expected to start. */
   queue(options?: CallOptions): Promise<QueueOverview>;
+  /** Slots, warm sandboxes, and how the pool does. */
+  pool(options?: CallOptions): Promise<PoolOverview>;
   /** What webhooks are signed by. Throws `forbidden` for all but the machine's owner. */
   webhookSecret(options?: CallOptions): Promise<string>;
   /** What the server found on its machine. */
@@ -58,7 +66,9 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
   return {
     baseUrl: transport.baseUrl,
     sessions: createSessionsResource(transport),
+    snapshots: createSnapshotsResource(transport),
     deadLetters: createDeadLettersResource(transport),
+    egress: createEgressResource(transport),
     github: createGithubResource(transport),
     prompt: (input, callOptions) =>
       transport.json(admission, 'POST', '/api/session/prompt', {
@@ -70,6 +80,7 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
       return (await transport.json(z.object({ agents: z.array(agentInfo) }), 'GET', '/api/agents', callOptions)).agents;
     },
     queue: (callOptions) => transport.json(queueOverview, 'GET', '/api/queue', callOptions),
+    pool: (callOptions) => transport.json(poolOverview, 'GET', '/api/pool', callOptions),
     async webhookSecret(callOptions) {
       return (await transport.json(webhookSecret, 'GET', '/api/webhooks/secret', callOptions)).secret;
     },

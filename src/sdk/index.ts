@@ -3,12 +3,14 @@ export { createBerthClient } from './client.ts';
 export type { BerthClient, BerthClientOptions, DoctorFinding, PromptInput } from './client.ts';
 export { parseExit } from './attached-process.ts';
 export type { AttachedProcess, ProcessExit } from './attached-process.ts';
+export type { ForwardedConnection } from './forwarded-connection.ts';
 export type { EventsOptions } from './session-events.ts';
 export type { DeadLettersResource, ListDeadLettersOptions } from './resources/dead-letters.ts';
 export type { CallOptions, FilesResource, WriteOptions } from './resources/files.ts';
 export type { AttachOptions, ProcessesResource } from './resources/processes.ts';
 export type { GithubResource } from './resources/github.ts';
 export type { ExecOutput, ListSessionsOptions, SessionsResource } from './resources/sessions.ts';
+export type { SnapshotsResource } from './resources/snapshots.ts';
 export type { Fetch, RequestBody } from './transport.ts';
 export { BerthError, errorTable, isErrorCode } from '../protocol/errors.ts';
 export type { ErrorBody, ErrorCode } from '../protocol/errors.ts';
@@ -21,14 +23,18 @@ export type {
   CreateTurnInput,
   DeadLetter,
   ExecInput,
+  IdleTimes,
   ProcessInput,
   Priority,
+  PoolOverview,
   QueueOverview,
   SandboxUsage,
   ServerHealth,
   Session,
   SessionDiff,
+  Snapshot,
   Turn,
+  UpdateSessionRequest,
   WebhookEvent,
   WebhookPayload,
 } from '../protocol/api.ts';

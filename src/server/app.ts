@@ -10,15 +10,17 @@ import { eventRoutes } from './routes/events.ts';
 import { fileRoutes } from './routes/files.ts';
 import { healthRoutes } from './routes/health.ts';
 import { loginRoutes, signInRoutes } from './routes/login.ts';
+import { portRoutes } from './routes/ports.ts';
 import { processRoutes } from './routes/processes.ts';
 import { queueRoutes } from './routes/queue.ts';
 import { sessionRoutes } from './routes/sessions.ts';
+import { snapshotRoutes } from './routes/snapshots.ts';
 import { turnRoutes } from './routes/turns.ts';
 import { workspaceRoutes } from './routes/workspace.ts';
 
-/** Largest JSON body; files have a route of their own that streams, webhooks a limit of their own. */
+/** Largest JSON body; files and ports have routes of their own that stream, webhooks a limit of their own. */
 const maxJsonBytes = 16 * 1024 * 1024;
-const ownLimitPath = /^(?:\/api\/sessions\/[^/]+\/files\/content|\/webhooks\/[^/]+)$/;
+const ownLimitPath = /^(?:\/api\/sessions\/[^/]+\/files\/content|\/api\/sessions\/[^/]+\/ports\/.*|\/webhooks\/[^/]+)$/;
 
 /** A part of the server that brings its own routes. */
 export type Extension = (app: Router) => void;
@@ -61,12 +63,14 @@ export function createApp(deps: AppDependencies, extensions: Extensions = {}): R
   loginRoutes(app, deps);
   agentRoutes(app, deps);
   sessionRoutes(app, deps);
+  snapshotRoutes(app, deps);
   turnRoutes(app, deps);
   queueRoutes(app, deps);
   eventRoutes(app, deps);
   workspaceRoutes(app, deps);
   fileRoutes(app, deps);
   processRoutes(app, deps);
+  portRoutes(app, deps);
   for (const extend of extensions.authenticated ?? []) extend(app);
   return app;
 }

@@ -22,6 +22,7 @@ import type { Generated } from 'kysely';
  * | tasks | id | repositories; sessions, turns (null on delete) | unique repository + issue, repository + pull request, session |
  * | deliveries | ordinal (order of arrival) | | unique id |
  * | dead_letters | turn_id | turns (cascade) | |
+ * | egress_decisions | session_id, host, port, allowed | sessions (cascade) | one row per host and answer, with a count |
  * | webhooks | id | | outlive their session: what happened is still told |
  *
  * `turn_id` in events and permissions is no foreign key: a log is never rewritten, and both go with
@@ -44,6 +45,19 @@ export interface Database {
   deliveries: DeliveriesTable;
   dead_letters: DeadLettersTable;
   webhooks: WebhooksTable;
+  egress_decisions: EgressDecisionsTable;
+}
+
+export interface EgressDecisionsTable {
+  session_id: string;
+  host: string;
+  port: number;
+  /** 0 or 1. */
+  allowed: number;
+  reason: string;
+  count: number;
+  first_at: string;
+  last_at: string;
 }
 
 export interface SessionsTable {
@@ -65,6 +79,7 @@ export interface SessionsTable {
   cwd: string;
   limits: string;
   env: string;
+  egress: string | null;
   mcp_servers: string;
   acp_session_id: string | null;
   mode_id: string | null;
@@ -145,6 +160,8 @@ export interface SandboxesTable {
   template: string;
   status: string;
   limits: string;
+  /** JSON; set while it is ready for a session to claim. */
+  warm: string | null;
   created_at: string;
   updated_at: string;
 }

@@ -5,6 +5,7 @@ import { createReads } from './reads/index.ts';
 import type { Database } from './schema.ts';
 import { accessWrites } from './writes/access.ts';
 import { deadLetterWrites } from './writes/dead-letters.ts';
+import { egressWrites } from './writes/egress.ts';
 import { eventWrites } from './writes/events.ts';
 import { githubWrites } from './writes/github.ts';
 import { permissionWrites } from './writes/permissions.ts';
@@ -28,6 +29,7 @@ export function createTransaction(
     ...deadLetterWrites(db),
     ...webhookWrites(db),
     ...eventWrites(db, engine, onAppend),
+    ...egressWrites(db),
     ...permissionWrites(db),
     ...sandboxWrites(db),
     ...snapshotWrites(db),

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import { isPrivateAddress } from './private-addresses.ts';
+import { isPrivateAddress } from '../core/private-addresses.ts';
 import { createWebhookSender, type Resolve } from './sender.ts';
 
 let server: Server | null = null;

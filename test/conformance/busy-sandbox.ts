@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { expect } from 'vitest';
 import type { SandboxProvider, SandboxSpec } from '../../src/core/ports/sandbox-provider.ts';
-import { newId } from '../../src/protocol/ids.ts';
 import { encodeFrame, FrameDecoder, frameType } from '../../src/protocol/frames.ts';
-import { options, runnerOf, shell, specFor, type ProviderHarness } from './sandbox-provider.ts';
+import { options, runnerOf, shell, specFor } from './sandbox-provider.ts';
 
 type Spec = Pick<SandboxSpec, 'id' | 'runnerToken'>;
 

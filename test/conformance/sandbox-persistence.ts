@@ -80,6 +80,87 @@ export function sandboxPersistenceSuite(name: string, open: () => Promise<Provid
       expect(await harness.leftovers(spec.id)).toEqual([]);
     });
 
+    test('hibernate frees the memory; over a restart of Berth it stays; wake brings everything back', async () => {
+      const { id } = busy.spec;
+      if (!can('hibernate')) return expect(provider.hibernate(id, options())).rejects.toMatchObject(unsupported);
+      await provider.hibernate(id, options());
+      expect(await statusOf(id)).toBe('hibernated');
+      expect(await provider.stats(id, options())).toMatchObject({ memoryBytes: 0, pids: 0 });
+      await expect(provider.dial(id, 8080, options())).rejects.toMatchObject({ code: 'sandbox_lost' });
+      for (const call of ['start', 'resume', 'pause'] as const) {
+        await expect(provider[call](id, options()), call).rejects.toMatchObject({ code: 'conflict' });
+      }
+      await provider.hibernate(id, options());
+      provider = await harness.restart();
+      expect(await statusOf(id)).toBe('hibernated');
+      const woken = await provider.wake(id, options());
+      expect(woken).toMatchObject({ restored: 'memory', reason: null, info: { status: 'running' } });
+      expect(await provider.wake(id, options())).toMatchObject({ restored: 'memory', info: { status: 'running' } });
+      await busy.check();
+    });
+
+    test('again and again, from paused too, with streams open', async () => {
+      if (!can('hibernate')) return;
+      const { id } = busy.spec;
+      for (const first of ['pause', 'stream', null] as const) {
+        const counted = await busy.count();
+        if (first === 'pause' && can('pause')) await provider.pause(id, options());
+        if (first === 'stream') await provider.dial(id, 3000, options());
+        await provider.hibernate(id, options());
+        expect(await provider.wake(id, options())).toMatchObject({ restored: 'memory' });
+        expect(await busy.count()).toBeGreaterThanOrEqual(counted);
+      }
+      await busy.check();
+    });
+
+    test('clocks, limits and walls are the same after', async () => {
+      if (!can('hibernate')) return;
+      const facts = [
+        'grep -E "^(Cap|NoNew|Seccomp:)" /proc/self/status',
+        'id; ulimit -n; cat /proc/self/oom_score_adj; hostname; nproc; cat /sys/class/net/lo/flags',
+        'ls /proc/self/fd | wc -l; ls /proc | grep -c "^[0-9]*$"; cut -d" " -f2 /proc/mounts | sort',
+      ].join('; ');
+      const clocks = 'date +%s; cut -d. -f1 /proc/uptime';
+      const fresh = await make();
+      const before = await shell(provider, fresh, facts);
+      const [date, uptime] = (await shell(provider, fresh, clocks)).stdout.split('\n').map(Number);
+      await provider.hibernate(fresh.id, options());
+      await provider.wake(fresh.id, options());
+      expect((await shell(provider, fresh, facts)).stdout).toBe(before.stdout);
+      const [dateAfter, uptimeAfter] = (await shell(provider, fresh, clocks)).stdout.split('\n').map(Number);
+      expect(dateAfter).toBeGreaterThanOrEqual(date!);
+      expect(Math.abs(Date.now() / 1000 - dateAfter!)).toBeLessThan(10);
+      expect(uptimeAfter).toBeGreaterThanOrEqual(uptime!);
+      await shell(provider, fresh, 'echo kept > note');
+      await provider.hibernate(fresh.id, options());
+      await provider.stop(fresh.id, options());
+      expect(await statusOf(fresh.id)).toBe('stopped');
+      expect((await provider.start(fresh.id, options())).status).toBe('running');
+      expect((await shell(provider, fresh, 'cat note')).stdout).toBe('kept');
+      await provider.hibernate(fresh.id, options());
+      await provider.destroy(fresh.id, options());
+      expect(await harness.leftovers(fresh.id)).toEqual([]);
+    });
+
+    test('an abort in the middle leaves it running or hibernated, and whole', async () => {
+      if (!can('hibernate')) return;
+      const { id } = busy.spec;
+      for (const afterMs of [20, 250]) {
+        for (const call of ['hibernate', 'wake'] as const) {
+          if (call === 'wake' && (await statusOf(id)) === 'running') await provider.hibernate(id, options());
+          const stop = new AbortController();
+          setTimeout(() => stop.abort(), afterMs);
+          await provider[call](id, { signal: stop.signal }).catch(() => {});
+          const status = await statusOf(id);
+          expect(['running', 'hibernated']).toContain(status);
+          if (status === 'hibernated') {
+            expect(await provider.wake(id, options())).toMatchObject({ restored: 'memory' });
+          }
+          await busy.check();
+        }
+      }
+    });
+
     test('refusals have their codes', async () => {
       const absent = newId('sandbox');
       const rejection = (capability: 'pause' | 'hibernate' | 'snapshot' | 'fork', otherwise: object) =>
@@ -134,12 +215,12 @@ export function sandboxPersistenceSuite(name: string, open: () => Promise<Provid
       for (const spec of specs) await provider.destroy(spec.id, options());
     });
 
-    test('forks of a live, a paused and a stopped one; the source stays what it is', async () => {
+    test('forks of a live, a paused, a hibernated and a stopped one; the source stays what it is', async () => {
       if (provider.capabilities.fork !== 'live') return;
       const source = await make();
       await shell(provider, source, 'echo kept > note');
-      for (const prepare of [null, 'pause', 'stop'] as const) {
-        if (prepare === 'pause' && !can('pause')) continue;
+      for (const prepare of [null, 'pause', 'hibernate', 'stop'] as const) {
+        if (prepare !== null && prepare !== 'stop' && !can(prepare)) continue;
         if (prepare !== null) await provider[prepare](source.id, options());
         const status = await statusOf(source.id);
         const spec = newSpec();

@@ -316,6 +316,34 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
       }
     });
 
+    test('labels and limits change under what runs, or the change is refused', async () => {
+      const spec = await create({ labels: { purpose: 'first' } });
+      const limits = { ...spec.limits };
+      if (limits.memoryBytes > 0) limits.memoryBytes *= 2;
+      const change = { labels: { session: 'ses_bound' }, limits };
+      if (provider.capabilities.update === 'none') {
+        await expect(provider.update(spec.id, change, options())).rejects.toMatchObject({ code: 'unsupported' });
+        return;
+      }
+      await shell(provider, spec, 'sleep 600 >/dev/null 2>&1 &');
+      expect(await provider.update(spec.id, change, options())).toMatchObject(change);
+      expect(await provider.get(spec.id, options())).toMatchObject({ status: 'running', ...change });
+      expect((await shell(provider, spec, 'cat /proc/[0-9]*/comm | grep -c sleep')).stdout).toBe('1');
+      if (limits.pids > 0) {
+        await provider.update(spec.id, { ...change, limits: { ...limits, pids: 32 } }, options());
+        const forks = await shell(provider, spec, 'for i in $(seq 60); do sleep 1 & done; wait; exit 7');
+        expect(`${forks.exitCode} ${forks.stderr}`).toMatch(/fork|Resource temporarily unavailable/i);
+        await provider.update(spec.id, change, options());
+      }
+      const bad = { ...change, limits: { ...limits, cpus: Number.NaN } };
+      await expect(provider.update(spec.id, bad, options())).rejects.toMatchObject({ field: 'limits.cpus' });
+      await provider.stop(spec.id, options());
+      await provider.update(spec.id, { labels: {}, limits: spec.limits }, options());
+      await provider.start(spec.id, options());
+      expect(await provider.get(spec.id, options())).toMatchObject({ status: 'running', labels: {}, limits: spec.limits });
+      await expect(provider.update(newId('sandbox'), change, options())).rejects.toMatchObject({ code: 'not_found' });
+    });
+
     test('objects of the host are readable inside and not writable', async () => {
       const spec = await create();
       if (provider.capabilities.sharedObjects === 'none') {

@@ -38,6 +38,7 @@ export function sessionRecord(change: Partial<SessionRecord> = {}): SessionRecor
     cwd: '/home/user/work',
     limits,
     env: {},
+    egress: null,
     mcpServers: [],
     acpSessionId: null,
     modeId: null,
@@ -120,6 +121,7 @@ export function webhookRecord(change: Partial<WebhookRecord> = {}): WebhookRecor
 export function sandboxRecord(change: Partial<SandboxRecord> = {}): SandboxRecord {
   return {
     id: newId('sandbox'),
+    warm: null,
     sessionId: null,
     provider: 'oci',
     template: 'default',

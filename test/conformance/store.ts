@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { NewEvent, Store, StoreTransaction } from '../../src/core/ports/store.ts';
+import type { NewEvent, SnapshotRecord, Store, StoreTransaction } from '../../src/core/ports/store.ts';
+import { snapshotSourceOf } from '../../src/core/sessions/fork-session.ts';
+import { newId } from '../../src/protocol/ids.ts';
 import {
   deadLetterRecord,
   deliveryRecord,
@@ -13,6 +15,8 @@ import {
   turnRecord,
   webhookRecord,
 } from './store-records.ts';
+
+const at = '2026-01-01T00:00:00.000Z';
 
 /**
  * What every store must do. `createStore` makes an empty store, or opens again the one that was closed:
@@ -644,6 +648,80 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
         expect(await store.read.webhook('msg_3')).toEqual({ ...records[2], ...change });
         expect(await store.read.nextWebhookAt()).toBe(time(8));
         await expect(write((tx) => tx.updateWebhook('absent', {}))).rejects.toMatchObject({ code: 'not_found' });
+      });
+    });
+
+    describe('rest', () => {
+      test('what keeps a sandbox awake is told by one read: its turn, its question, its last use', async () => {
+        const id = await givenSession();
+        const sandbox = sandboxRecord({ sessionId: id, status: 'running' });
+        const idle = { pauseMs: null, archiveMs: 1000, lastStep: 'destroy' } as const;
+        await write(async (tx) => {
+          await tx.insertSandbox(sandbox);
+          await tx.updateSession(id, { sandboxId: sandbox.id, idle, lastUsedAt: '2026-01-01T00:00:01.000Z' });
+          await tx.touchSession(id, '2026-01-01T00:00:03.000Z');
+          await tx.touchSession(id, '2026-01-01T00:00:02.000Z');
+          await tx.touchSession('ses_absent', '2026-01-01T00:00:02.000Z');
+        });
+        const use = async () => (await store.read.sandboxUses({ sessionId: id, statuses: ['running'] }))[0];
+        const quiet = { sessionId: id, sandboxId: sandbox.id, status: 'running', idle, archivedAt: null };
+        expect(await use()).toEqual({ ...quiet, work: 'none', lastUsedAt: '2026-01-01T00:00:03.000Z', questionExpiresAt: null });
+
+        const turn = turnRecord(id, { state: 'running' });
+        await write((tx) => tx.insertTurn(turn));
+        expect(await use()).toMatchObject({ work: 'busy' });
+        const asked = permissionRecord(id, { state: 'open', turnId: turn.id, requestedAt: '2026-01-01T00:00:05.000Z' });
+        await write((tx) => tx.upsertPermission(asked));
+        expect(await use()).toMatchObject({ work: 'asking', lastUsedAt: asked.requestedAt, questionExpiresAt: asked.expiresAt });
+        await write((tx) => tx.updateTurn(turn.id, { cancelRequestedAt: at }));
+        expect(await use()).toMatchObject({ work: 'busy' });
+        await write((tx) => tx.updateTurn(turn.id, { state: 'cancelled' }));
+        expect(await use()).toMatchObject({ work: 'none' });
+        expect(await store.read.sandboxUses({ statuses: ['paused'], sessionId: id })).toEqual([]);
+        await write((tx) => tx.updateSession(id, { deletingAt: at }));
+        expect(await use()).toBeUndefined();
+      });
+
+      test('archived sessions and those being deleted can be left out', async () => {
+        const [a, b] = [await givenSession(), await givenSession()];
+        await write((tx) => tx.updateSession(a, { archivedAt: at, deletingAt: at }));
+        const ids = async (filter: object) => (await store.read.sessions({ limit: 100, ...filter })).map(({ id }) => id);
+        expect(await ids({ archived: false })).toContain(b);
+        expect(await ids({ archived: false })).not.toContain(a);
+        expect(await ids({ archived: true, deleting: true })).toEqual([a]);
+        expect(await ids({ archived: true, deleting: false })).toEqual([]);
+      });
+    });
+
+    describe('snapshots', () => {
+      test('are kept whole, found by their names, and one owner has a name once', async () => {
+        const id = await givenSession();
+        const source = snapshotSourceOf((await store.read.session(id))!);
+        const record: SnapshotRecord = {
+          id: newId('snapshot'),
+          owner: 'ada',
+          name: 'before',
+          state: 'creating',
+          memory: true,
+          provider: 'oci',
+          sessionId: id,
+          sandboxId: 'sbx_gone',
+          source: { ...source, idle: { pauseMs: 5 }, agentArgv: ['a'] },
+          sizeBytes: 2 ** 40,
+          createdAt: at,
+        };
+        await write((tx) => tx.insertSnapshot(record));
+        expect(await store.read.snapshot(record.id)).toEqual(record);
+        const same = { ...record, id: newId('snapshot') };
+        await expect(write((tx) => tx.insertSnapshot(same))).rejects.toMatchObject({ code: 'conflict' });
+        await write((tx) => tx.insertSnapshot({ ...same, owner: 'bob' }));
+        await write((tx) => tx.updateSnapshot(record.id, { state: 'ready', sizeBytes: null }));
+        const [found] = await store.read.snapshots({ owner: 'ada', name: 'before', sessionId: id, states: ['ready'] });
+        expect(found).toEqual({ ...record, state: 'ready', sizeBytes: null });
+        await write((tx) => tx.deleteSession(id));
+        await write((tx) => tx.deleteSnapshot(record.id));
+        await write((tx) => tx.deleteSnapshot(record.id));
+        expect(await store.read.snapshots({ owner: 'ada' })).toEqual([]);
       });
     });
 

@@ -13,6 +13,9 @@ export const root = resolve(import.meta.dirname, '../..');
 /** Agents are large; test runs share one installation of them, below the checkout's cache. */
 export const agentCache = join(root, '.cache', 'agents');
 
+/** What Node makes of the sources, as `bin/berth` keeps it. */
+export const compileCache = join(root, 'node_modules/.cache/node');
+
 /** A real server in a process of its own, so that it can be killed. */
 export interface TestServer {
   url: string;
@@ -50,10 +53,12 @@ export async function createInstallation(env: Record<string, string> = {}): Prom
         env: {
           PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin',
           HOME: dataDir,
+          NODE_COMPILE_CACHE: compileCache,
           BERTH_DATA_DIR: dataDir,
           BERTH_PORT: '0',
           BERTH_LOG_LEVEL: 'debug',
           BERTH_AGENTS_DIR: agentCache,
+          BERTH_WARM: '0',
           BERTH_IDLE_PAUSE_MINUTES: '0',
           BERTH_IDLE_HIBERNATE_MINUTES: '0',
           BERTH_ASKING_HIBERNATE_MINUTES: '0',

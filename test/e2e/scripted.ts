@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { BerthClient } from '../../src/sdk/index.ts';
-import type { Session } from '../../src/protocol/api.ts';
+import type { CreateSessionInput, Session } from '../../src/protocol/api.ts';
 import type { SessionEvent } from '../../src/protocol/events.ts';
 import { scriptedAgentPath } from '../fixtures/scripted-agent/client.ts';
 
@@ -8,7 +8,7 @@ const guestAgent = '/home/user/.scripted/agent.mjs';
 export const scriptedCommand = ['/berth/runner/bin/node', guestAgent];
 
 /** A session whose agent is the scripted one, put into its sandbox as any file. */
-export async function scriptedSession(client: BerthClient, input: { repository?: string; branch?: string } = {}): Promise<Session> {
+export async function scriptedSession(client: BerthClient, input: Omit<Partial<CreateSessionInput>, 'agent' | 'agentCommand'> = {}): Promise<Session> {
   const session = await client.sessions.create({ agent: 'scripted', agentCommand: scriptedCommand, ...input });
   await client.sessions.files.write(session.id, guestAgent, await readFile(scriptedAgentPath), { makeParents: true });
   return session;

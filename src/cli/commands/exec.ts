@@ -7,6 +7,7 @@ import { exitCode, exitCodeOfProcess } from '../exit-codes.ts';
 import { usageError } from '../failure.ts';
 import { startGated } from '../gated-process.ts';
 import { onInterrupt } from '../interrupt.ts';
+import { withWakeProgress } from '../wake-progress.ts';
 
 interface ExecOptions {
   cwd?: string;
@@ -32,7 +33,9 @@ export function register(program: Command): void {
         const client = await context.client();
         const cwd = options.cwd ?? (await client.sessions.get(sessionId)).cwd;
         if (context.json) return collected(context, client, sessionId, argv, cwd);
-        return streamed(client, sessionId, argv, cwd, options.stdin && process.stdin.isTTY !== true);
+        const stdin = options.stdin && process.stdin.isTTY !== true;
+        const started = () => startGated(client, sessionId, { argv, cwd });
+        return streamed(client, sessionId, await withWakeProgress(context, client, sessionId, started), stdin);
       }),
     );
 }
@@ -53,11 +56,9 @@ async function collected(
 async function streamed(
   client: BerthClient,
   sessionId: string,
-  argv: string[],
-  cwd: string,
+  attached: Awaited<ReturnType<typeof startGated>>,
   stdin: boolean,
 ): Promise<number> {
-  const attached = await startGated(client, sessionId, { argv, cwd });
   using _ctrlC = onInterrupt(() => {
     client.sessions.processes.signal(sessionId, attached.id, 'SIGINT').catch(() => process.exit(exitCode.interrupted));
   });

@@ -5,11 +5,13 @@ import { action } from '../context.ts';
 import { sanitizeLine } from '../render/sanitize.ts';
 import type { Style } from '../render/style.ts';
 import { renderTable } from '../render/table.ts';
+import { describeStatus } from '../render/status.ts';
 import { formatAge } from '../render/units.ts';
 
 interface LsOptions {
   status?: SessionStatus;
   limit?: string;
+  all?: boolean;
 }
 
 export function register(program: Command): void {
@@ -18,12 +20,14 @@ export function register(program: Command): void {
     .summary('list sessions, newest first')
     .description('List sessions, newest first.')
     .addOption(new Option('--status <status>', 'only those').choices(sessionStatus.options))
+    .option('-a, --all', 'also those that were archived')
     .option('--limit <count>', 'at most this many', '50')
     .action(
       action<LsOptions>(async (context, { options }) => {
         const client = await context.client();
         const sessions = await client.sessions.list({
           limit: Number(options.limit),
+          ...(options.all === true ? {} : { archived: false }),
           ...(options.status === undefined ? {} : { status: options.status }),
         });
         if (context.json) return context.writeJson({ sessions });
@@ -36,11 +40,11 @@ export function register(program: Command): void {
               { title: 'SESSION', value: (row) => row.id },
               {
                 title: 'STATUS',
-                value: (row) => row.status,
+                value: (row) => describeStatus(row),
                 paint: (text, row) => paintStatus(row.status, context.style)(text),
               },
               { title: 'AGENT', value: (row) => sanitizeLine(row.agent) },
-              { title: 'ACTIVE', value: (row) => formatAge(row.updatedAt, now) },
+              { title: 'ACTIVE', value: (row) => formatAge(lastActive(row), now) },
               { title: 'TITLE', value: titleOf, shrink: true },
             ],
             context.width,
@@ -56,6 +60,11 @@ function titleOf(row: Session): string {
   const title = sanitizeLine(row.title);
   if (title !== '') return title;
   return row.repository === null ? '(empty workspace)' : sanitizeLine(row.repository).replace(/^.*\/(?=[^/]+$)/, '');
+}
+
+/** Its being put to rest is no activity; of one that is at work the last word is. */
+function lastActive({ lastUsedAt, updatedAt, status }: Session): string {
+  return ['running', 'asking', 'queued', 'creating'].includes(status) ? updatedAt : lastUsedAt;
 }
 
 export function paintStatus(status: SessionStatus, style: Style): (text: string) => string {

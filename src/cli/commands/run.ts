@@ -8,6 +8,8 @@ import { promptFrom } from '../read-text.ts';
 import { renderDiffStat, renderPatch } from '../render/diff.ts';
 import { parseBytes } from '../render/units.ts';
 import { resolveRepository } from '../repository.ts';
+import type { EgressPolicy } from '../../protocol/egress.ts';
+import { egressPolicy } from './egress-option.ts';
 import { withAllow, type AllowFlag } from './follow-options.ts';
 
 interface RunOptions extends AllowFlag {
@@ -20,6 +22,7 @@ interface RunOptions extends AllowFlag {
   template?: string;
   provider?: string;
   env?: Record<string, string>;
+  egress?: EgressPolicy;
   cpus?: number;
   memory?: number;
   detach?: boolean;
@@ -43,6 +46,7 @@ export function register(program: Command): void {
     .option('--template <name>', 'what the sandbox starts from')
     .option('--provider <name>', 'where the sandbox runs')
     .option('--env <name=value>', 'environment of the sandbox, any number of times', collectEnv)
+    .option('--egress <list>', 'where it may connect to: none, or of packages, git, open and hosts, with commas', egressPolicy)
     .option('--cpus <count>', 'limit', positiveNumber)
     .option('--memory <size>', 'limit, for example 2g', byteSize)
     .option('-d, --detach', 'do not watch: print the session and return');
@@ -78,7 +82,7 @@ async function inputOf(context: CliContext, prompt: string, options: RunOptions)
     input.repository = repository.url;
     if (repository.uncommitted) context.notice('Note: uncommitted changes are not part of the session.');
   }
-  for (const name of ['branch', 'agent', 'model', 'mode', 'title', 'template', 'provider', 'env'] as const) {
+  for (const name of ['branch', 'agent', 'model', 'mode', 'title', 'template', 'provider', 'env', 'egress'] as const) {
     if (options[name] !== undefined) Object.assign(input, { [name]: options[name] });
   }
   if (options.cpus !== undefined || options.memory !== undefined) {

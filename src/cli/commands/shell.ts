@@ -4,6 +4,7 @@ import { action, type CliContext } from '../context.ts';
 import { exitCode, exitCodeOfProcess } from '../exit-codes.ts';
 import { usageError } from '../failure.ts';
 import { rawMode, resetTerminal } from '../terminal.ts';
+import { withWakeProgress } from '../wake-progress.ts';
 
 interface ShellOptions {
   process?: string;
@@ -29,7 +30,7 @@ export function register(program: Command): void {
           cols: process.stdout.columns || 80,
           rows: process.stdout.rows || 24,
         });
-        const processId = options.process ?? (await startShell());
+        const processId = options.process ?? (await withWakeProgress(context, client, sessionId, startShell));
         const attached = await client.sessions.processes.attach(sessionId, processId);
         attached.resize(size());
         const onResize = (): void => attached.resize(size());

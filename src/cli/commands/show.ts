@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { BerthError, type SandboxUsage, type Session, type Turn } from '../../sdk/index.ts';
 import { action, type CliContext } from '../context.ts';
 import { sanitizeLine } from '../render/sanitize.ts';
+import { describeStatus } from '../render/status.ts';
 import { formatAge, formatBytes, formatDuration } from '../render/units.ts';
 import { paintStatus } from './ls.ts';
 
@@ -39,7 +40,7 @@ function describe(
 ): string {
   const now = Date.now();
   const { limits } = session;
-  const status = paintStatus(session.status, style)(session.status);
+  const status = paintStatus(session.status, style)(describeStatus(session));
   const rows: [string, string | null][] = [
     ['session', style.bold(session.id)],
     ['title', sanitizeLine(session.title) || null],
@@ -57,7 +58,10 @@ function describe(
     ],
     ['used', usage === null ? null : describeUsage(usage)],
     ['directory', sanitizeLine(session.cwd)],
-    ['made', `${madeWhen(session.createdAt, now)} by ${sanitizeLine(session.owner)}`],
+    ['made', `${agoOf(session.createdAt, now)} by ${sanitizeLine(session.owner)}`],
+    ['last used', agoOf(session.lastUsedAt, now)],
+    ['forked', session.forkedFrom === null ? null : `from ${session.forkedFrom}`],
+    ['rests', session.idle === null ? null : `by times of its own: berth idle ${session.id}`],
     ['events', String(session.lastSeq)],
   ];
   const lines = rows
@@ -80,7 +84,7 @@ function describeUsage({ cpuTimeMs, memoryBytes, diskBytes, pids }: SandboxUsage
   return `${formatDuration(cpuTimeMs)} of CPU, ${formatBytes(memoryBytes)} memory, ${formatBytes(diskBytes)} disk, ${pids} processes`;
 }
 
-function madeWhen(createdAt: string, now: number): string {
-  const age = formatAge(createdAt, now);
+function agoOf(at: string, now: number): string {
+  const age = formatAge(at, now);
   return age === 'now' ? 'just now' : `${age} ago`;
 }

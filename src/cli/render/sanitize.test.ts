@@ -67,12 +67,9 @@ describe('sanitize', () => {
     expect(sanitize(`${esc}${esc}[0m[31mred`)).not.toContain(esc);
   });
 
-  test('a megabyte of unfinished sequences takes no time', () => {
-    const started = performance.now();
-    sanitize(`${esc}]`.repeat(500_000));
-    sanitize(`${esc}[`.repeat(500_000));
-    sanitize(`${esc}P`.repeat(500_000));
-    expect(performance.now() - started).toBeLessThan(3000);
+  // Were the work quadratic in the length, the test's own time limit would end it.
+  test.each([']', '[', 'P'])('a megabyte of unfinished sequences of %s is worked through', (kind) => {
+    expect(sanitize(`${esc}${kind}`.repeat(500_000))).not.toContain(esc);
   });
 });
 

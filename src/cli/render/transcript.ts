@@ -14,6 +14,8 @@ import {
 import { formatCount, formatDuration, plural } from './units.ts';
 import { truncate } from './width.ts';
 
+const again = ', conversation taken up again';
+
 /**
  * A session's events as text for a person. Pure: `reduceTranscript` takes what is known and one event
  * and gives what is known now, the text to append, and the one line that says what is under way
@@ -116,9 +118,20 @@ export function reduceTranscript(
       const why = reason === null ? '' : `: ${sanitizeLine(reason)}`;
       return note(state, style.dim(`· sandbox ${sanitizeLine(status)} (${sanitizeLine(provider)})${why}`));
     }
+    case 'egress.denied': {
+      const { host, port } = event.data;
+      const rule = sanitizeLine(port === 80 || port === 443 ? host : `${host}:${port}`);
+      const how = style.dim(` berth egress allow ${event.sessionId} ${rule}`);
+      return note(state, `${style.yellow(`! no way out to ${sanitizeLine(host)}:${port};`)}${how}`);
+    }
+    case 'egress.changed': {
+      const { by, presets, allow } = event.data;
+      const list = [...presets, ...allow].join(', ') || 'nothing';
+      return note(state, style.dim(`· ${sanitizeLine(by)} lets it reach ${sanitizeLine(list)}`));
+    }
     case 'agent.started': {
       const { agent, version, resumed } = event.data;
-      const how = resumed === 'new' ? '' : ', conversation taken up again';
+      const how = { new: '', load: again, resume: again, fork: ', with a copy of the conversation' }[resumed];
       const name = sanitizeLine([agent, version].filter(Boolean).join(' '));
       return note(state, style.dim(`· agent ${name} started${how}`));
     }

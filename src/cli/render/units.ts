@@ -37,8 +37,8 @@ export function formatAge(since: string, now: number): string {
   return `${Math.round(Number(first))} ${unit}`;
 }
 
-export function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+export function plural(count: number, noun: string, nouns = `${noun}s`): string {
+  return `${count} ${count === 1 ? noun : nouns}`;
 }
 
 /** 512m, 2g, 1.5GiB as bytes; `null` for anything else. */

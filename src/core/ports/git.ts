@@ -42,6 +42,8 @@ export interface CloneRequest {
   baseBranch: string;
   branch: string;
   author: { name: string; email: string };
+  /** Removed when it is a repository without files: the workspace of a session that has none. */
+  emptyWorkspace?: string;
   /** Whether `guestObjectsPath` holds the mirror's objects; else they are sent. */
   sharedObjects: boolean;
 }

@@ -76,6 +76,7 @@ export interface SandboxProvider {
    */
   snapshot(id: string, request: SnapshotRequest, options: CallOptions): Promise<SnapshotInfo>;
 
+  /** Every snapshot of this installation, and of no other: one that Berth has no record of is deleted. */
   listSnapshots(options: CallOptions): Promise<SnapshotInfo[]>;
 
   /** Idempotent. Sandboxes forked from it are not touched. */
@@ -87,6 +88,14 @@ export interface SandboxProvider {
    * source is a memory snapshot and the driver can. All are there or none.
    */
   fork(source: ForkSource, specs: readonly SandboxSpec[], options: CallOptions): Promise<SandboxInfo[]>;
+
+  /**
+   * Gives a sandbox other labels and limits, running or not; what runs in it goes on. Whole or not at all: after a
+   * crash `get` tells the old ones or the new ones, and the same call again completes it. Throws `invalid_request`
+   * for limits it cannot enforce, `conflict` for one below what is in use, `not_found`. Refused with `unsupported`
+   * where `capabilities.update` is `none`.
+   */
+  update(id: string, change: SandboxUpdate, options: CallOptions): Promise<SandboxInfo>;
 
   /** Makes objects on the host readable inside, read-only, at `guestObjectsPath`. See `SandboxCapabilities.sharedObjects`. */
   shareObjects?(id: string, objectsDir: string, options: CallOptions): Promise<void>;
@@ -101,6 +110,8 @@ export interface WakeResult {
   restored: 'memory' | 'disk';
   reason: string | null;
 }
+
+export type SandboxUpdate = Pick<SandboxSpec, 'labels' | 'limits'>;
 
 export interface SnapshotRequest {
   snapshotId: string;
@@ -150,6 +161,8 @@ export interface SandboxCapabilities {
   network: readonly NetworkMode[];
   /** Limits that are enforced; one that is not listed is refused in a spec. */
   limits: readonly (keyof SandboxLimits)[];
+  /** `live`: labels and limits can be changed while it runs. Default `none`: no warm sandboxes are kept, for none could become a session's own. */
+  update: 'live' | 'none';
   /** Whether a host git object store can be lent to a sandbox. Without it a clone is sent as a bundle. */
   sharedObjects: 'hardlink' | 'none';
   isolation: 'namespaces' | 'user-kernel' | 'vm' | 'remote';
@@ -190,6 +203,8 @@ export interface SandboxInfo {
   /** The backend's own name for it, for people. */
   reference: string;
   createdAt: string;
+  /** It runs on another version of its template, or with another runner, than a new one would. Absent means no. */
+  outdated?: boolean;
 }
 
 export interface SandboxStats {

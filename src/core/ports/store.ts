@@ -6,6 +6,7 @@ import type {
   SessionStatus,
   Usage,
 } from '../../protocol/events.ts';
+import type { EgressPolicy } from '../../protocol/egress.ts';
 import type { WebhookEvent } from '../../protocol/api.ts';
 import type { Prompt } from '../../protocol/content.ts';
 import type { McpServer } from '../../protocol/runner-api.ts';
@@ -67,6 +68,8 @@ export interface StoreReads {
   nextWebhookAt(): Promise<string | null>;
   sandbox(id: string): Promise<SandboxRecord | null>;
   sandboxes(filter?: SandboxFilter): Promise<SandboxRecord[]>;
+  /** How many there are of each status that occurs. */
+  sandboxCounts(): Promise<ReadonlyMap<SandboxRecord['status'], number>>;
   /** What keeps each session's sandbox awake, all by one query. Those of sessions being deleted are left out. */
   sandboxUses(filter?: SandboxFilter): Promise<SandboxUse[]>;
   snapshot(id: string): Promise<SnapshotRecord | null>;
@@ -88,6 +91,8 @@ export interface StoreReads {
   taskBySession(sessionId: string): Promise<TaskRecord | null>;
   tasksInState(states: readonly TaskState[]): Promise<TaskRecord[]>;
   delivery(id: string): Promise<DeliveryRecord | null>;
+  /** Latest first. */
+  egressDecisions(sessionId: string, limit: number): Promise<EgressDecisionRecord[]>;
   deliveriesInState(state: DeliveryState): Promise<DeliveryRecord[]>;
 }
 
@@ -129,6 +134,8 @@ export interface StoreTransaction extends StoreReads {
   updateTask(id: string, change: Partial<Omit<TaskRecord, 'id'>>): Promise<void>;
   /** False when the id was there already: a duplicate to drop. */
   insertDelivery(record: DeliveryRecord): Promise<boolean>;
+  /** Adds `count` to the decision of the same session, host, port and answer, or keeps a new one. */
+  addEgressDecision(record: EgressDecisionRecord): Promise<void>;
   updateDelivery(id: string, change: Partial<Omit<DeliveryRecord, 'id'>>): Promise<void>;
 }
 
@@ -138,6 +145,17 @@ export type NewEvent = {
   turnId: string | null;
   journal?: { id: string; seq: number };
 } & (JournalEventData | ServerEventData);
+
+export interface EgressDecisionRecord {
+  sessionId: string;
+  host: string;
+  port: number;
+  allowed: boolean;
+  reason: string;
+  count: number;
+  firstAt: string;
+  lastAt: string;
+}
 
 export interface SessionRecord {
   id: string;
@@ -161,6 +179,8 @@ export interface SessionRecord {
   cwd: string;
   limits: SandboxLimits;
   env: Record<string, string>;
+  /** Where it may connect to; `null`: by the server's default. */
+  egress: EgressPolicy | null;
   mcpServers: McpServer[];
   acpSessionId: string | null;
   /** While it has no conversation of its own: the one on its disk that its agent is to fork. */
@@ -190,6 +210,9 @@ export interface SessionRecord {
 export interface SessionFilter {
   owner?: string;
   statuses?: readonly SessionStatus[];
+  archived?: boolean;
+  /** Only those whose deletion has begun, or only those whose has not. */
+  deleting?: boolean;
   /** Ids below this one; newest first. */
   before?: string;
   limit: number;
@@ -308,13 +331,25 @@ export interface SandboxRecord {
   /** `creating` and `destroying` mark an operation that a restart must finish. */
   status: SandboxStatus | 'creating' | 'destroying';
   limits: SandboxLimits;
+  /** Set while it has no session and waits, ready, for one to claim it; cleared by the claim. */
+  warm: WarmState | null;
   createdAt: string;
   updatedAt: string;
 }
 
+/** What was done ahead in a warm sandbox. */
+export interface WarmState {
+  /** Its objects are in it, so that only a session on this repository may have it; `null`: any may. */
+  repositoryUrl: string | null;
+  /** The first commit of the empty workspace that a session without a repository starts from; `null`: there is none. */
+  baseCommit: string | null;
+}
+
 export interface SandboxFilter {
-  sessionId?: string;
   statuses?: readonly SandboxRecord['status'][];
+  sessionId?: string;
+  /** `true`: those without a session. */
+  unowned?: boolean;
 }
 
 /** A session's sandbox with what there is to know before it is put to rest. */
@@ -328,6 +363,8 @@ export interface SandboxUse {
   lastUsedAt: string;
   /** `asking`: a turn runs, but waits for an answer only. */
   work: 'none' | 'asking' | 'busy';
+  /** When the first of its open questions is refused for want of an answer; `null` without one. */
+  questionExpiresAt: string | null;
 }
 
 /** What a session made from a snapshot takes over from the one it was taken of. */
@@ -354,6 +391,7 @@ export type SnapshotSource = Pick<
   | 'permissions'
   | 'permissionTimeoutMs'
   | 'idle'
+  | 'egress'
 >;
 
 /** `creating` and `deleting` mark an operation that a restart must finish: both end with its removal. */

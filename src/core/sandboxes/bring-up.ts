@@ -4,6 +4,7 @@ import { activeTurnStates, settleSessionStatus } from '../turns/turn-states.ts';
 import { openConnection, type Connection } from './connection.ts';
 import { nowOf, operationTimeoutMs, type SandboxesContext } from './context.ts';
 import type { Entry } from './entries.ts';
+import type { BeginEviction } from './eviction.ts';
 import { createLossCheck } from './loss.ts';
 import { makeRun } from './make-run.ts';
 import { existingSession, findSandbox, sandboxOf } from './records.ts';
@@ -14,7 +15,7 @@ import { prepareWorkspace } from './workspace.ts';
 export type Ensure = (sessionId: string, signal: AbortSignal) => Promise<Connection>;
 
 /** Makes a session's sandbox ready and connects to it; callers that come meanwhile share the work. */
-export function createBringUp(context: SandboxesContext, evictOne: () => Promise<boolean>): Ensure {
+export function createBringUp(context: SandboxesContext, beginEviction: BeginEviction): Ensure {
   const { deps, entries, events } = context;
   const checkLost = createLossCheck(context, ensure);
 
@@ -34,7 +35,7 @@ export function createBringUp(context: SandboxesContext, evictOne: () => Promise
 
   async function bringUp(sessionId: string, entry: Entry): Promise<Connection> {
     const signal = AbortSignal.any([context.closing, entry.gone.signal, AbortSignal.timeout(operationTimeoutMs)]);
-    await waitForSlot(context, sessionId, evictOne, signal);
+    await waitForSlot(context, sessionId, beginEviction, signal);
     let session = await existingSession(deps, sessionId);
     const sandbox = await sandboxOf(deps, session);
     if (sandbox === null) {
@@ -42,7 +43,8 @@ export function createBringUp(context: SandboxesContext, evictOne: () => Promise
     }
     const progress = progressReporter(deps, sessionId);
     try {
-      const { isNew } = await makeRun(deps, session, sandbox, progress, signal);
+      const { isNew, wasWarm } = await makeRun(deps, session, sandbox, progress, signal);
+      if (isNew || wasWarm) events.onFirstSandbox(wasWarm ? 'warm' : 'cold');
       if (isNew && session.baseCommit !== null) session = await forgetDisk(context, session);
       const connection = openConnection(deps, {
         sessionId,
@@ -76,7 +78,7 @@ async function forgetDisk(context: SandboxesContext, session: SessionRecord): Pr
   deps.logger.error({ sessionId: session.id }, message);
   await deps.store.transaction(async (tx) => {
     const at = nowOf(context);
-    await tx.updateSession(session.id, { baseCommit: null, acpSessionId: null, updatedAt: at });
+    await tx.updateSession(session.id, { baseCommit: null, acpSessionId: null, forkAcpSessionId: null, updatedAt: at });
     await tx.appendEvents(session.id, [
       { at, turnId: null, type: 'progress', data: { stage: 'sandbox', message, fraction: null } },
     ]);

@@ -13,6 +13,10 @@ export interface SandboxesContext {
 export interface SessionSandboxEvents {
   onTurnEnded: (turnId: string) => void;
   onSlotFreed: () => void;
+  onSlotTaken: () => void;
+  onEvicted: () => void;
+  /** A session has got its first sandbox. */
+  onFirstSandbox: (kind: 'warm' | 'cold') => void;
 }
 
 /** No operation on a sandbox takes longer, whatever the provider does. */

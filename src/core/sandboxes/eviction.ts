@@ -3,13 +3,56 @@ import type { SandboxesContext } from './context.ts';
 import { awake, restingStep } from './idle-policy.ts';
 import type { RestSession } from './resting.ts';
 
-/** Takes the slot of the longest unused sandbox: hibernated where the provider can, else stopped. False when every one is busy. */
-export async function evictOne(context: SandboxesContext, restSession: RestSession): Promise<boolean> {
-  const step = restingStep(context.deps.provider.capabilities);
-  for (const { sessionId, work } of await unusedSessions(context, awake)) {
-    // A question must outlive its sandbox's sleep: only a memory image keeps the agent that asks.
-    if (work === 'asking' && step !== 'hibernate') continue;
-    if (await restSession(sessionId, step, 'its slot was needed', true)) return true;
+export interface Eviction {
+  /** Whether the slot came free; never rejects. */
+  done: Promise<boolean>;
+}
+
+/**
+ * Begins to take the slot of the longest unused sandbox: it is hibernated where the provider can, else stopped. Several
+ * may be under way, each on another. `null` when every sandbox is busy.
+ */
+export type BeginEviction = () => Promise<Eviction | null>;
+
+/** One that could not be put to rest is let alone for so long, so that it is not tried again and again. */
+const spareMs = 5_000;
+
+export function createEviction(context: SandboxesContext, restSession: RestSession): BeginEviction {
+  const { deps, events } = context;
+  const underWay = new Set<string>();
+  const sparedUntilMs = new Map<string, number>();
+
+  async function evict(sessionId: string): Promise<boolean> {
+    try {
+      const evicted = await restSession(sessionId, restingStep(deps.provider.capabilities), 'its slot was needed', true);
+      if (evicted) events.onEvicted();
+      else spare(sessionId);
+      return evicted;
+    } catch (error) {
+      deps.logger.error({ sessionId, err: error }, 'a sandbox could not be evicted');
+      spare(sessionId);
+      return false;
+    } finally {
+      underWay.delete(sessionId);
+    }
   }
-  return false;
+
+  function spare(sessionId: string): void {
+    const nowMs = deps.clock.now().getTime();
+    for (const [id, untilMs] of sparedUntilMs) if (untilMs <= nowMs) sparedUntilMs.delete(id);
+    sparedUntilMs.set(sessionId, nowMs + spareMs);
+  }
+
+  return async () => {
+    const canHibernate = restingStep(deps.provider.capabilities) === 'hibernate';
+    const nowMs = deps.clock.now().getTime();
+    for (const { sessionId, work } of await unusedSessions(context, awake)) {
+      // A question must outlive its sandbox's sleep: only a memory image keeps the agent that asks.
+      if (work === 'asking' && !canHibernate) continue;
+      if (underWay.has(sessionId) || (sparedUntilMs.get(sessionId) ?? 0) > nowMs) continue;
+      underWay.add(sessionId);
+      return { done: evict(sessionId) };
+    }
+    return null;
+  };
 }

@@ -60,6 +60,11 @@ function canBePutAway(status: SandboxRecord['status']): boolean {
 
 export const awake = ['running', 'paused'] as const satisfies readonly SandboxRecord['status'][];
 
+/** Kept with its processes. */
+export function isAsleep(status: SandboxRecord['status']): boolean {
+  return status === 'paused' || status === 'hibernated';
+}
+
 export function isAwake(status: SandboxRecord['status']): boolean {
   return (awake as readonly string[]).includes(status);
 }

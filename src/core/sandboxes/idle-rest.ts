@@ -1,19 +1,31 @@
-import { unusedSessions } from './activity.ts';
+import { unusedSessions, type Unused } from './activity.ts';
 import { openTurnStates } from '../turns/turn-states.ts';
 import type { SandboxesContext } from './context.ts';
-import { dueStep, effectivePolicy } from './idle-policy.ts';
+import { dueStep, effectivePolicy, isAsleep } from './idle-policy.ts';
+import type { Ensure } from './bring-up.ts';
 import type { RestSession } from './resting.ts';
 
 /**
  * Puts to rest what is due by its idle policy. All are looked at by one query, so that a thousand that sleep cost
  * nothing; only what is due is touched. Resolves to the sessions whose deletion has begun by it.
  */
-export async function restIdle(context: SandboxesContext, restSession: RestSession): Promise<string[]> {
+export async function restIdle(
+  context: SandboxesContext,
+  restSession: RestSession,
+  ensure: Ensure,
+): Promise<string[]> {
   const { deps } = context;
   await recordUses(context);
   const nowMs = deps.clock.now().getTime();
   const expired: string[] = [];
   for (const unused of await unusedSessions(context, restable)) {
+    if (isAsleep(unused.status) && hasExpired(unused, nowMs)) {
+      // Only its agent's runner can refuse the question, and end the turn by it.
+      void ensure(unused.sessionId, context.closing).catch((error: unknown) =>
+        deps.logger.warn({ sessionId: unused.sessionId, err: error }, 'a session whose question expired was not woken'),
+      );
+      continue;
+    }
     const policy = effectivePolicy(deps.settings.idle, unused.idle);
     const step = dueStep(unused, nowMs - unused.lastUsedMs, policy, deps.provider.capabilities);
     if (step === 'destroy') {
@@ -26,6 +38,10 @@ export async function restIdle(context: SandboxesContext, restSession: RestSessi
     }
   }
   return expired;
+}
+
+function hasExpired({ work, questionExpiresAt }: Unused, nowMs: number): boolean {
+  return work === 'asking' && questionExpiresAt !== null && Date.parse(questionExpiresAt) <= nowMs;
 }
 
 const restable = ['running', 'paused', 'hibernated', 'stopped', 'broken'] as const;

@@ -1,21 +1,64 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Dependencies } from '../dependencies.ts';
+import type { SandboxInfo } from '../ports/sandbox-provider.ts';
 import type { SandboxRecord, SessionRecord } from '../ports/store.ts';
 import { findSandbox } from './records.ts';
 import { sandboxSpecOf } from './sandbox-spec.ts';
 import { setSandboxStatus } from './settle.ts';
 import type { Progress } from './workspace.ts';
 
-/** Brings a sandbox to `running` from whatever the provider has of it; `isNew` when that was nothing. */
+/** What the provider has of it, without the half of one that a crash left before there was any work in it. */
+async function findSound(
+  deps: Dependencies,
+  session: SessionRecord,
+  sandbox: SandboxRecord,
+  signal: AbortSignal,
+): Promise<SandboxInfo | null> {
+  const found = await findSandbox(deps, sandbox.id, signal);
+  if (found?.status !== 'broken' || session.baseCommit !== null) return found;
+  await deps.provider.destroy(sandbox.id, { signal });
+  return null;
+}
+
+/**
+ * Tells the provider whose sandbox it is and what it may use, where that is not what it knows. Nothing may run before the
+ * limits are the session's; the labels are for people to read, so nobody waits for those. Resolves to whether it was warm.
+ */
+async function bind(
+  deps: Dependencies,
+  session: SessionRecord,
+  sandbox: SandboxRecord,
+  found: SandboxInfo,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (deps.provider.capabilities.update === 'none') return false;
+  const { labels, limits } = sandboxSpecOf(deps, session, sandbox);
+  const sameLimits = isDeepStrictEqual(limits, found.limits);
+  if (sameLimits && isDeepStrictEqual(labels, found.labels)) return false;
+  const updated = deps.provider.update(sandbox.id, { labels, limits }, { signal });
+  if (sameLimits) {
+    // The next start of the sandbox finds them wrong, and tries again.
+    updated.catch((error: unknown) => deps.logger.warn({ sandboxId: sandbox.id, err: error }, 'labels were not set'));
+  } else {
+    await updated;
+  }
+  return !Object.hasOwn(found.labels, 'session');
+}
+
+/** Brings a sandbox to `running` from whatever the provider has of it; `isNew` when that was nothing, `wasWarm` when it had no session. */
 export async function makeRun(
   deps: Dependencies,
   session: SessionRecord,
   sandbox: SandboxRecord,
   progress: Progress,
   signal: AbortSignal,
-): Promise<{ isNew: boolean }> {
-  const found = await findSandbox(deps, sandbox.id, signal);
+): Promise<{ isNew: boolean; wasWarm: boolean }> {
+  const found = await findSound(deps, session, sandbox, signal);
+  const wasWarm = found !== null && found.status !== 'broken' && (await bind(deps, session, sandbox, found, signal));
   switch (found?.status) {
     case 'running':
+      // The claim of a warm one has said so already.
+      if (sandbox.status === 'running') return { isNew: false, wasWarm };
       break;
     case undefined:
       await progress('sandbox', `creating a sandbox on ${session.provider}`);
@@ -37,5 +80,5 @@ export async function makeRun(
       await deps.provider.start(sandbox.id, { signal });
   }
   await setSandboxStatus(deps, session.id, sandbox.id, 'running', null);
-  return { isNew: found === null };
+  return { isNew: found === null, wasWarm };
 }

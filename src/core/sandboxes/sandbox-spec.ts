@@ -1,3 +1,4 @@
+import { proxyEnv } from '../egress/proxy-env.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { SandboxSpec } from '../ports/sandbox-provider.ts';
 import type { SandboxRecord, SessionRecord } from '../ports/store.ts';
@@ -15,6 +16,6 @@ export function sandboxSpecOf(
     network: 'none',
     labels: { session: session.id },
     runnerToken: deps.runnerToken(sandbox.id),
-    env: {},
+    env: proxyEnv,
   };
 }

@@ -3,7 +3,7 @@ import { createBringUp } from './bring-up.ts';
 import type { Connection } from './connection.ts';
 import type { SandboxesContext, SessionSandboxEvents } from './context.ts';
 import { createSessionEntries } from './entries.ts';
-import { evictOne } from './eviction.ts';
+import { createEviction, type BeginEviction } from './eviction.ts';
 import type { RestStep } from './idle-policy.ts';
 import { recordUses, restIdle } from './idle-rest.ts';
 import { destroySandboxes } from './removal.ts';
@@ -26,13 +26,14 @@ export interface SessionSandboxes {
   /** Keeps the sandbox from eviction until the returned function is called. */
   hold(sessionId: string): () => void;
   connected(sessionId: string): Connection | null;
-  /** Takes the slot of the longest unused sandbox: hibernated where the provider can, else stopped. False when every one is busy. */
-  evictOne(): Promise<boolean>;
+  beginEviction: BeginEviction;
   /** Puts to rest what is due by the idle policy. Resolves to the sessions whose deletion it began. */
   restIdle(): Promise<string[]>;
   /** Puts a session to rest now. Throws `unsupported` for what the provider cannot, `conflict` while it is at work. */
   rest(sessionId: string, step: RestStep): Promise<void>;
-  /** Waits until the session has a slot, evicting what is idle. Throws `unavailable` when none comes free. */
+  /** Runs `operation` with no other on this session's sandbox beside it. */
+  exclusively<T>(sessionId: string, operation: () => Promise<T>): Promise<T>;
+  /** Waits until a fork that is being made has a slot, evicting what is idle. Throws `unavailable` when none comes free. */
   reserve(sessionId: string, signal: AbortSignal): Promise<void>;
   /** Ends and removes the session's sandbox; idempotent. */
   destroy(sessionId: string): Promise<void>;
@@ -44,9 +45,10 @@ export function createSessionSandboxes(deps: Dependencies, events: SessionSandbo
   const closing = new AbortController();
   const entries = createSessionEntries(deps.clock);
   const context: SandboxesContext = { deps, events, entries, closing: closing.signal };
-  const evict = () => evictOne(context, restSession);
-  const ensure = createBringUp(context, evict);
+  const beginEviction: BeginEviction = () => eviction();
+  const ensure = createBringUp(context, beginEviction);
   const restSession: RestSession = createResting(context, ensure);
+  const eviction = createEviction(context, restSession);
 
   return {
     ensure,
@@ -58,11 +60,19 @@ export function createSessionSandboxes(deps: Dependencies, events: SessionSandbo
         release();
       }
     },
-    hold: (sessionId) => entries.hold(sessionId),
-    reserve: (sessionId, signal) => waitForSlot(context, sessionId, evict, signal),
+    hold(sessionId) {
+      const release = entries.hold(sessionId);
+      return () => {
+        release();
+        // Somebody may wait for its slot.
+        if (entries.find(sessionId)?.uses === 0) events.onSlotFreed();
+      };
+    },
+    exclusively: (sessionId, operation) => entries.serialised(sessionId, operation),
+    reserve: (sessionId, signal) => waitForSlot(context, sessionId, beginEviction, signal, { unfinished: true }),
     connected: (sessionId) => entries.find(sessionId)?.connection ?? null,
-    evictOne: evict,
-    restIdle: () => restIdle(context, restSession),
+    beginEviction,
+    restIdle: () => restIdle(context, restSession, ensure),
     async rest(sessionId, step) {
       await restSession(sessionId, step, 'it was asked to', false);
     },

@@ -1,4 +1,5 @@
 import { BerthError } from '../../protocol/errors.ts';
+import type { BeginEviction } from './eviction.ts';
 import { nowOf, type SandboxesContext } from './context.ts';
 import { sessionNotFound } from './records.ts';
 import { reserveSlot } from './slots.ts';
@@ -7,23 +8,30 @@ import { reserveSlot } from './slots.ts';
 const slotWaitMs = 60_000;
 const slotPollMs = 250;
 
-/** Waits until the session has a slot, evicting what is idle. Throws `unavailable` when none comes free. */
+/**
+ * Waits until the session has a slot, evicting what is idle. Throws `unavailable` when none comes free. A fork that is
+ * being made is marked as one being deleted; only its maker asks for a slot with `unfinished`.
+ */
 export async function waitForSlot(
   context: SandboxesContext,
   sessionId: string,
-  evictOne: () => Promise<boolean>,
+  beginEviction: BeginEviction,
   signal: AbortSignal,
+  { unfinished = false }: { unfinished?: boolean } = {},
 ): Promise<void> {
   const { store, clock, settings } = context.deps;
   const deadlineMs = clock.now().getTime() + slotWaitMs;
   for (;;) {
     const reserved = await store.transaction(async (tx) => {
       const session = await tx.session(sessionId);
-      if (session === null || session.deletingAt !== null) throw sessionNotFound(sessionId);
+      if (session === null || (session.deletingAt !== null && !unfinished)) throw sessionNotFound(sessionId);
       return reserveSlot(tx, session, settings, nowOf(context));
     });
-    if (reserved) return;
-    if (await evictOne()) continue;
+    if (reserved) {
+      context.events.onSlotTaken();
+      return;
+    }
+    if (await (await beginEviction())?.done) continue;
     if (clock.now().getTime() >= deadlineMs) {
       throw new BerthError('unavailable', `all ${settings.slots} slots are busy; try again when one is free`);
     }

@@ -1,13 +1,14 @@
 import { newId } from '../../protocol/ids.ts';
+import { claimWarm } from '../pool/claim-warm.ts';
 import type { Settings } from '../dependencies.ts';
 import type { SandboxRecord, SessionRecord, StoreTransaction } from '../ports/store.ts';
 
-/** Statuses that hold memory, and with it a slot. `creating` is a slot reserved before the work begins. */
+/** Statuses that hold memory, and with it a slot where a session owns it. `creating` is a slot reserved before the work begins. */
 export const slotHolding: readonly SandboxRecord['status'][] = ['creating', 'running', 'paused', 'destroying'];
 
 /**
- * Gives the session's sandbox a slot, making its record where there is none; the caller's transaction
- * makes this atomic with the turn it is for. False when every slot is taken.
+ * Gives the session's sandbox a slot, claiming a warm one or making its record where there is none; the caller's
+ * transaction makes this atomic with the turn it is for. False when every slot is taken.
  *
  * A record in `creating` means: this sandbox is to run, whatever of it exists already.
  */
@@ -20,12 +21,14 @@ export async function reserveSlot(
   if (session.archivedAt !== null) await tx.updateSession(session.id, { archivedAt: null });
   const own = session.sandboxId === null ? null : await tx.sandbox(session.sandboxId);
   if (own !== null && slotHolding.includes(own.status)) return own.status !== 'destroying';
-  const taken = (await tx.sandboxes({ statuses: slotHolding })).length;
-  if (taken >= settings.slots) return false;
+  const awake = await tx.sandboxes({ statuses: slotHolding });
+  // Those that no session owns lie in free slots and give way.
+  if (awake.filter(({ sessionId }) => sessionId !== null).length >= settings.slots) return false;
   if (own !== null) {
     await tx.updateSandbox(own.id, { status: 'creating', updatedAt: at });
     return true;
   }
+  if (await claimWarm(tx, session, awake, at)) return true;
   const id = newId('sandbox');
   await tx.insertSandbox({
     id,
@@ -34,6 +37,7 @@ export async function reserveSlot(
     template: session.template,
     status: 'creating',
     limits: session.limits,
+    warm: null,
     createdAt: at,
     updatedAt: at,
   });

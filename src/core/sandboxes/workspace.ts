@@ -1,6 +1,10 @@
 import type { Dependencies } from '../dependencies.ts';
 import type { RunnerClient } from '../ports/runner.ts';
+import { guestHome } from '../ports/sandbox-provider.ts';
 import type { SessionRecord } from '../ports/store.ts';
+
+/** Where a session without a repository works. */
+export const emptyWorkspacePath = `${guestHome}/workspace`;
 
 /** Says what long work is doing; `fraction` is 0..1, `null` where the end is not known. */
 export type Progress = (stage: string, message: string, fraction?: number | null) => Promise<void>;
@@ -54,6 +58,7 @@ async function cloneRepository(
       baseBranch: session.baseBranch ?? mirror.defaultBranch,
       branch: session.branch ?? `berth/${session.id}`,
       author,
+      emptyWorkspace: emptyWorkspacePath,
       sharedObjects,
     },
     signal,

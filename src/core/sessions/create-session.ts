@@ -5,6 +5,8 @@ import type { Dependencies, Settings } from '../dependencies.ts';
 import { checkBranchName, parseRepositoryUrl } from '../git-names.ts';
 import { guestHome, type SandboxLimits } from '../ports/sandbox-provider.ts';
 import type { SessionRecord } from '../ports/store.ts';
+import { emptyWorkspacePath } from '../sandboxes/workspace.ts';
+import { planIdle } from './update-session.ts';
 
 /**
  * Checks a request whole before anything is made: the agent, limits, repository and branch, the
@@ -51,9 +53,10 @@ export async function planSession(
     baseBranch: checked?.baseBranch ?? null,
     branch: repository === null ? null : (request.workBranch ?? `berth/${id}`),
     baseCommit: null,
-    cwd: `${guestHome}/${repository?.name ?? 'workspace'}`,
+    cwd: repository === null ? emptyWorkspacePath : `${guestHome}/${repository.name}`,
     limits,
     env: request.env ?? {},
+    egress: request.egress ?? null,
     mcpServers: request.mcpServers ?? [],
     acpSessionId: null,
     modeId: request.mode ?? null,
@@ -69,7 +72,7 @@ export async function planSession(
     journalSeq: 0,
     deletingAt: null,
     forkAcpSessionId: null,
-    idle: null,
+    idle: request.idle === undefined ? null : planIdle(deps, request.idle),
     lastUsedAt: at,
     archivedAt: null,
     createdAt: at,

@@ -1,41 +1,60 @@
 import { BerthError } from '../../protocol/errors.ts';
 import { newId } from '../../protocol/ids.ts';
 import type { Dependencies } from '../dependencies.ts';
-import type { SandboxRecord, SessionRecord } from '../ports/store.ts';
+import type { ForkSource } from '../ports/sandbox-provider.ts';
+import type { SandboxRecord, SessionRecord, SnapshotSource } from '../ports/store.ts';
+import { sandboxOf } from '../sandboxes/records.ts';
 import { sandboxSpecOf } from '../sandboxes/sandbox-spec.ts';
 import type { SessionSandboxes } from '../sandboxes/session-sandboxes.ts';
 import { settleSessionStatus } from '../turns/turn-states.ts';
 
 const gitTimeoutMs = 60_000;
 
+export interface ForkRequest {
+  /** What the provider copies. */
+  from: ForkSource;
+  source: SnapshotSource;
+  /** The session that the source is of; it may be gone. */
+  sessionId: string;
+  /** Said in the new session's log. */
+  origin: string;
+  count: number;
+  owner: string;
+}
+
 /**
- * Makes sessions that begin where this one stands: each has a disk that shares its blocks, a branch
- * of its own at the same commit, and the agent's conversation so far, which its own agent loads. The
- * source goes on. All are made or none. Resolves to their ids.
+ * Makes sessions that begin where another stands or stood: each has a disk that shares its blocks, a branch of its
+ * own at the same commit, and the conversation so far, which its own agent forks. A live source goes on. Resolves to
+ * their ids.
+ *
+ * All are made or none, also over a crash: until the last step they are marked as being deleted, so nobody sees them
+ * and a restart removes them.
  */
 export async function forkSession(
   deps: Dependencies,
   sandboxes: SessionSandboxes,
-  source: SessionRecord,
-  count: number,
-  owner: string,
+  request: ForkRequest,
   signal: AbortSignal,
 ): Promise<string[]> {
+  const { from, count } = request;
   if (deps.provider.capabilities.fork === 'none') {
     throw new BerthError('unsupported', `the provider ${deps.provider.name} cannot fork`, { field: 'provider' });
   }
-  const { sandboxId } = source;
-  if (sandboxId === null || source.baseCommit === null) {
-    throw new BerthError('conflict', 'the session has no workspace yet; there is nothing to fork', { field: 'id' });
+  if (count > deps.settings.slots) {
+    throw new BerthError('invalid_request', `this server has ${deps.settings.slots} slots`, { field: 'count' });
   }
-  const records = Array.from({ length: count }, () => forkRecord(source, owner, deps.clock.now().toISOString()));
+  const records = Array.from({ length: count }, () => forkRecord(request, deps.clock.now().toISOString()));
   try {
-    for (const record of records) await insert(deps, source, record);
+    await deps.store.transaction(async (tx) => {
+      for (const record of records) await tx.insertSession(record);
+    });
     for (const record of records) await sandboxes.reserve(record.id, signal);
     const made = await Promise.all(records.map(async (record) => requireSandbox(deps, record.id)));
     const specs = made.map((sandbox, index) => sandboxSpecOf(deps, records[index]!, sandbox));
-    await deps.provider.fork({ sandboxId }, specs, { signal });
-    for (const record of records) await ownBranch(sandboxes, record, signal);
+    const copy = () => deps.provider.fork(from, specs, { signal });
+    await ('sandboxId' in from ? sandboxes.exclusively(request.sessionId, copy) : copy());
+    await Promise.all(records.map((record, index) => ownBranch(deps, record, made[index]!, signal)));
+    await finish(deps, request, records, made);
   } catch (cause) {
     for (const record of records) {
       await sandboxes.destroy(record.id);
@@ -46,7 +65,59 @@ export async function forkSession(
   return records.map((record) => record.id);
 }
 
-function forkRecord(source: SessionRecord, owner: string, at: string): SessionRecord {
+/** What of a session its forks take over. */
+export function snapshotSourceOf(session: SessionRecord): SnapshotSource {
+  const {
+    title,
+    agent,
+    agentArgv,
+    provider,
+    template,
+    repositoryUrl,
+    baseBranch,
+    branch,
+    baseCommit,
+    cwd,
+    limits,
+    env,
+    mcpServers,
+    acpSessionId,
+    forkAcpSessionId,
+    modeId,
+    config,
+    author,
+    permissions,
+    permissionTimeoutMs,
+    idle,
+    egress,
+  } = session;
+  return {
+    title,
+    agent,
+    agentArgv,
+    provider,
+    template,
+    repositoryUrl,
+    baseBranch,
+    branch,
+    baseCommit,
+    cwd,
+    limits,
+    env,
+    mcpServers,
+    acpSessionId,
+    forkAcpSessionId,
+    modeId,
+    config,
+    author,
+    permissions,
+    permissionTimeoutMs,
+    idle,
+    egress,
+  };
+}
+
+function forkRecord({ source, sessionId, owner }: ForkRequest, at: string): SessionRecord {
   const id = newId('session');
   return {
     ...source,
@@ -56,55 +127,68 @@ function forkRecord(source: SessionRecord, owner: string, at: string): SessionRe
     status: 'idle',
     statusReason: null,
     sandboxId: null,
-    forkedFrom: source.id,
+    forkedFrom: sessionId,
     branch: source.branch === null ? null : `berth/${id}`,
+    acpSessionId: null,
+    forkAcpSessionId: source.acpSessionId ?? source.forkAcpSessionId,
     lastSeq: 0,
     journalId: null,
     journalSeq: 0,
+    deletingAt: at,
+    lastUsedAt: at,
+    archivedAt: null,
     createdAt: at,
     updatedAt: at,
   };
 }
 
-async function insert(deps: Dependencies, source: SessionRecord, record: SessionRecord): Promise<void> {
+async function finish(
+  deps: Dependencies,
+  { origin }: ForkRequest,
+  records: readonly SessionRecord[],
+  made: readonly SandboxRecord[],
+): Promise<void> {
   await deps.store.transaction(async (tx) => {
-    await tx.insertSession(record);
-    await tx.appendEvents(record.id, [
-      {
-        at: record.createdAt,
-        turnId: null,
-        type: 'session.created',
-        data: { agent: record.agent, repository: record.repositoryUrl, branch: record.branch },
-      },
-      {
-        at: record.createdAt,
-        turnId: null,
-        type: 'progress',
-        data: { stage: 'fork', message: `forked from ${source.id}`, fraction: null },
-      },
-    ]);
-    await settleSessionStatus(tx, record.id, record.createdAt);
+    const at = deps.clock.now().toISOString();
+    for (const [index, record] of records.entries()) {
+      await tx.updateSession(record.id, { deletingAt: null, lastUsedAt: at, updatedAt: at });
+      await tx.updateSandbox(made[index]!.id, { status: 'running', updatedAt: at });
+      await tx.appendEvents(record.id, [
+        {
+          at,
+          turnId: null,
+          type: 'session.created',
+          data: { agent: record.agent, repository: record.repositoryUrl, branch: record.branch },
+        },
+        { at, turnId: null, type: 'progress', data: { stage: 'fork', message: `forked from ${origin}`, fraction: null } },
+      ]);
+      await settleSessionStatus(tx, record.id, at);
+    }
   });
 }
 
 async function requireSandbox(deps: Dependencies, sessionId: string): Promise<SandboxRecord> {
-  const session = await deps.store.read.session(sessionId);
-  const sandbox = session?.sandboxId == null ? null : await deps.store.read.sandbox(session.sandboxId);
+  const sandbox = await sandboxOf(deps, await deps.store.read.session(sessionId));
   if (sandbox === null) throw new BerthError('internal', `the fork ${sessionId} has no sandbox after its slot was reserved`);
   return sandbox;
 }
 
 /** The clone was copied with the source's branch checked out; the fork goes on under its own name. */
-async function ownBranch(sandboxes: SessionSandboxes, record: SessionRecord, signal: AbortSignal): Promise<void> {
-  await sandboxes.use(record.id, signal, async ({ runner }) => {
-    if (record.branch === null) return;
-    const result = await runner.exec(
-      { argv: ['git', 'checkout', '-q', '-b', record.branch], cwd: record.cwd, timeoutMs: gitTimeoutMs },
-      signal,
-    );
-    if (result.exitCode !== 0) {
-      const said = new TextDecoder().decode(result.stderr).trim();
-      throw new BerthError('upstream_failed', `the fork could not make its branch: ${said}`);
-    }
-  });
+async function ownBranch(
+  deps: Pick<Dependencies, 'connectRunner'>,
+  record: SessionRecord,
+  sandbox: SandboxRecord,
+  signal: AbortSignal,
+): Promise<void> {
+  if (record.branch === null) return;
+  const runner = deps.connectRunner(sandbox.id);
+  try {
+    const argv = ['git', 'checkout', '-q', '-b', record.branch];
+    const result = await runner.exec({ argv, cwd: record.cwd, timeoutMs: gitTimeoutMs }, signal);
+    if (result.exitCode === 0) return;
+    const said = new TextDecoder().decode(result.stderr).trim();
+    throw new BerthError('upstream_failed', `the fork could not make its branch: ${said}`);
+  } finally {
+    runner.close();
+  }
 }

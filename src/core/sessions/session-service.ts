@@ -1,4 +1,12 @@
-import type { Admission, CreateSessionRequest, CreateTurnRequest, SandboxUsage, SessionDiff } from '../../protocol/api.ts';
+import type { Duplex } from 'node:stream';
+import type {
+  Admission,
+  CreateSessionRequest,
+  CreateTurnRequest,
+  SandboxUsage,
+  SessionDiff,
+  UpdateSessionRequest,
+} from '../../protocol/api.ts';
 import { asBerthError, BerthError } from '../../protocol/errors.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { RunnerClient } from '../ports/runner.ts';
@@ -7,11 +15,14 @@ import type { RestStep } from '../sandboxes/idle-policy.ts';
 import type { SessionSandboxes } from '../sandboxes/session-sandboxes.ts';
 import { admissionOf } from '../turns/admission.ts';
 import { admitTurn } from '../turns/admit-turn.ts';
+import { cancelTurns } from '../turns/cancel-turns.ts';
 import type { Dispatcher } from '../turns/dispatcher.ts';
 import { endTurn } from '../turns/end-turn.ts';
 import { openTurnStates } from '../turns/turn-states.ts';
 import { planSession } from './create-session.ts';
-import { forkSession } from './fork-session.ts';
+import { dialPort } from './dial-port.ts';
+import { forkSession, snapshotSourceOf } from './fork-session.ts';
+import { planUpdate } from './update-session.ts';
 
 /** What can be done with sessions: the use cases behind the API, the CLI and the tasks. */
 export interface SessionService {
@@ -24,6 +35,8 @@ export interface SessionService {
   ): Promise<SessionRecord>;
   get(id: string): Promise<SessionRecord>;
   list(filter: SessionFilter): Promise<SessionRecord[]>;
+  /** Changes its title or its own times of rest. */
+  update(id: string, request: UpdateSessionRequest): Promise<SessionRecord>;
   /** Ends everything of the session and forgets it. Goes on after a crash. */
   delete(id: string): Promise<void>;
 
@@ -36,8 +49,12 @@ export interface SessionService {
   waitForTurn(sessionId: string, turnId: string, signal: AbortSignal): Promise<TurnRecord>;
   /** Cancels the turn that runs and those that wait. */
   interrupt(id: string): Promise<{ interrupted: string | null }>;
+  /** Cancels one turn at whatever stage it is; others of its session go on. No-op when it has ended. */
+  cancelTurn(sessionId: string, turnId: string): Promise<TurnRecord>;
   /** Puts the session to rest now; any access wakes it. */
   rest(id: string, step: RestStep): Promise<SessionRecord>;
+  /** Resolves when its sandbox runs. */
+  wake(id: string, signal: AbortSignal): Promise<SessionRecord>;
   /** New sessions from this one, which goes on: own disk and branch, the conversation so far. */
   fork(id: string, count: number, owner: string, signal: AbortSignal): Promise<SessionRecord[]>;
   answerPermission(id: string, requestId: string, optionId: string | null, by: string): Promise<void>;
@@ -46,6 +63,8 @@ export interface SessionService {
 
   /** Runs `use` with the runner of the session's sandbox, waking it first. */
   withRunner<T>(id: string, signal: AbortSignal, use: (runner: RunnerClient, session: SessionRecord) => Promise<T>): Promise<T>;
+  /** A byte stream to a port inside; see `dial-port.ts`. */
+  dial(id: string, port: number, signal: AbortSignal): Promise<Duplex>;
   /** Keeps the sandbox awake for a stream that outlives a call; call the result to let go. */
   hold(id: string): () => void;
   diff(id: string, signal: AbortSignal): Promise<SessionDiff>;
@@ -108,6 +127,12 @@ export function createSessionService(
     get,
     list: (filter) => store.read.sessions(filter),
 
+    async update(id, request) {
+      await get(id);
+      await store.transaction((tx) => tx.updateSession(id, planUpdate(deps, request)));
+      return get(id);
+    },
+
     async delete(id) {
       await get(id);
       const open = await store.transaction(async (tx) => {
@@ -152,23 +177,13 @@ export function createSessionService(
 
     async interrupt(id) {
       await get(id);
-      const interrupted = await store.transaction(async (tx) => {
-        let active: TurnRecord | null = null;
-        for (const turn of await tx.turns(id, openTurnStates)) {
-          if (turn.state === 'queued') await endTurn(tx, turn.id, 'cancelled', null, now());
-          else active = turn;
-        }
-        if (active !== null) await tx.updateTurn(active.id, { cancelRequestedAt: now() });
-        return active;
-      });
-      dispatcher.wake();
-      if (interrupted?.state === 'starting') dispatcher.abort(interrupted.id);
-      if (interrupted?.state === 'running') {
-        // Woken when it sleeps over a question: only its runner can end the turn.
-        const signal = AbortSignal.timeout(callTimeoutMs);
-        await sandboxes.use(id, signal, ({ runner }) => runner.cancelTurn(id, interrupted.id, signal));
-      }
+      const interrupted = await cancelTurns(deps, sandboxes, dispatcher, id);
       return { interrupted: interrupted?.id ?? null };
+    },
+    async cancelTurn(sessionId, turnId) {
+      await this.turn(sessionId, turnId);
+      await cancelTurns(deps, sandboxes, dispatcher, sessionId, turnId);
+      return this.turn(sessionId, turnId);
     },
 
     async rest(id, step) {
@@ -176,8 +191,19 @@ export function createSessionService(
       await sandboxes.rest(id, step);
       return get(id);
     },
+    async wake(id, signal) {
+      await get(id);
+      await sandboxes.use(id, signal, async () => {});
+      return get(id);
+    },
     async fork(id, count, owner, signal) {
-      const forks = await forkSession(deps, sandboxes, await get(id), count, owner, signal);
+      const session = await get(id);
+      if (session.sandboxId === null || session.baseCommit === null) {
+        throw new BerthError('conflict', 'the session has no workspace yet; there is nothing to fork', { field: 'id' });
+      }
+      const from = { sandboxId: session.sandboxId };
+      const source = snapshotSourceOf(session);
+      const forks = await forkSession(deps, sandboxes, { from, source, sessionId: id, origin: id, count, owner }, signal);
       return Promise.all(forks.map(get));
     },
 
@@ -219,6 +245,10 @@ export function createSessionService(
     async withRunner(id, signal, use) {
       await get(id);
       return sandboxes.use(id, signal, async ({ runner }) => use(runner, await get(id)));
+    },
+    async dial(id, port, signal) {
+      await get(id);
+      return dialPort(deps, sandboxes, id, port, signal);
     },
     hold: (id) => sandboxes.hold(id),
 

@@ -1,5 +1,6 @@
-import type { Session, Turn } from '../../protocol/api.ts';
-import type { SessionRecord, TurnRecord } from '../ports/store.ts';
+import type { Session, Snapshot, Turn } from '../../protocol/api.ts';
+import type { SessionRecord, SnapshotRecord, TurnRecord } from '../ports/store.ts';
+import { viewIdle } from './update-session.ts';
 
 /** A session as callers see it. */
 export function viewSession(record: SessionRecord): Session {
@@ -22,8 +23,28 @@ export function viewSession(record: SessionRecord): Session {
     modeId: record.modeId,
     config: record.config,
     lastSeq: record.lastSeq,
+    idle: viewIdle(record.idle),
+    lastUsedAt: record.lastUsedAt,
+    archivedAt: record.archivedAt,
     createdAt: record.createdAt,
     updatedAt: record.updatedAt,
+  };
+}
+
+export function viewSnapshot(record: SnapshotRecord): Snapshot {
+  return {
+    id: record.id,
+    name: record.name,
+    owner: record.owner,
+    sessionId: record.sessionId,
+    title: record.source.title,
+    agent: record.source.agent,
+    repository: record.source.repositoryUrl,
+    branch: record.source.branch,
+    provider: record.provider,
+    memory: record.memory,
+    sizeBytes: record.sizeBytes,
+    createdAt: record.createdAt,
   };
 }
 

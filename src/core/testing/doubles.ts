@@ -29,6 +29,13 @@ export interface World {
   /** Called with each turn as it is given to a runner. */
   onStarted: (turnId: string) => void;
   endTurn(turnId: string): void;
+  /** The agent of a running turn asks; the options are `yes` and `no`. */
+  ask(turnId: string, requestId: string): void;
+  /** Commands that were run in sandboxes, in order. */
+  execs: { sandboxId: string; argv: string[] }[];
+  snapshots: Map<string, SnapshotInfo>;
+  /** Called before each of the provider's operations on a sandbox or snapshot; may throw, or wait. */
+  beforeProvider: (operation: string, id: string) => Promise<void>;
   failCreate: (() => Error | null) | null;
 }
 
@@ -60,6 +67,8 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
   const journals = new Map<string, MemoryJournal>();
   const started: string[] = [];
   const sent: WebhookRequest[] = [];
+  const execs: World['execs'] = [];
+  const snapshots = new Map<string, SnapshotInfo>();
 
   function journalOf(sessionId: string): MemoryJournal {
     let journal = journals.get(sessionId);
@@ -87,6 +96,17 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
     throw new Error(`turn ${turnId} does not run`);
   }
 
+  function ask(turnId: string, requestId: string): void {
+    const [sessionId] = [...journals].find(([, journal]) => journal.running === turnId) ?? [];
+    if (sessionId === undefined) throw new Error(`turn ${turnId} does not run`);
+    const expiresAt = new Date(clock.now().getTime() + 60 * 60_000).toISOString();
+    const options = [
+      { optionId: 'yes', name: 'Yes', kind: 'allow_once' as const },
+      { optionId: 'no', name: 'No', kind: 'reject_once' as const },
+    ];
+    write(sessionId, turnId, { type: 'permission.requested', data: { requestId, toolCall: { toolCallId: 't' }, options, expiresAt } });
+  }
+
   const runner = (sandboxId: string): RunnerClient =>
     ({
       async ensureAgentSession(sessionId: string) {
@@ -104,7 +124,18 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
         world.onStarted(turn.turnId);
         write(sessionId, turn.turnId, { type: 'turn.started', data: {} });
       },
+      async exec({ argv }: { argv: string[] }) {
+        requireRunning(sandboxId);
+        execs.push({ sandboxId, argv });
+        return { exitCode: 0, signal: null, timedOut: false, truncated: false, stdout: new Uint8Array(), stderr: new Uint8Array(), durationMs: 0 };
+      },
+      async answerPermission(sessionId: string, requestId: string, { optionId, by }: { optionId: string | null; by: string }) {
+        requireRunning(sandboxId);
+        const outcome = optionId === null ? 'cancelled' : 'selected';
+        write(sessionId, journalOf(sessionId).running, { type: 'permission.resolved', data: { requestId, outcome, optionId, by } });
+      },
       async cancelTurn(sessionId: string, turnId: string) {
+        requireRunning(sandboxId);
         journalOf(sessionId).running = null;
         write(sessionId, turnId, { type: 'turn.ended', data: { outcome: 'cancelled', stopReason: 'cancelled', usage: null, error: null } });
       },
@@ -128,13 +159,17 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
     started,
     sent,
     onStarted: () => {},
+    ask,
+    execs,
+    snapshots,
+    beforeProvider: async () => {},
     answerWebhook: () => ({ status: 200 }),
     endTurn,
     failCreate: null,
     deps: {
       store,
       queue: createStoreQueue({ store, clock, logger: silent }),
-      provider: memoryProvider(sandboxes, () => world.failCreate?.() ?? null),
+      provider: memoryProvider(sandboxes, snapshots, (operation, id) => world.beforeProvider(operation, id), () => world.failCreate?.() ?? null),
       connectRunner: runner,
       runnerToken: (id) => `token-${id}`,
       gateway: {
@@ -160,11 +195,13 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
           return world.answerWebhook(request);
         },
       },
+      hostPressure: async () => null,
       clock,
       logger: silent,
       settings: {
         hostId: 'hst_test',
         slots: 2,
+        warm: { count: 0, preclone: [] },
         defaultTemplate: 'default',
         defaultLimits: { cpus: 1, memoryBytes: 2 ** 30, pids: 100, diskBytes: 2 ** 30 },
         maxLimits: { cpus: 4, memoryBytes: 2 ** 32, pids: 1000, diskBytes: 2 ** 40 },
@@ -200,13 +237,17 @@ async function* follow(journal: MemoryJournal, from: number, signal: AbortSignal
   }
 }
 
-function memoryProvider(sandboxes: Map<string, SandboxInfo>, failure: () => Error | null): SandboxProvider {
+function memoryProvider(
+  sandboxes: Map<string, SandboxInfo>,
+  snapshots: Map<string, SnapshotInfo>,
+  before: (operation: string, id: string) => Promise<void>,
+  failure: () => Error | null,
+): SandboxProvider {
   function existing(id: string): SandboxInfo {
     const info = sandboxes.get(id);
     if (info === undefined) throw new BerthError('not_found', `no sandbox ${id}`);
     return info;
   }
-  const snapshots = new Map<string, SnapshotInfo>();
   function move(id: string, from: readonly SandboxInfo['status'][], status: SandboxInfo['status']): SandboxInfo {
     const info = existing(id);
     if (!from.includes(info.status)) throw new BerthError('conflict', `${id} is ${info.status}`);
@@ -214,7 +255,7 @@ function memoryProvider(sandboxes: Map<string, SandboxInfo>, failure: () => Erro
     sandboxes.set(id, moved);
     return moved;
   }
-  return {
+  const provider: SandboxProvider = {
     name: 'memory',
     capabilities: {
       pause: 'memory',
@@ -224,6 +265,7 @@ function memoryProvider(sandboxes: Map<string, SandboxInfo>, failure: () => Erro
       ports: 'none',
       network: ['none'],
       limits: ['cpus', 'memoryBytes', 'pids', 'diskBytes'],
+      update: 'live',
       sharedObjects: 'none',
       isolation: 'remote',
     },
@@ -270,9 +312,22 @@ function memoryProvider(sandboxes: Map<string, SandboxInfo>, failure: () => Erro
         return info;
       });
     },
+    async update(id, change) {
+      const info: SandboxInfo = { ...existing(id), ...change };
+      sandboxes.set(id, info);
+      return info;
+    },
     dial: () => Promise.reject(new BerthError('unsupported', 'no streams here')),
     stats: () => Promise.reject(new BerthError('unsupported', 'no figures here')),
     close: async () => {},
+  };
+  return {
+    ...provider,
+    hibernate: async (id, options) => (await before('hibernate', id), provider.hibernate(id, options)),
+    wake: async (id, options) => (await before('wake', id), provider.wake(id, options)),
+    snapshot: async (id, request, options) => (await before('snapshot', request.snapshotId), provider.snapshot(id, request, options)),
+    deleteSnapshot: async (id, options) => (await before('deleteSnapshot', id), provider.deleteSnapshot(id, options)),
+    fork: async (source, specs, options) => (await before('fork', specs[0]!.id), provider.fork(source, specs, options)),
   };
 }
 

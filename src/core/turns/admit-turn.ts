@@ -38,6 +38,7 @@ export async function admitTurn(
     }
     const admitted: TurnRecord = { ...turn, estimatedWaitMs: Math.round(place.waitMs), queuePosition: place.position };
     await tx.insertTurn(admitted);
+    await tx.updateSession(sessionId, { archivedAt: null, lastUsedAt: turn.createdAt });
     await tx.appendEvents(sessionId, [
       {
         at: turn.createdAt,

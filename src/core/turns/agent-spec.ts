@@ -39,6 +39,7 @@ export function agentSpecOf(
     files: launch.files,
     mcpServers: session.mcpServers,
     acpSessionId: session.acpSessionId,
+    forkOf: session.forkAcpSessionId,
     modeId: session.modeId ?? launch.defaultModeId,
     config: { ...launch.config, ...config },
     permissionTimeoutMs: session.permissionTimeoutMs,

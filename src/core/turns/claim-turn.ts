@@ -9,6 +9,8 @@ export interface Claim {
   turn: TurnRecord | null;
   /** The first in order found every slot taken. */
   slotMissing: boolean;
+  /** How many sessions have a turn that may start and no slot. */
+  slotsNeeded: number;
   /** Turns wait whose sandbox holds a slot already: `passOver` may find one. */
   mayPassOver: boolean;
   /** When the next failed turn may be tried again, of those that were not due yet. */
@@ -38,7 +40,12 @@ export async function claimTurn(
     ({ sandboxStatus }) => sandboxStatus === null || !slotHolding.includes(sandboxStatus),
   );
   if (passOver) for (const { sessionId } of slotless) passed.add(sessionId);
-  const found = { nextRetryAt: nextRetry(state.waiting, nowMs), mayPassOver: slotless.length < state.queued.length };
+  const due = slotless.filter(({ retryAt }) => retryAt === null || Date.parse(retryAt) <= nowMs);
+  const found = {
+    nextRetryAt: nextRetry(state.waiting, nowMs),
+    mayPassOver: slotless.length < state.queued.length,
+    slotsNeeded: new Set(due.map(({ sessionId }) => sessionId)).size,
+  };
   let slotMissing = passOver;
   for (;;) {
     const next = order.next(nowMs, (sessionId) => passed.has(sessionId));

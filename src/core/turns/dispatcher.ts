@@ -16,7 +16,10 @@ export interface Dispatcher {
   wake(): void;
   /** A turn came into the queue: whichever server can take it is to look. Cheap. */
   announce(): void;
-  /** Drives again what an earlier process left in `starting` or `running`, then takes turns. */
+  /**
+   * Drives again what an earlier process left in `starting` or `running`, but for what sleeps over a question, which
+   * the answer wakes; then takes turns.
+   */
   start(): Promise<void>;
   /** Ends the driver of a turn that is being started. */
   abort(turnId: string): void;
@@ -26,6 +29,9 @@ export interface Dispatcher {
 
 /** The queue is looked at this often whatever was announced: an announcement may be lost. Each server at its own time. */
 const sweepMs = 30_000;
+
+/** Each writes a memory image or ends processes: more at once would only take turns on the disk. */
+const maxEvictions = 3;
 
 export function createDispatcher(
   deps: Dependencies,
@@ -40,6 +46,7 @@ export function createDispatcher(
   let again = false;
   let full = false;
   let lookedAtMs = 0;
+  let evictions = 0;
 
   async function dispatchAll(): Promise<void> {
     let claim: Claim | null = null;
@@ -49,7 +56,8 @@ export function createDispatcher(
       while (!closing.signal.aborted) {
         claim = await claimTurn(deps);
         if (claim.turn === null && claim.slotMissing) {
-          if (await sandboxes.evictOne()) continue;
+          // Where one gives its slot up, whoever is first has it then, and nobody goes before.
+          if ((await makeRoom(claim.slotsNeeded)) > 0) break;
           if (claim.mayPassOver) claim = await claimTurn(deps, { passOver: true });
         }
         if (claim.turn === null) break;
@@ -60,6 +68,20 @@ export function createDispatcher(
     if (!full) queue.hasRoom();
     if (claim !== null && claim.nextRetryAt !== null) queue.announce(anyHost, claim.nextRetryAt);
     positions.changed();
+  }
+
+  /** Lets evictions go on beside what is claimed meanwhile; each end looks at the queue again. How many there are. */
+  async function makeRoom(slotsNeeded: number): Promise<number> {
+    while (evictions < Math.min(slotsNeeded, maxEvictions) && !closing.signal.aborted) {
+      const eviction = await sandboxes.beginEviction();
+      if (eviction === null) break;
+      evictions += 1;
+      void eviction.done.then(() => {
+        evictions -= 1;
+        wake();
+      });
+    }
+    return evictions;
   }
 
   function drive(turn: TurnRecord, resumed: boolean): void {
@@ -105,7 +127,11 @@ export function createDispatcher(
     wake,
     announce: () => queue.announce(anyHost),
     async start() {
-      for (const turn of await deps.store.read.turnsInState(activeTurnStates)) drive(turn, true);
+      const uses = await deps.store.read.sandboxUses({ statuses: ['paused', 'hibernated'] });
+      const asleep = new Set(uses.filter((use) => use.work === 'asking').map((use) => use.sessionId));
+      for (const turn of await deps.store.read.turnsInState(activeTurnStates)) {
+        if (!asleep.has(turn.sessionId)) drive(turn, true);
+      }
       await queue.listen(deps.settings.hostId, look);
       wake();
       sweeping = sweep();

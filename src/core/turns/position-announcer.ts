@@ -73,7 +73,8 @@ async function tell(tx: StoreTransaction, { id, sessionId }: QueueTurn, place: P
 }
 
 function isWorthTelling(told: number | null, position: number): boolean {
-  if (told === position) return false;
+  // At 0 a slot is being made ready for it: its start tells so a moment later.
+  if (told === position || position === 0) return false;
   if (told === null || position <= nearPosition) return true;
   return Math.abs(told - position) >= told * farStep;
 }

@@ -85,14 +85,14 @@ export async function startAgent(options: AgentRunOptions): Promise<AgentRun> {
       log,
       onPermission: options.onPermission,
       onAnswered: (method) => {
-        if (method === 'session/load') replaying = false;
+        if (replays(method)) replaying = false;
       },
       onUpdate: (_acpSessionId, update) => receive(update),
     });
     const client: AcpClient = {
       ...connection,
       request(method, params, timeoutMs) {
-        if (method === 'session/load') replaying = true;
+        if (replays(method)) replaying = true;
         return connection.request(method, params, timeoutMs);
       },
     };
@@ -117,6 +117,11 @@ export async function startAgent(options: AgentRunOptions): Promise<AgentRun> {
   } finally {
     options.signal.removeEventListener('abort', stop);
   }
+}
+
+/** Methods during which an agent tells again what was said. */
+function replays(method: string): boolean {
+  return method === 'session/load' || method === 'session/fork';
 }
 
 async function withStderr(error: unknown, process: AgentProcess): Promise<unknown> {

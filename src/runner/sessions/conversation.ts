@@ -12,7 +12,7 @@ export interface AgentDescription {
 
 export interface Conversation {
   acpSessionId: string;
-  resumed: 'new' | 'load' | 'resume';
+  resumed: 'new' | 'load' | 'resume' | 'fork';
   /** The agent's answer, with its modes and options. */
   answer: Record<string, unknown>;
 }
@@ -48,7 +48,8 @@ export async function initialize(client: AcpClient, timeoutMs: number): Promise<
 
 /**
  * Takes the conversation up again where the agent can (`session/resume` replays nothing and is preferred to
- * `session/load`), else begins a new one and says so through `warn`. Throws `unsupported` for an
+ * `session/load`), else begins a new one and says so through `warn`. A forked sandbox has a copy of its source's
+ * conversation: it is forked by the agent (`session/fork`, so far unstable in ACP), or taken up under the same id. Throws `unsupported` for an
  * MCP server that the agent cannot reach, `agent_failed`.
  */
 export async function openConversation(
@@ -60,21 +61,34 @@ export async function openConversation(
 ): Promise<Conversation> {
   requireMcpSupport(agent, spec);
   const where = { cwd: spec.cwd, mcpServers: spec.mcpServers };
-  for (const resumed of acpSessionId === null ? [] : waysBack(agent)) {
+  const known = acpSessionId ?? spec.forkOf;
+  const ways = known === null ? [] : acpSessionId === null ? waysToFork(agent) : waysBack(agent);
+  for (const resumed of ways) {
     try {
-      const params = { sessionId: acpSessionId, ...where };
+      const params = { sessionId: known, ...where };
       const answer = await client.request(`session/${resumed}`, params, spec.initializeTimeoutMs);
-      return { acpSessionId: acpSessionId as string, resumed, answer };
+      const id = resumed === 'fork' ? requireSessionId(answer, resumed) : (known as string);
+      return { acpSessionId: id, resumed, answer };
     } catch (error) {
       // Only an agent's own refusal says that the conversation cannot be had; its death says nothing.
       if (!(error instanceof BerthError) || error.context['rpcCode'] === undefined) throw error;
-      warn(`session/${resumed} of ${acpSessionId} failed: ${error.message}`);
+      warn(`session/${resumed} of ${known} failed: ${error.message}`);
     }
   }
-  if (acpSessionId !== null) warn(`the conversation ${acpSessionId} could not be taken up again; a new one begins`);
+  if (known !== null) warn(`the conversation ${known} could not be taken up again; a new one begins`);
   const answer = await client.request('session/new', where, spec.initializeTimeoutMs);
-  if (typeof answer['sessionId'] !== 'string') throw new BerthError('agent_failed', 'session/new gave no sessionId');
-  return { acpSessionId: answer['sessionId'], resumed: 'new', answer };
+  return { acpSessionId: requireSessionId(answer, 'new'), resumed: 'new', answer };
+}
+
+function requireSessionId(answer: Record<string, unknown>, method: 'new' | 'fork'): string {
+  const id = answer['sessionId'];
+  if (typeof id !== 'string') throw new BerthError('agent_failed', `session/${method} gave no sessionId`);
+  return id;
+}
+
+function waysToFork(agent: AgentDescription): ('fork' | 'load' | 'resume')[] {
+  const canFork = isOffered(recordOf(agent.capabilities['sessionCapabilities'])['fork']);
+  return [...(canFork ? (['fork'] as const) : []), ...waysBack(agent)];
 }
 
 function waysBack({ capabilities }: AgentDescription): ('load' | 'resume')[] {

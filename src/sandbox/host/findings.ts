@@ -2,8 +2,7 @@ import { constants } from 'node:fs';
 import { access, readFile, statfs } from 'node:fs/promises';
 import { availableParallelism, release, totalmem } from 'node:os';
 import type { Finding } from '../../core/ports/sandbox-provider.ts';
-import { findProgram } from '../find-program.ts';
-import { runCommand } from '../run-command.ts';
+import { findCriu } from '../criu/criu.ts';
 import { missingCapabilities } from './capabilities.ts';
 import type { CgroupLayout } from './cgroups.ts';
 import type { RuntimeChoice } from './runtimes.ts';
@@ -76,28 +75,32 @@ export function cgroupFinding(layout: CgroupLayout): Finding {
   };
 }
 
-/** CRIU writes a sandbox's memory to disk. Debian 12's 3.17 does not start on newer kernels, so it is asked. */
-export async function criuFinding(): Promise<Finding> {
+/** What writes a sandbox's memory to disk. Debian 12's CRIU 3.17 does not start on newer kernels, so it is asked. */
+export async function checkpointFinding(choice: RuntimeChoice): Promise<Finding> {
   const subject = 'checkpoint';
-  const choice = 'hibernate is off: an idle sandbox is stopped and keeps its disk';
-  const path = await findProgram('criu');
-  if (path === null) {
+  const off = 'hibernate is off: an idle sandbox is stopped and keeps its disk';
+  const runtime = choice.chosen?.name ?? 'runc';
+  const { criu, detected } = await findCriu();
+  if (runtime !== 'runc') {
+    const reason = runtime === 'crun' ? 'crun takes CRIU only as a library' : 'gVisor is not checkpointed';
+    const advice = runtime === 'crun' ? 'set BERTH_RUNTIME=runc, with runc installed' : null;
+    return { subject, status: 'degraded', detected, choice: `${off}, as ${reason}`, advice };
+  }
+  if (criu === null) {
     return {
       subject,
       status: 'missing',
-      detected: 'no CRIU',
-      choice,
-      advice: 'install CRIU 4 or newer (Debian 13 has it)',
+      detected,
+      choice: off,
+      advice: 'run scripts/setup.sh, which fetches CRIU 4.2 from Debian packages, or install CRIU 4.2 or newer',
     };
   }
-  const version = /Version: (\S+)/.exec((await runCommand(path, ['--version'])).stdout)?.[1] ?? 'unknown';
-  const works = (await runCommand(path, ['check'])).exitCode === 0;
   return {
     subject,
-    status: 'degraded',
-    detected: `CRIU ${version}${works ? '' : `, whose own check fails on kernel ${release()}`}`,
-    choice,
-    advice: works ? null : 'install CRIU 4 or newer (Debian 13 has it)',
+    status: 'ok',
+    detected,
+    choice: 'hibernate writes processes and memory to disk',
+    advice: null,
   };
 }
 

@@ -3,7 +3,7 @@ import { planStorage, type StorageChoice } from '../storage/storage.ts';
 import { detectCgroups } from './cgroups.ts';
 import {
   cgroupFinding,
-  criuFinding,
+  checkpointFinding,
   gvisorFinding,
   inotifyFinding,
   kvmFinding,
@@ -30,7 +30,7 @@ export async function createHostReport(options: HostReportOptions): Promise<Prov
     planStorage(options.dataDir, options.storage ?? 'auto').then((plan) => plan.finding),
     programsFinding(),
     inotifyFinding(),
-    criuFinding(),
+    checkpointFinding(runtime),
     gvisorFinding(runtime),
     kvmFinding(),
   ]);

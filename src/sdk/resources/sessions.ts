@@ -15,6 +15,7 @@ import {
   type Session,
   type SessionDiff,
   type Turn,
+  type UpdateSessionRequest,
 } from '../../protocol/api.ts';
 import { BerthError } from '../../protocol/errors.ts';
 import { sessionEvent, type SessionEvent, type SessionStatus } from '../../protocol/events.ts';
@@ -22,12 +23,16 @@ import type { PortInfo } from '../../protocol/runner-api.ts';
 import { fromBase64, toBase64 } from '../base64.ts';
 import { backoffMs, delay } from '../delay.ts';
 import { sessionEvents, type EventsOptions } from '../session-events.ts';
+import { forwardOverSocket, type ForwardedConnection } from '../forwarded-connection.ts';
 import type { Transport } from '../transport.ts';
+import { openWebSocket } from '../web-socket.ts';
 import { createFilesResource, type CallOptions, type FilesResource } from './files.ts';
 import { createProcessesResource, type ProcessesResource } from './processes.ts';
 
 export interface ListSessionsOptions extends CallOptions {
   status?: SessionStatus;
+  /** Only those that are archived, or only those that are not. */
+  archived?: boolean;
   /** Id of the oldest session of the page before. */
   before?: string;
   limit?: number;
@@ -53,6 +58,8 @@ export interface SessionsResource {
   get(id: string, options?: CallOptions): Promise<Session>;
   /** Newest first. */
   list(options?: ListSessionsOptions): Promise<Session[]>;
+  /** Its title, or its own times of rest. */
+  update(id: string, change: UpdateSessionRequest, options?: CallOptions): Promise<Session>;
   /** Resolves when the sandbox is gone too. */
   delete(id: string, options?: CallOptions): Promise<void>;
   /** Admits a turn and returns at once. Sent again after a network failure, under one idempotency key. */
@@ -61,10 +68,14 @@ export interface SessionsResource {
   turn(id: string, turnId: string, options?: CallOptions & { waitSeconds?: number }): Promise<Turn>;
   /** The turn once it has ended. The first request fails at once; a server that goes away later is waited for. */
   waitForTurn(id: string, turnId: string, options?: CallOptions): Promise<Turn>;
+  /** Cancels one turn, waiting or running; others go on. No-op when it has ended. */
+  cancelTurn(id: string, turnId: string, options?: CallOptions): Promise<Turn>;
   /** Ends the running turn and the queued ones; `interrupted` is `null` when none ran. */
   interrupt(id: string, options?: CallOptions): Promise<{ interrupted: string | null }>;
   /** Puts it to rest now; any access wakes it. Throws `conflict` while a turn runs. */
   rest(id: string, step: 'pause' | 'hibernate' | 'stop' | 'archive', options?: CallOptions): Promise<Session>;
+  /** Resolves when its sandbox runs. */
+  wake(id: string, options?: CallOptions): Promise<Session>;
   /** New sessions from this one: own disk and branch, the conversation so far. */
   fork(id: string, options?: CallOptions & { count?: number }): Promise<Session[]>;
   setMode(id: string, modeId: string, options?: CallOptions): Promise<Session>;
@@ -75,6 +86,10 @@ export interface SessionsResource {
   diff(id: string, options?: CallOptions): Promise<SessionDiff>;
   usage(id: string, options?: CallOptions): Promise<SandboxUsage>;
   ports(id: string, options?: CallOptions): Promise<PortInfo[]>;
+  /** Where a port answers HTTP and WebSocket; requests need the token, which the server inside does not get. */
+  portUrl(id: string, port: number): string;
+  /** A TCP connection to a port inside. Throws `upstream_failed` when nothing listens there. */
+  forward(id: string, port: number, options?: CallOptions): Promise<ForwardedConnection>;
   /** Runs a command to its end; for long or interactive ones use `processes`. */
   exec(
     id: string,
@@ -110,6 +125,8 @@ export function createSessionsResource(transport: Transport): SessionsResource {
     async list({ signal, ...query } = {}) {
       return (await transport.json(sessionPage, 'GET', '/api/sessions', { query, signal })).sessions;
     },
+    update: (id, change, options) =>
+      transport.json(session, 'PATCH', path(id), { json: change, idempotent: true, ...options }),
     delete: (id, options) => transport.empty('DELETE', path(id), options),
 
     prompt(id, input, options) {
@@ -144,9 +161,12 @@ export function createSessionsResource(transport: Transport): SessionsResource {
     },
     rest: (id, step, options) =>
       transport.json(session, 'POST', path(id, '/rest'), { json: { step }, idempotent: true, ...options }),
+    wake: (id, options) => transport.json(session, 'POST', path(id, '/wake'), { idempotent: true, ...options }),
     async fork(id, { count = 1, ...options } = {}) {
       return (await transport.json(sessionPage, 'POST', path(id, '/fork'), { json: { count }, ...options })).sessions;
     },
+    cancelTurn: (id, turnId, options) =>
+      transport.json(turn, 'POST', path(id, `/turns/${encodeURIComponent(turnId)}/cancel`), { idempotent: true, ...options }),
     interrupt: (id, options) =>
       transport.json(interrupted, 'POST', path(id, '/interrupt'), { idempotent: true, ...options }),
 
@@ -166,6 +186,15 @@ export function createSessionsResource(transport: Transport): SessionsResource {
     usage: (id, options) => transport.json(sandboxUsage, 'GET', path(id, '/usage'), options),
     async ports(id, options) {
       return (await transport.json(portPage, 'GET', path(id, '/ports'), options)).ports;
+    },
+    portUrl: (id, port) => transport.url(path(id, `/ports/${port}/`)).href,
+    async forward(id, port, { signal } = {}) {
+      const socket = await openWebSocket(transport, path(id, `/forward/${port}`), {
+        signal,
+        // The handshake tells no reason; the same port asked by HTTP does.
+        explain: () => transport.empty('HEAD', path(id, `/ports/${port}/`), { signal, idempotent: false }),
+      });
+      return forwardOverSocket(socket);
     },
     async exec(id, { stdin, ...input }, options) {
       const bytes = typeof stdin === 'string' ? new TextEncoder().encode(stdin) : stdin;

@@ -1,9 +1,9 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { admission, deadLetter, queueOverview } from '../../protocol/api.ts';
+import { admission, deadLetter, poolOverview, queueOverview } from '../../protocol/api.ts';
 import type { AppDependencies, Router } from '../context.ts';
 import { failures, json, queryFlag, tokenNeeded } from '../schemas.ts';
 
-/** The queue as it stands, and the turns that the platform failed. */
+/** The queue and the pool as they stand, and the turns that the platform failed. */
 export function queueRoutes(app: Router, { core }: AppDependencies): void {
   app.openapi(
     createRoute({
@@ -13,6 +13,16 @@ export function queueRoutes(app: Router, { core }: AppDependencies): void {
       responses: { 200: json(queueOverview, 'Who waits, in which order, for how long'), ...failures },
     }),
     async (c) => c.json(await core.queue.overview(), 200),
+  );
+
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/pool',
+      security: tokenNeeded,
+      responses: { 200: json(poolOverview, 'Slots, warm sandboxes, and how the pool does'), ...failures },
+    }),
+    async (c) => c.json(await core.pool.overview(), 200),
   );
 
   app.openapi(

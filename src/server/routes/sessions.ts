@@ -9,6 +9,7 @@ import {
   modeRequest,
   permissionAnswerRequest,
   session,
+  updateSessionRequest,
   type Session,
 } from '../../protocol/api.ts';
 import { BerthError } from '../../protocol/errors.ts';
@@ -51,6 +52,7 @@ export function sessionRoutes(app: Router, deps: AppDependencies): void {
       request: {
         query: z.object({
           status: z.string().optional(),
+          archived: z.enum(['true', 'false']).optional(),
           before: z.string().max(100).optional(),
           limit: z.coerce.number().int().min(1).max(200).default(50),
         }),
@@ -58,13 +60,15 @@ export function sessionRoutes(app: Router, deps: AppDependencies): void {
       responses: { 200: json(z.object({ sessions: z.array(session) }), 'Newest first'), ...failures },
     }),
     async (c) => {
-      const { status, before, limit } = c.req.valid('query');
+      const { status, archived, before, limit } = c.req.valid('query');
       const records = await sessions.list({
         limit,
+        deleting: false,
+        ...(archived === undefined ? {} : { archived: archived === 'true' }),
         ...(before === undefined ? {} : { before }),
         ...(status === undefined ? {} : { statuses: parseStatuses(status) }),
       });
-      return c.json({ sessions: records.filter((record) => record.deletingAt === null).map(viewSession) }, 200);
+      return c.json({ sessions: records.map(viewSession) }, 200);
     },
   );
 
@@ -77,6 +81,28 @@ export function sessionRoutes(app: Router, deps: AppDependencies): void {
       responses: { 200: json(session, 'The session'), ...failures },
     }),
     async (c) => c.json(viewSession(await sessions.get(c.req.valid('param').id)), 200),
+  );
+
+  app.openapi(
+    createRoute({
+      method: 'patch',
+      path: '/api/sessions/{id}',
+      security: tokenNeeded,
+      request: { params: sessionParams, ...jsonBody(updateSessionRequest) },
+      responses: { 200: json(session, 'The session'), ...failures },
+    }),
+    async (c) => c.json(viewSession(await sessions.update(c.req.valid('param').id, c.req.valid('json'))), 200),
+  );
+
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/api/sessions/{id}/wake',
+      security: tokenNeeded,
+      request: { params: sessionParams },
+      responses: { 200: json(session, 'The session, its sandbox running'), ...failures },
+    }),
+    async (c) => c.json(viewSession(await sessions.wake(c.req.valid('param').id, c.req.raw.signal)), 200),
   );
 
   app.openapi(

@@ -99,6 +99,20 @@ export function turnRoutes(app: Router, deps: AppDependencies): void {
       return c.json(viewTurn(record), 200);
     },
   );
+
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/api/sessions/{id}/turns/{turnId}/cancel',
+      security: tokenNeeded,
+      request: { params: sessionParams.extend({ turnId: z.string().max(100) }) },
+      responses: { 202: json(turn, 'The turn; one that runs ends soon'), ...failures },
+    }),
+    async (c) => {
+      const { id, turnId } = c.req.valid('param');
+      return c.json(viewTurn(await sessions.cancelTurn(id, turnId)), 202);
+    },
+  );
 }
 
 function withHeaderKey(request: CreateTurnRequest, header: string | undefined): CreateTurnRequest {

@@ -1,10 +1,10 @@
 import type { Duplex } from 'node:stream';
-import type { WSContext, WSEvents } from 'hono/ws';
-import type { WebSocket } from 'ws';
+import type { WSEvents } from 'hono/ws';
 import { asBerthError, toErrorBody } from '../../protocol/errors.ts';
 import { encodeFrame, FrameDecoder, frameType, maxFrameBytes } from '../../protocol/frames.ts';
 import type { AppDependencies } from '../context.ts';
 import { drained } from './session-socket.ts';
+import { flowOf, toBytes } from './socket-data.ts';
 
 const fromClient: readonly number[] = [frameType.stdin, frameType.stdinEnd, frameType.resize];
 
@@ -61,12 +61,6 @@ export function openProcessSocket(deps: AppDependencies, sessionId: string, pid:
   };
 }
 
-/** Stops and starts the reading of a socket; what the adapter wraps can do it, the web's own interface cannot. */
-function flowOf(ws: WSContext): { pause: () => void; resume: () => void } {
-  const raw = ws.raw as WebSocket;
-  return { pause: () => raw.pause(), resume: () => raw.resume() };
-}
-
 function isOneFrame(bytes: Uint8Array): boolean {
   if (bytes.length > maxFrameBytes) return false;
   try {
@@ -76,10 +70,4 @@ function isOneFrame(bytes: Uint8Array): boolean {
   } catch {
     return false;
   }
-}
-
-function toBytes(data: unknown): Uint8Array | null {
-  if (data instanceof ArrayBuffer) return new Uint8Array(data);
-  if (data instanceof Uint8Array) return data;
-  return null;
 }

@@ -3,7 +3,9 @@ import type { Kysely } from 'kysely';
 import { asBerthError } from '../../protocol/errors.ts';
 import type { Engine } from '../engine.ts';
 import { initial } from './0001-initial.ts';
+import { warmSandboxes } from './0003-warm-sandboxes.ts';
 import { restingAndSnapshots } from './0004-resting-and-snapshots.ts';
+import { egress } from './0005-egress.ts';
 
 /**
  * Brings the database to the newest schema, in one transaction. Migrations are named by number and
@@ -15,7 +17,9 @@ export async function migrate<Tables>(db: Kysely<Tables>, engine: Engine): Promi
     provider: {
       getMigrations: async () => ({
         '0001-initial': initial(engine),
+        '0003-warm-sandboxes': warmSandboxes(),
         '0004-resting-and-snapshots': restingAndSnapshots(engine),
+        '0005-egress': egress(engine),
       }),
     },
   });

@@ -3,6 +3,7 @@ import type { StoreReads } from '../../core/ports/store.ts';
 import type { Database } from '../schema.ts';
 import { accessReads } from './access.ts';
 import { deadLetterReads } from './dead-letters.ts';
+import { egressReads } from './egress.ts';
 import { eventReads } from './events.ts';
 import { githubReads } from './github.ts';
 import { permissionReads } from './permissions.ts';
@@ -22,6 +23,7 @@ export function createReads(db: Kysely<Database>): StoreReads {
     ...queueReads(db),
     ...deadLetterReads(db),
     ...webhookReads(db),
+    ...egressReads(db),
     ...eventReads(db),
     ...permissionReads(db),
     ...sandboxReads(db),

@@ -1,21 +1,33 @@
 import { sql, type Kysely } from 'kysely';
 import type { StoreReads } from '../../core/ports/store.ts';
-import { toSandbox, toSandboxUse } from '../rows/sandbox.ts';
+import { sandboxStatuses, toSandbox, toSandboxUse } from '../rows/sandbox.ts';
+import { check } from '../json.ts';
 import type { Database } from '../schema.ts';
 
-export function sandboxReads(db: Kysely<Database>): Pick<StoreReads, 'sandbox' | 'sandboxes' | 'sandboxUses'> {
+export function sandboxReads(
+  db: Kysely<Database>,
+): Pick<StoreReads, 'sandbox' | 'sandboxes' | 'sandboxCounts' | 'sandboxUses'> {
   return {
     async sandbox(id) {
       const row = await db.selectFrom('sandboxes').selectAll().where('id', '=', id).executeTakeFirst();
       return row === undefined ? null : toSandbox(row);
     },
 
-    async sandboxes({ sessionId, statuses } = {}) {
-      let query = db.selectFrom('sandboxes').selectAll();
-      if (sessionId !== undefined) query = query.where('session_id', '=', sessionId);
+    async sandboxes({ statuses, sessionId, unowned = false } = {}) {
+      let query = db.selectFrom('sandboxes').selectAll().orderBy('id');
       if (statuses !== undefined) query = query.where('status', 'in', [...statuses]);
-      const rows = await query.orderBy('id').execute();
-      return rows.map(toSandbox);
+      if (sessionId !== undefined) query = query.where('session_id', '=', sessionId);
+      if (unowned) query = query.where('session_id', 'is', null);
+      return (await query.execute()).map(toSandbox);
+    },
+
+    async sandboxCounts() {
+      const rows = await db
+        .selectFrom('sandboxes')
+        .select(['status', (count) => count.fn.countAll<number | string>().as('count')])
+        .groupBy('status')
+        .execute();
+      return new Map(rows.map(({ status, count }) => [check(sandboxStatuses, 'sandboxes.status', status), Number(count)]));
     },
 
     async sandboxUses({ statuses, sessionId } = {}) {
@@ -40,14 +52,16 @@ export function sandboxReads(db: Kysely<Database>): Pick<StoreReads, 'sandbox' |
           'turns.state as turn_state',
           'turns.cancel_requested_at',
         ])
-        .select((eb) =>
-          eb
+        .select((eb) => {
+          const open = eb
             .selectFrom('permissions')
             .whereRef('permissions.session_id', '=', 'sessions.id')
-            .where('permissions.state', '=', 'open')
-            .select((inner) => inner.fn.max('permissions.requested_at').as('at'))
-            .as('asked_at'),
-        );
+            .where('permissions.state', '=', 'open');
+          return [
+            open.select((inner) => inner.fn.max('permissions.requested_at').as('at')).as('asked_at'),
+            open.select((inner) => inner.fn.min('permissions.expires_at').as('at')).as('expires_at'),
+          ];
+        });
       if (sessionId !== undefined) query = query.where('sessions.id', '=', sessionId);
       if (statuses !== undefined) query = query.where('sandboxes.status', 'in', [...statuses]);
       return (await query.execute()).map(toSandboxUse);

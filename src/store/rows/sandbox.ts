@@ -1,7 +1,7 @@
 import type { Selectable } from 'kysely';
 import { z } from 'zod';
-import type { SandboxRecord, SandboxUse } from '../../core/ports/store.ts';
-import { check, fromJson, fromNullableJson, toJson } from '../json.ts';
+import type { SandboxRecord, SandboxUse, WarmState } from '../../core/ports/store.ts';
+import { check, fromJson, fromNullableJson, toJson, toNullableJson } from '../json.ts';
 import type { SandboxesTable } from '../schema.ts';
 import type { Columns } from './columns.ts';
 import { storedIdle, storedLimits } from './values.ts';
@@ -16,6 +16,11 @@ export const sandboxStatuses: z.ZodType<SandboxRecord['status']> = z.enum([
   'destroying',
 ]);
 
+const warmState: z.ZodType<WarmState> = z.object({
+  repositoryUrl: z.string().nullable(),
+  baseCommit: z.string().nullable(),
+});
+
 export function sandboxColumns(sandbox: Partial<SandboxRecord>): Columns<SandboxesTable> {
   return {
     id: sandbox.id,
@@ -24,6 +29,7 @@ export function sandboxColumns(sandbox: Partial<SandboxRecord>): Columns<Sandbox
     template: sandbox.template,
     status: sandbox.status,
     limits: toJson(sandbox.limits),
+    warm: toNullableJson(sandbox.warm),
     created_at: sandbox.createdAt,
     updated_at: sandbox.updatedAt,
   };
@@ -37,6 +43,7 @@ export function toSandbox(row: Selectable<SandboxesTable>): SandboxRecord {
     template: row.template,
     status: check(sandboxStatuses, 'sandboxes.status', row.status),
     limits: fromJson(storedLimits, 'sandboxes.limits', row.limits),
+    warm: fromNullableJson(warmState, 'sandboxes.warm', row.warm),
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   };
@@ -53,6 +60,7 @@ interface SandboxUseRow {
   turn_state: string | null;
   cancel_requested_at: string | null;
   asked_at: string | null;
+  expires_at: string | null;
 }
 
 export function toSandboxUse(row: SandboxUseRow): SandboxUse {
@@ -65,6 +73,7 @@ export function toSandboxUse(row: SandboxUseRow): SandboxUse {
     archivedAt: row.archived_at,
     lastUsedAt: row.asked_at !== null && row.asked_at > usedAt ? row.asked_at : usedAt,
     work: workOf(row),
+    questionExpiresAt: row.expires_at,
   };
 }
 

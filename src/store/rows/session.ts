@@ -5,7 +5,7 @@ import { sessionStatus } from '../../protocol/events.ts';
 import { check, fromJson, fromNullableJson, toJson, toNullableJson } from '../json.ts';
 import type { SessionsTable } from '../schema.ts';
 import type { Columns } from './columns.ts';
-import { storedIdle, storedLimits, storedMcpServers } from './values.ts';
+import { storedEgress, storedIdle, storedLimits, storedMcpServers } from './values.ts';
 
 const argv = z.array(z.string());
 const env = z.record(z.string(), z.string());
@@ -33,6 +33,7 @@ export function sessionColumns(session: Partial<SessionRecord>): Columns<Session
     cwd: session.cwd,
     limits: toJson(session.limits),
     env: toJson(session.env),
+    egress: toNullableJson(session.egress),
     mcp_servers: toJson(session.mcpServers),
     acp_session_id: session.acpSessionId,
     mode_id: session.modeId,
@@ -73,6 +74,7 @@ export function toSession(row: Selectable<SessionsTable>): SessionRecord {
     cwd: row.cwd,
     limits: fromJson(storedLimits, 'sessions.limits', row.limits),
     env: fromJson(env, 'sessions.env', row.env),
+    egress: fromNullableJson(storedEgress, 'sessions.egress', row.egress),
     mcpServers: fromJson(storedMcpServers, 'sessions.mcp_servers', row.mcp_servers),
     acpSessionId: row.acp_session_id,
     modeId: row.mode_id,

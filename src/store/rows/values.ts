@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { EventError, Usage } from '../../protocol/events.ts';
+import { egressPreset, type EgressPolicy } from '../../protocol/egress.ts';
 import type { Prompt } from '../../protocol/content.ts';
 import type { McpServer } from '../../protocol/runner-api.ts';
 import type { SandboxLimits } from '../../core/ports/sandbox-provider.ts';
@@ -17,6 +18,8 @@ export const storedLimits: z.ZodType<SandboxLimits> = z.object({
   pids: z.number(),
   diskBytes: z.number(),
 });
+
+export const storedEgress: z.ZodType<EgressPolicy> = z.object({ presets: z.array(egressPreset), allow: z.array(z.string()) });
 
 export const storedPrompt: z.ZodType<Prompt> = z.array(
   z.discriminatedUnion('type', [

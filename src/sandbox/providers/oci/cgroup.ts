@@ -1,5 +1,6 @@
 import { mkdir, readFile, readdir, rmdir, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SandboxLimits } from '../../../core/ports/sandbox-provider.ts';
@@ -14,10 +15,14 @@ export interface SandboxCgroup {
   processes(): Promise<number[]>;
   /** Ends every process, frozen ones too, and resolves when none is left. */
   kill(): Promise<void>;
+  /** The process that is number 1 inside; `null` when nothing runs. */
+  init(): Promise<number | null>;
   /** Sends a signal to the first process (the init), which passes it on. */
   signalInit(signal: NodeJS.Signals): Promise<void>;
   /** Makes it, with its limits, for a runtime that leaves cgroups alone. */
   make(limits: SandboxLimits): Promise<void>;
+  /** Sets the limits of one that is there. Throws `conflict` when more memory is in use and cannot be given back. */
+  limit(limits: SandboxLimits): Promise<void>;
   /** Removes the directories in every hierarchy. No-op when absent. */
   remove(): Promise<void>;
   usage(): Promise<{ memoryBytes: number; cpuTimeMs: number; pids: number }>;
@@ -25,6 +30,13 @@ export interface SandboxCgroup {
 }
 
 export const cpuPeriodUs = 100_000;
+/** The kernel takes no less. */
+const minQuotaUs = 1000;
+
+export function cpuQuotaUs(cpus: number): number {
+  return Math.max(minQuotaUs, Math.round(Math.min(cpus, availableParallelism()) * cpuPeriodUs));
+}
+
 const killDeadlineMs = 10_000;
 
 export function openCgroup(layout: CgroupLayout, path: string): SandboxCgroup {
@@ -49,6 +61,51 @@ export function openCgroup(layout: CgroupLayout, path: string): SandboxCgroup {
     else if (freezer !== null) await writeOptional(join(freezer, 'freezer.state'), 'THAWED');
   }
 
+  async function init(): Promise<number | null> {
+    const pids = (await processes()).toSorted((a, b) => a - b);
+    return pids.length === 0 ? null : initOf(pids, pids[0]!);
+  }
+
+  async function set(controller: string, file: string, value: string): Promise<void> {
+    const directory = of(controller);
+    if (directory !== null) await writeOptional(join(directory, file), value);
+  }
+
+  async function limit(limits: SandboxLimits): Promise<void> {
+    // Memory first: of all limits it alone can be refused.
+    await limitMemory(String(limits.memoryBytes));
+    if (v2) {
+      await set('cpu', 'cpu.max', `${cpuQuotaUs(limits.cpus)} ${cpuPeriodUs}`);
+    } else {
+      await set('cpu', 'cpu.cfs_period_us', String(cpuPeriodUs));
+      await set('cpu', 'cpu.cfs_quota_us', String(cpuQuotaUs(limits.cpus)));
+    }
+    await set('pids', 'pids.max', String(limits.pids));
+  }
+
+  async function limitMemory(value: string): Promise<void> {
+    const memory = of('memory');
+    if (memory === null) return;
+    if (v2) {
+      await set('memory', 'memory.max', value);
+      await set('memory', 'memory.swap.max', '0');
+      return;
+    }
+    // With swap counted in, the one must never be below the other.
+    const files = ['memory.limit_in_bytes', 'memory.memsw.limit_in_bytes'];
+    const before = await readOptional(join(memory, 'memory.limit_in_bytes'));
+    const raised = before !== null && Number(value) > Number(before);
+    try {
+      for (const file of raised ? files.toReversed() : files) await set('memory', file, value);
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== 'EBUSY') throw cause;
+      throw new BerthError('conflict', 'more memory is in use than the new limit allows', {
+        field: 'limits.memoryBytes',
+        cause,
+      });
+    }
+  }
+
   return {
     directories,
     processes,
@@ -68,33 +125,19 @@ export function openCgroup(layout: CgroupLayout, path: string): SandboxCgroup {
         await sleep(waitMs);
       }
     },
+    init,
     async signalInit(signal) {
-      const [first] = (await processes()).toSorted((a, b) => a - b);
-      if (first !== undefined) signalProcess(await initOf(await processes(), first), signal);
+      const pid = await init();
+      if (pid !== null) signalProcess(pid, signal);
     },
     async make(limits) {
       for (const directory of directories) await mkdir(directory, { recursive: true });
-      const set = async (controller: string, file: string, value: string) => {
-        const directory = of(controller);
-        if (directory !== null) await writeOptional(join(directory, file), value);
-      };
-      const quota = String(Math.round(limits.cpus * cpuPeriodUs));
-      if (v2) {
-        await set('memory', 'memory.max', String(limits.memoryBytes));
-        await set('memory', 'memory.swap.max', '0');
-        await set('cpu', 'cpu.max', `${quota} ${cpuPeriodUs}`);
-        await set('pids', 'pids.max', String(limits.pids));
-        return;
-      }
-      await set('memory', 'memory.limit_in_bytes', String(limits.memoryBytes));
-      await set('memory', 'memory.memsw.limit_in_bytes', String(limits.memoryBytes));
-      await set('cpu', 'cpu.cfs_period_us', String(cpuPeriodUs));
-      await set('cpu', 'cpu.cfs_quota_us', quota);
-      await set('pids', 'pids.max', String(limits.pids));
-      const cpuset = of('cpuset');
+      await limit(limits);
+      const cpuset = v2 ? null : of('cpuset');
       // Empty at first on v1, and nothing can join until it is set.
       if (cpuset !== null) await inheritCpuset(cpuset);
     },
+    limit,
     async remove() {
       for (const directory of directories) await removeCgroup(directory);
     },

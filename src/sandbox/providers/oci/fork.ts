@@ -29,6 +29,7 @@ export async function forkSandboxes(
       field: 'template',
     });
   }
+  const { version } = await installation.layer();
   const template = await installation.templates.version(origin.record.template.name, origin.record.template.version);
   const made: string[] = [];
   try {
@@ -47,7 +48,7 @@ export async function forkSandboxes(
     await allDone(
       specs.map(async (spec) => {
         const parts = sandboxParts(installation, spec.id);
-        const record = recordOf(spec, origin.record);
+        const record = { ...recordOf(spec, origin.record), runnerVersion: version };
         await allDone([
           writeRecord(parts.paths.record, record),
           freshen(diskPaths(storage.diskPath(spec.id))),

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BerthError } from '../../../protocol/errors.ts';
+import { findCriu } from '../../criu/criu.ts';
 import { detectCgroups, type CgroupLayout } from '../../host/cgroups.ts';
 import { maxOpenFiles } from '../../host/limits.ts';
 import { chooseRuntime, type RuntimeName } from '../../host/runtimes.ts';
@@ -12,6 +13,8 @@ import { ensureRunnerLayer, type RunnerLayer } from '../../runner-layer/runner-l
 import { openDiskCopies, type DiskCopies } from '../../storage/disk-copies.ts';
 import { openStorage, type Storage, type StorageChoice } from '../../storage/storage.ts';
 import { createTemplates, type Templates } from '../../templates/template.ts';
+import { createCriuCheckpointer } from './criu-checkpointer.ts';
+import type { Checkpointer } from './checkpointer.ts';
 import { createRuntimeCli, type RuntimeCli } from './runtime-cli.ts';
 
 export interface InstallationOptions {
@@ -27,11 +30,15 @@ export interface InstallationOptions {
 export interface Installation {
   id: string;
   sandboxesDir: string;
+  /** Memory images of hibernated sandboxes. On the disks' file system, so that one sync covers both. */
+  imagesDir: string;
   snapshotsDir: string;
   agentsDir: string;
   storage: Storage;
   /** `null`: this storage cannot. */
   copies: DiskCopies | null;
+  /** `null`: processes cannot be written to disk here. */
+  checkpointer: Checkpointer | null;
   templates: Templates;
   runtime: RuntimeCli;
   cgroups: CgroupLayout;
@@ -39,6 +46,8 @@ export interface Installation {
   maxOpenFiles: number;
   /** Built when the first sandbox is made or started, and again after a failure. */
   layer(): Promise<RunnerLayer>;
+  /** Work that nobody waits for and that may fail, but not outlive this. */
+  background(work: Promise<void>): void;
   release(): Promise<void>;
 }
 
@@ -62,28 +71,37 @@ export async function openInstallation(options: InstallationOptions): Promise<In
 
 async function open(options: InstallationOptions, id: string, lock: InstanceLock): Promise<Installation> {
   const cgroups = await detectCgroups();
-  const [{ chosen, reason }, storage, files] = await Promise.all([
+  const [{ chosen, reason }, storage, files, { criu }] = await Promise.all([
     chooseRuntime(cgroups.mode, options.runtime),
     openStorage(options.dataDir, options.storage),
     maxOpenFiles(),
+    findCriu(),
   ]);
   if (chosen === null) throw new BerthError('unavailable', `no OCI runtime can be used: ${reason}`);
   const copies = await openDiskCopies(storage);
+  const imagesDir = join(storage.root, 'images');
   const stateDir = runtimeStateDir(id);
+  const runtime = createRuntimeCli(chosen, stateDir);
+  // crun takes libcriu in place of the program, and what it was built with; gVisor has a way of its own.
+  const checkpointer = criu !== null && runtime.name === 'runc' ? createCriuCheckpointer(criu, runtime) : null;
   const sandboxesDir = join(options.dataDir, 'sandboxes');
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   await mkdir(sandboxesDir, { recursive: true, mode: 0o700 });
+  await mkdir(imagesDir, { recursive: true, mode: 0o700 });
   if (!existsSync(options.agentsDir)) await mkdir(options.agentsDir, { recursive: true, mode: 0o755 });
   let layer: Promise<RunnerLayer> | null = null;
+  const running = new Set<Promise<void>>();
   return {
     id,
     sandboxesDir,
+    imagesDir,
     snapshotsDir: join(storage.root, 'snapshots'),
     agentsDir: options.agentsDir,
     storage,
     copies,
+    checkpointer,
     templates: createTemplates(join(options.dataDir, 'templates')),
-    runtime: createRuntimeCli(chosen, stateDir),
+    runtime,
     cgroups,
     cgroupPath: (sandboxId) => `${installationCgroup(id)}/${sandboxId}`,
     maxOpenFiles: files,
@@ -94,6 +112,16 @@ async function open(options: InstallationOptions, id: string, lock: InstanceLock
       });
       return layer;
     },
-    release: () => lock.release(),
+    background(work) {
+      const settled: Promise<void> = work.then(
+        () => void running.delete(settled),
+        () => void running.delete(settled),
+      );
+      running.add(settled);
+    },
+    async release() {
+      await Promise.all(running);
+      await lock.release();
+    },
   };
 }

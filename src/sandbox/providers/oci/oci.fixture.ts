@@ -2,16 +2,20 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { expect } from 'vitest';
 import type { ProviderHarness } from '../../../../test/conformance/sandbox-provider.ts';
 import { cgroupDirectories, detectCgroups } from '../../host/cgroups.ts';
 import { installationCgroup, runtimeStateDir } from '../../installation-paths.ts';
 import { installationId } from '../../instance-lock.ts';
+import { mustRun } from '../../run-command.ts';
 import { readMounts } from '../../mount-table.ts';
 import { releaseStorage } from '../../storage/release.ts';
 import { createOciProvider, type OciOptions } from './oci.ts';
 
 export interface OciHarness extends ProviderHarness {
   dataDir: string;
+  /** Fails when the host has anything of this installation that belongs to none of these sandboxes. */
+  expectQuiet(ids: readonly string[]): Promise<void>;
 }
 
 /** Whatever the host still has of a sandbox: processes, cgroups, mounts, the runtime's state, files. */
@@ -51,6 +55,45 @@ export async function leftovers(dataDir: string, id: string): Promise<string[]> 
   return found;
 }
 
+async function expectQuiet(dataDir: string, ids: readonly string[]): Promise<void> {
+  const installation = await installationId(dataDir);
+  for (const directory of cgroupDirectories(await detectCgroups(), installationCgroup(installation))) {
+    const groups = existsSync(directory) ? await readdir(directory, { withFileTypes: true }) : [];
+    const names = groups.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+    expect(names.filter((name) => !ids.includes(name))).toEqual([]);
+  }
+  const roots = ids.map((id) => join(dataDir, 'sandboxes', id, 'rootfs'));
+  const mounts = (await readMounts()).map((mount) => mount.path).filter((path) => path.startsWith(`${dataDir}/`));
+  expect(mounts.filter((path) => path !== join(dataDir, 'storage')).toSorted()).toEqual(roots);
+  for (const [directory, expected] of [
+    ['sandboxes', ids],
+    ['storage/sandboxes', ids],
+    ['storage/objects', ids],
+    ['storage/images', []],
+    ['storage/snapshots', []],
+  ] as const) {
+    const path = join(dataDir, directory);
+    // What is removed behind an answer is gone a moment later.
+    await expect.poll(async () => (existsSync(path) ? await readdir(path) : [])).toEqual(expected);
+  }
+  const listed = await mustRun('btrfs', ['subvolume', 'list', join(dataDir, 'storage')]);
+  expect(listed.trim().split('\n')).toHaveLength(ids.length);
+  for (const name of (await readdir('/proc')).filter((entry) => /^\d+$/.test(entry) && entry !== String(process.pid))) {
+    const command = readOptional(`/proc/${name}/cmdline`).replaceAll('\0', ' ');
+    expect(command, `process ${name}`).not.toContain(installation);
+    expect(command, `process ${name}`).not.toContain(dataDir);
+  }
+}
+
+function readOptional(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    // It ended meanwhile.
+    return '';
+  }
+}
+
 export async function openHarness(more: Partial<OciOptions> = {}): Promise<OciHarness> {
   const dataDir = await mkdtemp(join(tmpdir(), 'berth-oci-'));
   let provider = createOciProvider({ dataDir, stopGraceMs: 500, ...more });
@@ -64,6 +107,7 @@ export async function openHarness(more: Partial<OciOptions> = {}): Promise<OciHa
       return provider;
     },
     leftovers: (id) => leftovers(dataDir, id),
+    expectQuiet: (ids) => expectQuiet(dataDir, ids),
     async cleanup() {
       await provider.close();
       await releaseStorage(dataDir);

@@ -16,19 +16,22 @@ import { privateMemory } from './cgroup.ts';
 import { openInstallation, type Installation } from './installation.ts';
 import { createKeyLock } from './key-lock.ts';
 import { createPersistence, persistenceCapabilities, recoverPersistence } from './persistence.ts';
+import { memoryImage, removeImage } from './memory-image.ts';
+import { createOuterStreams } from './outer-streams.ts';
 import { readRecord } from './record.ts';
 import { connectRunnerSocket, dialThroughRunner } from './runner-socket.ts';
 import {
-  bootSandbox,
   describeSandbox,
   haltSandbox,
   inspectSandbox,
   makeSandbox,
+  rebootSandbox,
   removeSandbox,
   sandboxIds,
   sandboxParts,
 } from './sandbox.ts';
-import { checkId, checkSpec } from './spec-check.ts';
+import { checkId, checkLabels, checkLimits, checkSpec } from './spec-check.ts';
+import { updateSandbox } from './update.ts';
 
 export interface OciOptions {
   dataDir: string;
@@ -71,6 +74,7 @@ const minFreeBytes = 512 * 1024 ** 2;
 export function createOciProvider(options: OciOptions): SandboxProvider {
   const lock = createKeyLock();
   const making = new Set<string>();
+  const streams = createOuterStreams();
   let opening: Promise<Installation> | null = null;
   let opened: Installation | null = null;
   let closed = false;
@@ -159,6 +163,7 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
             labels: { ...spec.labels },
             env: { ...spec.env },
             runnerToken: spec.runnerToken,
+            runnerVersion: (await installation.layer()).version,
           };
           await makeSandbox(installation, record, template, signal);
           return describeSandbox(installation, record, 'running');
@@ -194,6 +199,8 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
         // A paused one runs again, so that the runner can end in order.
         parts.freezer.thaw();
         await haltSandbox(installation, parts, options.stopGraceMs ?? defaultStopGraceMs);
+        // Of a hibernated one the processes are given up: the caller asks for their end.
+        await removeImage(memoryImage(installation.imagesDir, id));
       });
     },
 
@@ -206,14 +213,19 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
         const parts = sandboxParts(installation, id);
         const record = await readRecord(parts.paths.record);
         if (record === null || info.status !== 'stopped') {
-          const way = info.status === 'paused' ? 'resume it' : 'it can only be destroyed';
+          const way =
+            info.status === 'paused'
+              ? 'resume it'
+              : info.status === 'hibernated'
+                ? 'wake it'
+                : 'it can only be destroyed';
           throw new BerthError('conflict', `sandbox ${id} is ${info.status}: ${way}`, { context: { id } });
         }
         const template = await installation.templates.version(record.template.name, record.template.version);
         try {
           // What an end without a stop left: a reboot, or the sandbox's own end.
           await haltSandbox(installation, parts, 0);
-          await bootSandbox(installation, parts, record, template, signal);
+          await rebootSandbox(installation, parts, record, template, signal);
         } catch (error) {
           await haltSandbox(installation, parts, 0);
           throw error;
@@ -240,6 +252,7 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
           throw new BerthError('sandbox_lost', `sandbox ${id} is paused`, { context: { id, status: 'paused' } });
         }
         const socket = await connectRunnerSocket(disk.run, signal);
+        streams.add(id, socket);
         if (port === runnerPort) return socket;
         const record = await readRecord(paths.record);
         if (record === null) {
@@ -265,7 +278,30 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
       return { ...usage, privateMemoryBytes, diskBytes };
     },
 
-    ...createPersistence({ open, existing, capabilities: () => capabilitiesOf(opened, options), lock, making }),
+    async update(id, change, { signal }) {
+      const installation = await open();
+      const capabilities = capabilitiesOf(installation, options);
+      checkLimits(change.limits, capabilities);
+      checkLabels(change.labels);
+      return lock.run(id, async () => {
+        signal.throwIfAborted();
+        await existing(installation, id);
+        const record = await readRecord(sandboxParts(installation, id).paths.record);
+        if (record === null)
+          throw new BerthError('conflict', `sandbox ${id} can only be destroyed`, { context: { id } });
+        await updateSandbox(installation, record, change, signal);
+        return existing(installation, id);
+      });
+    },
+
+    ...createPersistence({
+      open,
+      existing,
+      capabilities: () => capabilitiesOf(opened, options),
+      lock,
+      making,
+      streams,
+    }),
 
     async shareObjects(id, objectsDir, { signal }) {
       const installation = await open();
@@ -299,6 +335,7 @@ function capabilitiesOf(installation: Installation | null, options: OciOptions):
     ports: 'dynamic',
     network: ['none'],
     limits,
+    update: 'live',
     sharedObjects: 'hardlink',
     isolation: options.runtime === 'runsc' ? 'user-kernel' : 'namespaces',
   };

@@ -10,6 +10,8 @@ export interface SandboxPaths {
   /** There while a sandbox that was not paused is frozen for a moment; see `stillness.ts`. */
   held: string;
   config: string;
+  /** What CRIU is told beyond what the runtime tells it. Written before each checkpoint and restore. */
+  criuConfig: string;
   rootfs: string;
 }
 
@@ -38,6 +40,7 @@ export function sandboxPaths(sandboxesDir: string, id: string): SandboxPaths {
     creating: join(directory, 'creating'),
     held: join(directory, 'held'),
     config: join(directory, 'config.json'),
+    criuConfig: join(directory, 'criu.conf'),
     rootfs: join(directory, 'rootfs'),
   };
 }

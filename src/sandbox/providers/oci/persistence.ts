@@ -1,8 +1,11 @@
 import type { SandboxCapabilities, SandboxInfo, SandboxProvider } from '../../../core/ports/sandbox-provider.ts';
 import { BerthError } from '../../../protocol/errors.ts';
+import { hibernateSandbox, recoverImages, wakeSandbox } from './hibernation.ts';
 import { forkSandboxes, recoverForks } from './fork.ts';
 import type { Installation } from './installation.ts';
 import type { KeyLock } from './key-lock.ts';
+import { isHibernated, memoryImage } from './memory-image.ts';
+import type { OuterStreams } from './outer-streams.ts';
 import { waitForRunner } from './runner-socket.ts';
 import { sandboxIds, sandboxParts } from './sandbox.ts';
 import { dropSnapshot, listSnapshots, recoverSnapshots, snapshotInfo, takeSnapshot } from './snapshots.ts';
@@ -20,6 +23,7 @@ export interface PersistenceContext {
   existing: (installation: Installation, id: string) => Promise<SandboxInfo>;
   capabilities: () => SandboxCapabilities;
   lock: KeyLock;
+  streams: OuterStreams;
   /** Ids that do not exist for others yet. */
   making: Set<string>;
 }
@@ -28,11 +32,11 @@ export type PersistenceCapabilities = Pick<SandboxCapabilities, 'pause' | 'hiber
 
 /** What this host can. `null`: not looked at yet, so the most that any can. */
 export function persistenceCapabilities(installation: Installation | null): PersistenceCapabilities {
-  const { cgroups, copies } = installation ?? {};
+  const { cgroups, copies, checkpointer } = installation ?? {};
   const freezer = cgroups === undefined || cgroups.mode === 'v2' || cgroups.controllers.has('freezer');
   return {
     pause: freezer ? 'memory' : 'none',
-    hibernate: 'none',
+    hibernate: freezer && checkpointer !== null ? 'memory+disk' : 'none',
     snapshot: copies === null ? 'none' : 'disk',
     fork: copies === null ? 'none' : 'live',
   };
@@ -40,11 +44,20 @@ export function persistenceCapabilities(installation: Installation | null): Pers
 
 /** Brings everything that a crash left half done to one side or the other. Called when nothing else of this installation is at work. */
 export async function recoverPersistence(installation: Installation): Promise<void> {
+  // First, as processes that are being written must stand still.
+  await recoverImages(installation);
   await Promise.all((await sandboxIds(installation)).map((id) => recoverStillness(sandboxParts(installation, id))));
   await Promise.all([recoverSnapshots(installation), recoverForks(installation)]);
 }
 
-export function createPersistence({ open, existing, capabilities, lock, making }: PersistenceContext): Persistence {
+export function createPersistence({
+  open,
+  existing,
+  capabilities,
+  lock,
+  making,
+  streams,
+}: PersistenceContext): Persistence {
   function demand(capability: keyof PersistenceCapabilities): void {
     if (capabilities()[capability] === 'none') {
       throw new BerthError('unsupported', `this host cannot ${capability} sandboxes (see "berth doctor")`);
@@ -90,14 +103,34 @@ export function createPersistence({ open, existing, capabilities, lock, making }
       });
     },
 
-    async hibernate() {
-      await open();
+    async hibernate(id, { signal }) {
+      const installation = await open();
       demand('hibernate');
+      await lock.run(id, async () => {
+        signal.throwIfAborted();
+        const info = await existing(installation, id);
+        if (info.status === 'hibernated') return;
+        if (info.status !== 'running' && info.status !== 'paused') throw refuse(info, 'hibernate');
+        streams.end(id);
+        await hibernateSandbox(installation, installation.checkpointer!, sandboxParts(installation, id), signal);
+      });
     },
 
-    async wake() {
-      await open();
-      throw new BerthError('unsupported', 'this host cannot hibernate sandboxes (see "berth doctor")');
+    async wake(id, { signal }) {
+      checkId(id);
+      const installation = await open();
+      // One that was hibernated before can be woken, from its disk, where hibernating is no longer possible.
+      if (!isHibernated(memoryImage(installation.imagesDir, id))) demand('hibernate');
+      return lock.run(id, async () => {
+        signal.throwIfAborted();
+        const info = await existing(installation, id);
+        if (info.status === 'running') return { info, restored: 'memory' as const, reason: null };
+        if (info.status !== 'hibernated') throw refuse(info, 'wake');
+        const parts = sandboxParts(installation, id);
+        const reason = await wakeSandbox(installation, installation.checkpointer, parts, signal);
+        const restored = reason === null ? ('memory' as const) : ('disk' as const);
+        return { info: { ...info, status: 'running' as const }, restored, reason };
+      });
     },
 
     async snapshot(id, { snapshotId, memory }, { signal }) {

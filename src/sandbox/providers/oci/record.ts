@@ -15,6 +15,8 @@ export const sandboxRecord = z.object({
   labels: z.record(z.string(), z.string()),
   env: z.record(z.string(), z.string()),
   runnerToken: z.string(),
+  /** The version of the runner's layer that it was last started with. */
+  runnerVersion: z.string().optional(),
 });
 export type SandboxRecord = z.infer<typeof sandboxRecord>;
 

@@ -3,6 +3,7 @@ import { open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BerthError } from '../../../protocol/errors.ts';
 import type { FoundRuntime } from '../../host/runtimes.ts';
+import { unmountBelow } from '../../mount-table.ts';
 import { runCommand } from '../../run-command.ts';
 
 export interface RunRequest {
@@ -17,12 +18,22 @@ export interface RunRequest {
 /** The OCI runtime's command line. */
 export interface RuntimeCli {
   readonly name: string;
+  /** Where the runtime keeps its state, a directory for each sandbox. */
+  readonly root: string;
   /** Whether the caller must make the cgroup, with its limits, because the runtime leaves cgroups alone. */
   readonly startsInCgroup: boolean;
+  /** The whole command line of another of its operations on a sandbox; what it has to say goes to a log of its own. */
+  command(id: string, args: readonly string[]): [string, ...string[]];
+  /** What that said last, when it failed. */
+  lastError(id: string): Promise<string | null>;
   /** Starts the sandbox in the background; resolves when its init runs. */
   run(request: RunRequest, signal: AbortSignal): Promise<void>;
   /** Drops the runtime's state of a sandbox whose processes have ended. No-op when there is none. */
   forget(id: string): Promise<void>;
+  /** As `forget`, of one whose processes have just ended: without starting the runtime, where that is not needed. */
+  forgetEnded(id: string): Promise<void>;
+  /** Whether the runtime has written that it runs, which it does the moment before processes do. */
+  knows(id: string): boolean;
 }
 
 /** Of gVisor: system calls caught without KVM, files on the host's disk and not in its memory, sockets in bind mounts. */
@@ -44,9 +55,20 @@ export function createRuntimeCli(runtime: FoundRuntime, stateDir: string): Runti
     return { args: ['--root', root, '--log', target, '--log-format', 'json', ...(gvisor ? runscFlags : [])], log };
   }
 
+  /** A start that was killed leaves state that the runtime itself does not recognise. */
+  async function removeState(id: string): Promise<void> {
+    // A restore that was killed leaves the root mounted here a second time.
+    if (existsSync(join(root, id))) await unmountBelow(join(root, id));
+    await rm(join(root, id), { recursive: true, force: true });
+    await rm(globalArgs(id).log, { force: true });
+  }
+
   return {
     name: runtime.name,
+    root,
     startsInCgroup: gvisor,
+    command: (id, args) => [runtime.path, ...globalArgs(id).args, ...args],
+    lastError: (id) => lastError(globalArgs(id).log),
     async run({ id, bundle, logFile, cgroupDirectories }, signal) {
       const { args, log } = globalArgs(id);
       await rm(log, { force: true });
@@ -70,12 +92,14 @@ export function createRuntimeCli(runtime: FoundRuntime, stateDir: string): Runti
       }
     },
     async forget(id) {
-      const { args, log } = globalArgs(id);
+      const { args } = globalArgs(id);
       if (existsSync(join(root, id)) || gvisor) await runCommand(runtime.path, [...args, 'delete', '--force', id]);
-      // A start that was killed leaves state that the runtime itself does not recognise.
-      await rm(join(root, id), { recursive: true, force: true });
-      await rm(log, { force: true });
+      await removeState(id);
     },
+    async forgetEnded(id) {
+      await (gvisor ? this.forget(id) : removeState(id));
+    },
+    knows: (id) => existsSync(join(root, id, 'state.json')),
   };
 }
 
@@ -101,12 +125,12 @@ async function lastError(log: string): Promise<string | null> {
 const tailBytes = 2000;
 
 /** The end of a log, for an error message; `null` when there is nothing. */
-export async function tail(path: string): Promise<string | null> {
+export async function tail(path: string, maxBytes = tailBytes): Promise<string | null> {
   try {
     const file = await open(path, 'r');
     try {
       const { size } = await file.stat();
-      const buffer = Buffer.alloc(Math.min(size, tailBytes));
+      const buffer = Buffer.alloc(Math.min(size, maxBytes));
       await file.read(buffer, 0, buffer.length, size - buffer.length);
       return buffer.toString('utf8').trim() || null;
     } finally {

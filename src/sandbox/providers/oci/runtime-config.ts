@@ -1,5 +1,4 @@
 import { basename } from 'node:path';
-import { availableParallelism } from 'node:os';
 import {
   guestAgentsPath,
   guestHome,
@@ -12,7 +11,7 @@ import { runnerEntry, runnerEnv, runnerNodeFlags } from '../../../protocol/runne
 import type { CgroupLayout } from '../../host/cgroups.ts';
 import type { RunnerLayer } from '../../runner-layer/runner-layer.ts';
 import type { Template } from '../../templates/template.ts';
-import { cpuPeriodUs } from './cgroup.ts';
+import { cpuPeriodUs, cpuQuotaUs } from './cgroup.ts';
 import {
   guestRunPath,
   guestStatePath,
@@ -90,6 +89,8 @@ export function createRuntimeConfig(input: RuntimeConfigInput): object {
       ],
     },
     mounts: [...systemMounts(cgroups), ...ownMounts(input)],
+    // Read by runc at each checkpoint and restore.
+    annotations: { 'org.criu.config': input.paths.criuConfig },
     linux: {
       cgroupsPath: input.cgroupPath,
       namespaces: ['pid', 'mount', 'uts', 'ipc', 'network', 'cgroup'].map((type) => ({ type })),
@@ -178,7 +179,7 @@ function glibcMounts(layer: RunnerLayer, readOnly: (source: string, destination:
   ];
 }
 
-function createResources({ limits }: SandboxRecord, cgroups: CgroupLayout): object {
+export function createResources({ limits }: Pick<SandboxRecord, 'limits'>, cgroups: CgroupLayout): object {
   const has = (controller: string) => cgroups.controllers.has(controller);
   return {
     devices: [{ allow: false, access: 'rwm' }],
@@ -188,7 +189,7 @@ function createResources({ limits }: SandboxRecord, cgroups: CgroupLayout): obje
     ...(has('cpu')
       ? {
           cpu: {
-            quota: Math.max(1000, Math.round(Math.min(limits.cpus, availableParallelism()) * cpuPeriodUs)),
+            quota: cpuQuotaUs(limits.cpus),
             period: cpuPeriodUs,
           },
         }

@@ -11,6 +11,7 @@ import { layOutDisk, prepareRunDirectory } from './disk.ts';
 import type { Installation } from './installation.ts';
 import { diskPaths, sandboxPaths, type DiskPaths, type SandboxPaths } from './paths.ts';
 import { readRecord, writeRecord, type SandboxRecord } from './record.ts';
+import { isHibernated, memoryImage, removeImage } from './memory-image.ts';
 import { mountRoot, unmountRoot } from './root-mount.ts';
 import { waitForRunner } from './runner-socket.ts';
 import { createRuntimeConfig } from './runtime-config.ts';
@@ -137,6 +138,20 @@ export async function bootSandbox(
   }
 }
 
+/** As `bootSandbox`, of one that was made before: with the runner's layer of today, which its record then names. */
+export async function rebootSandbox(
+  installation: Installation,
+  parts: SandboxParts,
+  record: SandboxRecord,
+  template: Template,
+  signal: AbortSignal,
+): Promise<void> {
+  const { version } = await installation.layer();
+  const started = { ...record, runnerVersion: version };
+  if (record.runnerVersion !== version) await writeRecord(parts.paths.record, started);
+  await bootSandbox(installation, parts, started, template, signal);
+}
+
 /** Ends the processes and takes the runtime's state, the cgroup and the mount away. With grace, the runner may end its own first. */
 export async function haltSandbox(installation: Installation, parts: SandboxParts, graceMs: number): Promise<void> {
   if (graceMs > 0) await endGently(parts.cgroup, graceMs);
@@ -160,6 +175,7 @@ async function endGently(cgroup: SandboxCgroup, graceMs: number): Promise<void> 
 export async function removeSandbox(installation: Installation, id: string): Promise<void> {
   const parts = sandboxParts(installation, id);
   await haltSandbox(installation, parts, 0);
+  await removeImage(memoryImage(installation.imagesDir, id));
   await installation.storage.removeDisk(id);
   await rm(parts.paths.record, { force: true });
   await rmdir(parts.paths.rootfs).catch((error: NodeJS.ErrnoException) => {
@@ -187,11 +203,23 @@ export async function inspectSandbox(installation: Installation, id: string): Pr
     return { id, status: 'broken', template: '', labels: {}, limits, reference, createdAt: new Date(0).toISOString() };
   }
   const whole = hasDisk && !existsSync(parts.paths.creating);
-  const status: SandboxStatus = whole ? await statusOf(parts) : 'broken';
-  return describeSandbox(installation, record, status);
+  const status: SandboxStatus = whole ? await statusOf(installation, parts) : 'broken';
+  const info = describeSandbox(installation, record, status);
+  return status === 'running' && (await isOutdated(installation, record)) ? { ...info, outdated: true } : info;
 }
 
-async function statusOf(parts: SandboxParts): Promise<SandboxStatus> {
+/** Whether a new sandbox would have another template or another runner. A template that is gone has no newer version. */
+async function isOutdated(installation: Installation, record: SandboxRecord): Promise<boolean> {
+  if (record.runnerVersion !== undefined && record.runnerVersion !== (await installation.layer()).version) return true;
+  const current = await installation.templates.current(record.template.name).catch((error: unknown) => {
+    if (error instanceof BerthError && error.code === 'not_found') return null;
+    throw error;
+  });
+  return current !== null && current.version !== record.template.version;
+}
+
+async function statusOf(installation: Installation, parts: SandboxParts): Promise<SandboxStatus> {
+  if (isHibernated(memoryImage(installation.imagesDir, parts.id))) return 'hibernated';
   if ((await parts.cgroup.processes()).length === 0) return 'stopped';
   // One that is held for a moment, for a copy, goes on by itself.
   return parts.freezer.state() === 'frozen' && !existsSync(parts.paths.held) ? 'paused' : 'running';

@@ -22,8 +22,19 @@ export function checkSpec(spec: SandboxSpec, capabilities: SandboxCapabilities):
   if (!capabilities.network.includes(spec.network)) {
     throw new BerthError('unsupported', `the oci provider has no network mode "${spec.network}"`, { field: 'network' });
   }
+  checkLimits(spec.limits, capabilities);
+  checkLabels(spec.labels);
+  for (const [name, value] of Object.entries(spec.env)) {
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) || value.includes('\0')) {
+      throw new BerthError('invalid_request', `not an environment variable: ${JSON.stringify(name)}`, { field: 'env' });
+    }
+  }
+}
+
+/** Throws `invalid_request` naming the limit. */
+export function checkLimits(limits: SandboxLimits, capabilities: SandboxCapabilities): void {
   for (const name of Object.keys(minimum) as (keyof SandboxLimits)[]) {
-    const value = spec.limits[name];
+    const value = limits[name];
     const field = `limits.${name}`;
     if (!capabilities.limits.includes(name)) {
       if (value === 0) continue;
@@ -37,18 +48,17 @@ export function checkSpec(spec: SandboxSpec, capabilities: SandboxCapabilities):
       throw new BerthError('invalid_request', `${name} must be at least ${minimum[name]}, not ${value}`, { field });
     }
   }
-  const labels = Object.entries(spec.labels);
+}
+
+/** Throws `invalid_request`. */
+export function checkLabels(labels: Readonly<Record<string, string>>): void {
+  const entries = Object.entries(labels);
   if (
-    labels.length > maxLabels ||
-    labels.some(([key, value]) => key.length > maxLabelLength || value.length > maxLabelLength)
+    entries.length > maxLabels ||
+    entries.some(([key, value]) => key.length > maxLabelLength || value.length > maxLabelLength)
   ) {
     throw new BerthError('invalid_request', `at most ${maxLabels} labels of ${maxLabelLength} characters`, {
       field: 'labels',
     });
-  }
-  for (const [name, value] of Object.entries(spec.env)) {
-    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) || value.includes('\0')) {
-      throw new BerthError('invalid_request', `not an environment variable: ${JSON.stringify(name)}`, { field: 'env' });
-    }
   }
 }

@@ -1,0 +1,76 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { sessionRecord } from '../../../test/conformance/store-records.ts';
+import { parseEgressPolicy } from '../../protocol/egress.ts';
+import { createSqliteStore } from '../../store/sqlite.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { Store } from '../ports/store.ts';
+import { createVirtualClock } from '../testing/virtual-clock.ts';
+import { createEgressService, type EgressService } from './egress-service.ts';
+
+const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
+const site = { host: 'site.test', port: 443 };
+const no = { allowed: false, reason: 'no' };
+
+let store: Store;
+let egress: EgressService;
+let id: string;
+
+beforeEach(async () => {
+  store = await createSqliteStore({ path: ':memory:' });
+  egress = createEgressService({ store, clock: createVirtualClock(), logger: silent, defaultPolicy: parseEgressPolicy('packages') });
+  const session = sessionRecord();
+  id = session.id;
+  await store.transaction((tx) => tx.insertSession(session));
+});
+
+afterEach(async () => {
+  await egress.close();
+  await store.close();
+});
+
+const events = async () => (await store.read.events(id, 0, 100)).map(({ type, data }) => ({ type, data }));
+
+test('a rule that a person adds holds at once, and the log says who', async () => {
+  expect(await egress.judge(id, site)).toMatchObject({ allowed: false });
+  const view = await egress.allow(id, 'site.test', 'ada');
+  expect(view).toMatchObject({ isDefault: false, policy: { presets: ['packages'], allow: ['site.test'] } });
+  expect(await egress.judge(id, site)).toEqual({ allowed: true, reason: 'rule site.test' });
+  await egress.allow(id, 'site.test', 'ada');
+  expect(await events()).toEqual([{ type: 'egress.changed', data: { by: 'ada', presets: ['packages'], allow: ['site.test'] } }]);
+  expect(await egress.set(id, null, 'ada')).toMatchObject({ isDefault: true });
+  expect(await egress.judge(id, site)).toMatchObject({ allowed: false });
+});
+
+test('an unknown session reaches nothing', async () => {
+  expect(await egress.judge('ses_none', { host: 'registry.npmjs.org', port: 443 })).toMatchObject({ allowed: false });
+  await expect(egress.view('ses_none')).rejects.toMatchObject({ code: 'not_found' });
+});
+
+test('decisions are counted, and a refusal is told once', async () => {
+  for (let n = 0; n < 5; n += 1) egress.record(id, site, no);
+  await egress.view(id);
+  egress.record(id, site, no);
+  egress.record(id, site, { allowed: true, reason: 'rule' });
+  const { decisions } = await egress.view(id);
+  expect(decisions.map(({ host, allowed, count }) => ({ host, allowed, count }))).toEqual(
+    expect.arrayContaining([
+      { host: 'site.test', allowed: false, count: 6 },
+      { host: 'site.test', allowed: true, count: 1 },
+    ]),
+  );
+  expect(await events()).toEqual([{ type: 'egress.denied', data: { ...site, reason: 'no' } }]);
+});
+
+test('a scan fills neither the database nor the log', async () => {
+  for (let n = 0; n < 700; n += 1) egress.record(id, { host: `h${n}.test`, port: 443 }, no);
+  await egress.view(id);
+  expect(await store.read.egressDecisions(id, 10_000)).toHaveLength(500);
+  expect(await events()).toHaveLength(50);
+});
+
+test('what is recorded for a session that is gone is dropped', async () => {
+  egress.record(id, site, no);
+  await store.transaction((tx) => tx.deleteSession(id));
+  await egress.close();
+  expect(await store.read.egressDecisions(id, 10)).toEqual([]);
+});

@@ -1,0 +1,37 @@
+import { isId } from '../../protocol/ids.ts';
+import type { Dependencies } from '../dependencies.ts';
+
+type Needs = Pick<Dependencies, 'store' | 'provider' | 'logger'>;
+
+/** The first half of a removal: from here on nobody finds the snapshot, and a restart goes on. */
+export async function beginRemoval({ store }: Pick<Needs, 'store'>, id: string): Promise<void> {
+  await store.transaction(async (tx) => {
+    if ((await tx.snapshot(id)) !== null) await tx.updateSnapshot(id, { state: 'deleting' });
+  });
+}
+
+/** The second half; the record goes last, so that nothing is left that nobody knows. */
+export async function finishRemoval({ store, provider }: Needs, id: string, signal: AbortSignal): Promise<void> {
+  await provider.deleteSnapshot(id, { signal });
+  await store.transaction((tx) => tx.deleteSnapshot(id));
+}
+
+/**
+ * After a start: what was being made or deleted when the last process ended goes, and so does what the provider has
+ * of this installation that no record knows. Names that are not ours are left alone.
+ */
+export async function recoverSnapshots(deps: Needs, signal: AbortSignal): Promise<void> {
+  const { store, provider, logger } = deps;
+  if (provider.capabilities.snapshot === 'none') return;
+  for (const { id, state } of await store.read.snapshots({ states: ['creating', 'deleting'] })) {
+    logger.info({ snapshotId: id, state }, 'removing a snapshot that was not finished');
+    await beginRemoval(deps, id);
+    await finishRemoval(deps, id, signal);
+  }
+  const known = new Set((await store.read.snapshots()).map(({ id }) => id));
+  for (const { id } of await provider.listSnapshots({ signal })) {
+    if (known.has(id) || !isId('snapshot', id)) continue;
+    logger.warn({ snapshotId: id }, 'removing a snapshot that no record knows');
+    await provider.deleteSnapshot(id, { signal });
+  }
+}
