@@ -72,7 +72,7 @@ const visitSession = (options: VisitorOptions & { origin?: string } = {}, id = s
 const log = (page: Page) => page.getByRole('log', { name: 'Conversation' });
 
 async function say(page: Page, prompt: string): Promise<void> {
-  const box = page.getByRole('combobox', { name: 'Prompt' });
+  const box = page.getByRole('textbox', { name: 'Prompt' });
   await box.fill(prompt);
   await box.press('Enter');
   await expect.poll(() => box.inputValue(), { timeout: 15_000 }).toBe('');
@@ -162,7 +162,7 @@ describe('a session', () => {
           'say charlie ',
           'bash echo delta',
           'ask Go on?',
-          'say echo ',
+          'say foxtrot',
         ].join('\n'),
       );
       await hold(page, /alpha/);
@@ -175,7 +175,7 @@ describe('a session', () => {
       await page.getByText('The connection was lost').waitFor({ state: 'detached' });
       await log(page).focus();
       await page.keyboard.press('y');
-      await hold(page, /echo $/);
+      await hold(page, /foxtrot/);
       const live = await log(page).innerText();
       expect(live.match(/alpha bravo charlie/g)).toHaveLength(1);
       await page.reload();
@@ -248,7 +248,10 @@ describe('what is hostile', () => {
     await serveEvents(page, session.id, hostileEvents());
     await page.reload();
     await page.getByRole('region', { name: 'Permission wanted' }).waitFor();
-    await log(page).getByRole('button', { expanded: false }).first().click();
+    await log(page)
+      .getByRole('button', { name: /onerror/, expanded: false })
+      .first()
+      .click();
     await page.getByRole('button', { name: 'Show the workspace' }).click();
     const workspace = page.getByRole('region', { name: 'Workspace' });
     await workspace.getByRole('tab', { name: 'Changes' }).click();

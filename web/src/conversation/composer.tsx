@@ -169,8 +169,6 @@ export function Composer({ session, facts, busy }: { session: Session; facts: Fa
           ref={box}
           rows={1}
           aria-label="Prompt"
-          role="combobox"
-          aria-expanded={suggestions.length > 0}
           aria-controls={listId}
           aria-autocomplete="list"
           aria-activedescendant={suggestions.length > 0 ? `${listId}-${at}` : undefined}
