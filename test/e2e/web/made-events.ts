@@ -6,23 +6,20 @@ export interface MadeEvent {
   data: unknown;
 }
 
-/** Answers the page's request for events with these; later requests stay open, as a quiet session's do. */
+/** The page's connection for events brings these, and then stays open as a quiet session's does. Before the page is loaded. */
 export async function serveEvents(page: Page, sessionId: string, events: readonly MadeEvent[]): Promise<void> {
   await page.route(`**/api/sessions/${sessionId}`, async (route) => {
     const answer = await route.fetch();
     await route.fulfill({ response: answer, json: { ...((await answer.json()) as object), lastSeq: events.length } });
   });
-  let served = false;
-  await page.route(`**/api/sessions/${sessionId}/events*`, async (route) => {
-    if (served) return;
-    served = true;
-    const body = events
-      .map((event, index) => {
-        const whole = { sessionId, seq: index + 1, at: new Date(index).toISOString(), turnId: 'trn_made', ...event };
-        return `id: ${index + 1}\ndata: ${JSON.stringify(whole)}\n\n`;
-      })
-      .join('');
-    await route.fulfill({ contentType: 'text/event-stream', body });
+  await page.routeWebSocket(`**/api/sessions/${sessionId}/stream*`, (socket) => {
+    const from = Number(new URL(socket.url()).searchParams.get('from'));
+    for (const [index, event] of events.entries()) {
+      if (index < from) continue;
+      socket.send(
+        JSON.stringify({ sessionId, seq: index + 1, at: new Date(index).toISOString(), turnId: 'trn_made', ...event }),
+      );
+    }
   });
 }
 
