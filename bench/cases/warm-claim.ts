@@ -19,7 +19,7 @@ export const warmClaim: BenchCase = {
   name: 'claim',
   needsDocker: true,
   async run({ host, docker, quick, say }) {
-    const bench = await openCore(host, { warm: { count: 1, preclone: [] } });
+    const bench = await openCore(host, { warm: { count: 1, preclone: [], mirrorConnected: false } });
     try {
       const contenders: Contender[] = [{ name: 'berth', measureMs: () => claimOnce(bench.core) }];
       if ('argv' in docker) {

@@ -2,6 +2,7 @@ import type { Dependencies } from './dependencies.ts';
 import { recover } from './recovery.ts';
 import { createPoolFigures } from './pool/pool-figures.ts';
 import { createPoolService, type PoolService } from './pool/pool-service.ts';
+import { keepsMirrors } from './pool/warm-plan.ts';
 import { createWarmPool } from './pool/warm-pool.ts';
 import { createSessionSandboxes, type SessionSandboxes } from './sandboxes/session-sandboxes.ts';
 import { createSessionService, finishDeletion, type SessionService } from './sessions/session-service.ts';
@@ -78,7 +79,7 @@ export function createCore(deps: Dependencies): Core {
           dispatcher.wake();
         }),
         repeat('looking at warm sandboxes', idleCheckMs, () => warm.check()),
-        deps.settings.warm.preclone.length === 0
+        !keepsMirrors(deps.settings.warm)
           ? null
           : warm.refresh().then(() => repeat('fetching repositories ahead', refreshMs, () => warm.refresh())),
       ]);

@@ -21,7 +21,8 @@ test.each([
 
 test('repositories to keep are checked, and named once each', () => {
   const env = { BERTH_PRECLONE: 'https://github.com/a/b, https://github.com/a/b,https://github.com/a/c' };
-  expect(readConfig(env).warm.preclone).toHaveLength(2);
+  expect(readConfig(env).warm).toMatchObject({ preclone: { length: 2 }, mirrorConnected: false });
+  expect(readConfig({ BERTH_PRECLONE: 'connected' }).warm).toMatchObject({ preclone: [], mirrorConnected: true });
   expect(() => readConfig({ BERTH_PRECLONE: 'not an address' })).toThrow(/BERTH_PRECLONE/);
   expect(() => readConfig({ BERTH_WARM: '-1' })).toThrow(/BERTH_WARM/);
 });

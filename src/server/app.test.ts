@@ -159,6 +159,45 @@ describe('prompting', () => {
   });
 });
 
+describe('rest and copies', () => {
+  test('times of rest are set, kept and refused by their field', async () => {
+    const id = await newSession();
+    const path = `/api/sessions/${id}`;
+    const set = await call('PATCH', path, { title: 'Mine', idle: { pauseSeconds: 60, archiveSeconds: null, lastStep: 'destroy' } });
+    expect(await set.json()).toMatchObject({
+      title: 'Mine',
+      idle: { pauseSeconds: 60, archiveSeconds: null, lastStep: 'destroy' },
+      archivedAt: null,
+    });
+    expect(await (await call('PATCH', path, { idle: null })).json()).toMatchObject({ title: 'Mine', idle: null });
+    const bad = async (body: object) => (await refusal(call('PATCH', path, body))).field;
+    expect(await bad({ idle: { pauseSeconds: 0 } })).toBe('idle.pauseSeconds');
+    expect(await bad({ idle: { pauseSeconds: 60, hibernateSeconds: 30 } })).toBe('idle.pauseSeconds');
+    expect(await bad({ idle: { lastStep: 'forget' } })).toBe('idle.lastStep');
+    expect(await bad({ idle: { pauseMs: 5 } })).toBe('idle.pauseMs');
+    expect(await refusal(call('PATCH', path, {}))).toMatchObject({ status: 400, code: 'invalid_request' });
+    expect(await refusal(call('PATCH', '/api/sessions/ses_no', { title: 'x' }))).toMatchObject({ status: 404, field: 'id' });
+  });
+
+  test('a snapshot by name; what is archived is listed apart', async () => {
+    const id = await newSession();
+    expect(await (await call('POST', `/api/sessions/${id}/wake`)).json()).toMatchObject({ status: 'idle' });
+    const made = await call('POST', `/api/sessions/${id}/snapshots`, { name: 'first' });
+    expect([made.status, await made.json()]).toMatchObject([201, { name: 'first', sessionId: id, memory: false }]);
+    for (const name of ['', 'a b', '../x', 'snp_1']) {
+      expect(await refusal(call('POST', `/api/sessions/${id}/snapshots`, { name }))).toMatchObject({ status: 400, field: 'name' });
+    }
+    const forks = await call('POST', '/api/snapshots/first/fork', { count: 1 });
+    expect([forks.status, await forks.json()]).toMatchObject([201, { sessions: [{ forkedFrom: id }] }]);
+    expect((await call('DELETE', '/api/snapshots/first')).status).toBe(204);
+    expect(await refusal(call('GET', '/api/snapshots/first'))).toMatchObject({ status: 404, field: 'snapshot' });
+    expect(await (await call('POST', `/api/sessions/${id}/rest`, { step: 'archive' })).json()).toMatchObject({ status: 'stopped' });
+    const count = async (query: string) =>
+      ((await (await call('GET', `/api/sessions${query}`)).json()) as { sessions: object[] }).sessions.length;
+    expect([await count(''), await count('?archived=true'), await count('?archived=false')]).toEqual([2, 1, 1]);
+  });
+});
+
 describe('the queue', () => {
   test('shows who waits; a dead letter is listed and replayed', async () => {
     const ids = [await newSession(), await newSession(), await newSession()];
