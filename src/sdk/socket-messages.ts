@@ -19,8 +19,6 @@ export async function* readSocket(
   },
 ): AsyncGenerator<{ data: string }> {
   const { signal, query, explain } = options;
-  const socket = await openWebSocket(transport, path, { signal, explain, ...(query === undefined ? {} : { query }) });
-  options.onOpen?.();
   const limit = options.silenceLimitMs ?? silenceLimitMs;
   const queue: string[] = [];
   let failure: BerthError | null = null;
@@ -40,18 +38,27 @@ export async function* readSocket(
     );
   };
   const onAbort = (): void => finish(new BerthError('cancelled', 'the operation was cancelled'));
-  socket.addEventListener('message', (message) => {
-    listen();
-    if (typeof message.data !== 'string') return;
-    queue.push(message.data);
-    wake();
+  const prepare = (opening: WebSocket): void => {
+    opening.addEventListener('message', (message) => {
+      listen();
+      if (typeof message.data !== 'string') return;
+      queue.push(message.data);
+      wake();
+    });
+    opening.addEventListener('close', (event) => {
+      const { code } = event as Partial<CloseEvent>;
+      finish(code === 1000 ? null : new BerthError('unavailable', 'the connection to the server was lost'));
+    });
+  };
+  const socket = await openWebSocket(transport, path, {
+    signal,
+    explain,
+    prepare,
+    ...(query === undefined ? {} : { query }),
   });
-  socket.addEventListener('close', (event) => {
-    const { code } = event as Partial<CloseEvent>;
-    finish(code === 1000 ? null : new BerthError('unavailable', 'the connection to the server was lost'));
-  });
-  if (signal?.aborted) onAbort();
+  options.onOpen?.();
   signal?.addEventListener('abort', onAbort, { once: true });
+  if (signal?.aborted) onAbort();
   listen();
   try {
     for (;;) {

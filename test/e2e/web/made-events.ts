@@ -12,15 +12,34 @@ export async function serveEvents(page: Page, sessionId: string, events: readonl
     const answer = await route.fetch();
     await route.fulfill({ response: answer, json: { ...((await answer.json()) as object), lastSeq: events.length } });
   });
-  await page.routeWebSocket(`**/api/sessions/${sessionId}/stream*`, (socket) => {
-    const from = Number(new URL(socket.url()).searchParams.get('from'));
-    for (const [index, event] of events.entries()) {
-      if (index < from) continue;
-      socket.send(
-        JSON.stringify({ sessionId, seq: index + 1, at: new Date(index).toISOString(), turnId: 'trn_made', ...event }),
-      );
-    }
-  });
+  const messages = events.map((event, index) =>
+    JSON.stringify({ sessionId, seq: index + 1, at: new Date(index).toISOString(), turnId: 'trn_made', ...event }),
+  );
+  await page.addInitScript(
+    ({ path, all }) => {
+      class MadeSocket extends EventTarget {
+        readyState = 0;
+        binaryType = 'blob';
+        bufferedAmount = 0;
+        constructor() {
+          super();
+          setTimeout(() => {
+            this.readyState = 1;
+            this.dispatchEvent(new Event('open'));
+            for (const data of all) this.dispatchEvent(new MessageEvent('message', { data }));
+          });
+        }
+        close(): void {
+          this.readyState = 3;
+        }
+      }
+      globalThis.WebSocket = new Proxy(globalThis.WebSocket, {
+        construct: (real, args: [string | URL]) =>
+          String(args[0]).includes(path) ? new MadeSocket() : (Reflect.construct(real, args) as object),
+      });
+    },
+    { path: `/api/sessions/${sessionId}/stream`, all: messages },
+  );
 }
 
 export const update = (fields: object): MadeEvent => ({ type: 'agent.update', data: { update: fields } });

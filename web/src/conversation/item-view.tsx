@@ -11,6 +11,7 @@ import {
   Info,
 } from 'lucide-react';
 import { memo, useState } from 'react';
+import { sanitizeLine } from '../../../src/protocol/inert-text.ts';
 import { classNames } from '../ui/class-names.ts';
 import { clockTime, count, duration } from '../ui/time.ts';
 import type { Item } from './items.ts';
@@ -82,7 +83,7 @@ function Prompt({ item }: { item: Item & { kind: 'prompt' } }) {
       <p className="flex gap-2 pr-1 text-xs text-muted">
         {item.queue !== null && <span className="font-medium text-queued">{placeInQueue(item.queue)}</span>}
         <span>
-          {item.by} · <time dateTime={item.at}>{clockTime(item.at)}</time>
+          {sanitizeLine(item.by)} · <time dateTime={item.at}>{clockTime(item.at)}</time>
         </span>
       </p>
     </div>
