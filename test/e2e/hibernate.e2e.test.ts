@@ -107,7 +107,8 @@ const agentsStarted = async (id: string) =>
   (await allEvents(client, id)).flatMap((event) => (event.type === 'agent.started' ? [event.data] : []));
 
 describe('real Claude Code', () => {
-  test(`${rounds} rounds of hibernate and wake with a counter, a terminal and a server; then a fork of it`, async () => {
+  const timeout = 120_000 + rounds * 10_000;
+  test(`${rounds} rounds of hibernate and wake with a counter, a terminal and a server; then a fork of it`, { timeout }, async () => {
     const { id, branch } = await client.sessions.create({ agent: 'claude', repository: `file://${repository}` });
     expect((await runTurn(client, id, 'How many turns is that?')).text).toContain('This is turn 1.');
     const { terminalId } = await leaveThingsRunning(id);

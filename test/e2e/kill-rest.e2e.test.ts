@@ -4,7 +4,7 @@ import type { BerthClient, Session } from '../../src/sdk/index.ts';
 import { createInstallation, type TestInstallation, type TestServer } from './harness.ts';
 
 /** Kills in the middle of each operation in turn; `BERTH_TEST_KILLS=50` for the long run. */
-const kills = Number(process.env['BERTH_TEST_KILLS'] ?? 5);
+const kills = Number(process.env['BERTH_TEST_KILLS'] ?? 3);
 const longestLifeMs = 400;
 
 let installation: TestInstallation;
@@ -19,9 +19,9 @@ afterAll(() => installation.remove());
 /** What the server is killed in the middle of; whether it was told to be done is unknown. */
 const operations: Record<string, (client: BerthClient, id: string, round: number) => Promise<unknown>> = {
   hibernate: (client, id) => client.sessions.rest(id, 'hibernate'),
-  wake: (client, id) => client.sessions.wake(id),
-  snapshot: (client, id, round) => client.snapshots.create(id, { name: `round-${round}` }),
   fork: (client, id) => client.sessions.fork(id, { count: 2 }),
+  snapshot: (client, id, round) => client.snapshots.create(id, { name: `round-${round}` }),
+  wake: (client, id) => client.sessions.wake(id),
   archive: (client, id) => client.sessions.rest(id, 'archive'),
 };
 /** What a session is before each, where that is not running. */
@@ -29,7 +29,8 @@ const before: Record<string, (client: BerthClient, id: string) => Promise<unknow
   wake: (client, id) => client.sessions.rest(id, 'hibernate'),
 };
 
-test(`${kills} times kill -9 in the middle of rest, wake, snapshot and fork: nothing lost, stuck or half there`, async () => {
+const timeout = 60_000 + kills * 15_000;
+test(`${kills} times kill -9 in the middle of rest, wake, snapshot and fork: nothing lost, stuck or half there`, { timeout }, async () => {
   const { id } = await server.client.sessions.create({ agent: 'shell' });
   await run(id, 'echo kept > ~/kept');
   for (let round = 0; round < kills; round += 1) {
