@@ -1,10 +1,12 @@
 import type { Dependencies } from './dependencies.ts';
-import { recover } from './recovery.ts';
+import { createHostService, type HostService } from './hosts/host-service.ts';
+import { recover, recoverFromAbsence } from './recovery.ts';
 import { createPoolFigures } from './pool/pool-figures.ts';
 import { createPoolService, type PoolService } from './pool/pool-service.ts';
 import { keepsMirrors } from './pool/warm-plan.ts';
 import { createWarmPool } from './pool/warm-pool.ts';
 import { createSessionSandboxes, type SessionSandboxes } from './sandboxes/session-sandboxes.ts';
+import { createAnswers } from './sessions/answers.ts';
 import { createSessionService, finishDeletion, type SessionService } from './sessions/session-service.ts';
 import { createSnapshotService, type SnapshotService } from './snapshots/snapshot-service.ts';
 import { createDispatcher, type Dispatcher } from './turns/dispatcher.ts';
@@ -17,9 +19,12 @@ export interface Core {
   sessions: SessionService;
   snapshots: SnapshotService;
   queue: QueueService;
+  hosts: HostService;
   pool: PoolService;
   /** Recovers what the last process left, then takes up its turns. */
   start(signal: AbortSignal): Promise<void>;
+  /** This host was away and has registered anew: takes up what it still has. */
+  rejoin(): Promise<void>;
   /** Lets go of everything; sandboxes and their agents go on. */
   close(): Promise<void>;
 }
@@ -34,12 +39,14 @@ export function createCore(deps: Dependencies): Core {
     onTurnEnded: () => dispatcher.wake(),
     onSlotFreed() {
       dispatcher.wake();
+      answers.wake();
       warm.wake();
     },
     onSlotTaken: () => warm.wake(),
     onEvicted: () => void (figures.evictions += 1),
     onFirstSandbox: (kind) => void (kind === 'warm' ? (figures.warmClaims += 1) : (figures.coldStarts += 1)),
   });
+  const answers = createAnswers(deps, sandboxes);
   const figures = createPoolFigures();
   const warm = createWarmPool(deps);
   const positions = createPositionAnnouncer(deps);
@@ -63,9 +70,10 @@ export function createCore(deps: Dependencies): Core {
   }
 
   return {
-    sessions: createSessionService(deps, sandboxes, dispatcher),
+    sessions: createSessionService(deps, sandboxes, dispatcher, answers),
     snapshots: createSnapshotService(deps, sandboxes),
     queue: createQueueService(deps, dispatcher),
+    hosts: createHostService(deps, () => dispatcher.announce(null)),
     pool: createPoolService(deps, warm, figures),
     async start(signal) {
       await recover(deps, sandboxes, signal);
@@ -77,6 +85,7 @@ export function createCore(deps: Dependencies): Core {
           for (const expired of await sandboxes.restIdle()) await finishDeletion(deps, sandboxes, expired);
           // What fell idle by itself (an agent that asks) may give its slot to one that waits.
           dispatcher.wake();
+          await answers.check();
         }),
         repeat('looking at warm sandboxes', idleCheckMs, () => warm.check()),
         !keepsMirrors(deps.settings.warm)
@@ -84,12 +93,17 @@ export function createCore(deps: Dependencies): Core {
           : warm.refresh().then(() => repeat('fetching repositories ahead', refreshMs, () => warm.refresh())),
       ]);
     },
+    async rejoin() {
+      await recoverFromAbsence(deps, closing.signal);
+      dispatcher.takeUp();
+    },
     async close() {
       closing.abort();
       stopListening();
       await webhooks.close();
       await positions.close();
       await dispatcher.close();
+      await answers.close();
       await warm.close();
       await sandboxes.close();
       await loops;

@@ -28,6 +28,10 @@ const environment = z.object({
   BERTH_DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'a postgres:// URL').optional(),
   /** Redis carries what servers on one database tell each other: `redis://:password@host:6379/0`. */
   BERTH_REDIS_URL: z.string().regex(/^rediss?:\/\//, 'a redis:// or rediss:// URL').optional(),
+  /** Where the other servers on the database reach this one. */
+  BERTH_ADVERTISE_URL: z.url({ protocol: /^https?$/ }).optional(),
+  /** The installation's key, the same for all servers on one database. Default `key` in the data directory. */
+  BERTH_KEY_FILE: z.string().startsWith('/').optional(),
   /** OCI runtime: `runc`, `crun` or `runsc`; default what suits the host. */
   BERTH_RUNTIME: z.enum(['runc', 'crun', 'runsc']).optional(),
   BERTH_SLOTS: wholePositive.optional(),
@@ -91,6 +95,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
   const memoryBytes = (e.BERTH_SANDBOX_MEMORY_MIB ?? defaultMemoryMib()) * 1024 ** 2;
   const slots = e.BERTH_SLOTS ?? defaultSlots(memoryBytes);
   const allowLocalRepositories = e.BERTH_LOCAL_REPOSITORIES === 'true';
+  requireIdleOrder(e);
   return {
     dataDir: e.BERTH_DATA_DIR,
     agentsDir: e.BERTH_AGENTS_DIR ?? join(e.BERTH_DATA_DIR, 'agents'),
@@ -101,6 +106,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     publicUrl: e.BERTH_PUBLIC_URL ?? null,
     databaseUrl: e.BERTH_DATABASE_URL ?? null,
     redisUrl: e.BERTH_REDIS_URL ?? null,
+    advertiseUrl: e.BERTH_ADVERTISE_URL ?? null,
+    keyFile: e.BERTH_KEY_FILE ?? join(e.BERTH_DATA_DIR, 'key'),
     runtime: e.BERTH_RUNTIME ?? null,
     slots,
     warm: {
@@ -156,6 +163,18 @@ function readEgress(text: string, context: z.RefinementCtx): EgressPolicy {
     const issue = error instanceof z.ZodError ? error.issues[0]?.message : String(error);
     context.addIssue(`"${text}" is not none, or of packages, git, open and hosts (${issue})`);
     return z.NEVER;
+  }
+}
+
+/** A step that comes no later than the one before it would never be seen. */
+function requireIdleOrder(e: z.infer<typeof environment>): void {
+  const names = ['BERTH_IDLE_PAUSE_MINUTES', 'BERTH_IDLE_HIBERNATE_MINUTES', 'BERTH_IDLE_ARCHIVE_MINUTES'] as const;
+  const given = names.filter((name) => e[name] > 0);
+  for (const [index, name] of given.entries()) {
+    const next = given[index + 1];
+    if (next === undefined || e[name] < e[next]) continue;
+    const message = `${name} (${e[name]}) must be less than ${next} (${e[next]})`;
+    throw new BerthError('invalid_request', message, { field: name });
   }
 }
 

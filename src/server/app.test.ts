@@ -70,6 +70,20 @@ async function newSession(): Promise<string> {
   return ((await response.json()) as { id: string }).id;
 }
 
+test('the pool, for people and for Prometheus', async () => {
+  expect(await (await call('GET', '/api/pool')).json()).toMatchObject({ provider: 'memory', slots: 2, used: 0, sandboxes: {} });
+  const id = await newSession();
+  await core.sessions.withRunner(id, AbortSignal.timeout(5_000), async () => {});
+  const response = await call('GET', '/api/metrics');
+  expect(response.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
+  const text = await response.text();
+  for (const line of ['berth_slots 2', 'berth_slots_used 1', 'berth_sandboxes{status="running"} 1', 'berth_first_sandboxes_total{kind="cold"} 1']) {
+    expect(text.split('\n')).toContain(line);
+  }
+  // Each sample's metric is told of before, as the format wants it.
+  for (const line of text.trim().split('\n')) expect(line).toMatch(/^(# (HELP|TYPE) berth_\w+ .+|berth_\w+(\{\w+="\w+"(,\w+="\w+")*\})? [\d.]+)$/);
+});
+
 describe('who may call', () => {
   test('health, the document, signing in and out need no token, all else does', async () => {
     expect((await app.request('/api/health')).status).toBe(200);

@@ -25,7 +25,11 @@ beforeAll(async () => {
     script: { rules: [{ when: { prompt: /how many/i }, steps: [{ text: 'This is turn {{turn}}.' }] }] },
   });
   repository = makeRepository();
-  installation = await createInstallation({ BERTH_SLOTS: '2', ANTHROPIC_BASE_URL: model.url, ANTHROPIC_API_KEY: 'sk-model' });
+  installation = await createInstallation({
+    BERTH_SLOTS: '2',
+    ANTHROPIC_BASE_URL: model.url,
+    ANTHROPIC_API_KEY: 'sk-model',
+  });
   server = await installation.start();
   client = server.client;
 });
@@ -38,7 +42,8 @@ afterAll(async () => {
 
 function makeRepository(): string {
   const dir = mkdtempSync(join(tmpdir(), 'berth-repository-'));
-  const git = (...args: string[]) => execFileSync('git', ['-c', 'user.email=a@b.c', '-c', 'user.name=A', ...args], { cwd: dir });
+  const git = (...args: string[]) =>
+    execFileSync('git', ['-c', 'user.email=a@b.c', '-c', 'user.name=A', ...args], { cwd: dir });
   git('init', '-q', '-b', 'main');
   writeFileSync(join(dir, 'README.md'), 'hello\n');
   git('add', '-A');
@@ -54,7 +59,9 @@ async function output(id: string, script: string): Promise<string> {
 
 /** The server inside, asked from outside by its port's address. */
 async function served(id: string): Promise<string> {
-  const response = await fetch(client.sessions.portUrl(id, 3000), { headers: { authorization: `Bearer ${server.token}` } });
+  const response = await fetch(client.sessions.portUrl(id, 3000), {
+    headers: { authorization: `Bearer ${server.token}` },
+  });
   return `${response.status} ${await response.text()}`;
 }
 
@@ -62,7 +69,8 @@ async function served(id: string): Promise<string> {
 async function leaveThingsRunning(id: string): Promise<{ terminalId: string }> {
   const loop = 'i=0; while :; do i=$((i+1)); echo $i > ~/count; sleep 0.02; done';
   await client.sessions.processes.start(id, { argv: ['sh', '-c', loop] });
-  const listener = "require('node:http').createServer((q, s) => s.end('served')).listen(3000, '127.0.0.1', () => console.log('up'))";
+  const listener =
+    "require('node:http').createServer((q, s) => s.end('served')).listen(3000, '127.0.0.1', () => console.log('up'))";
   const listening = await client.sessions.processes.start(id, { argv: [guestNode, '-e', listener] });
   await shown(id, listening.id, '', 'up');
   const terminal = await client.sessions.processes.start(id, { argv: ['bash', '--norc'], pty: { cols: 80, rows: 24 } });
@@ -99,7 +107,8 @@ const agentsStarted = async (id: string) =>
   (await allEvents(client, id)).flatMap((event) => (event.type === 'agent.started' ? [event.data] : []));
 
 describe('real Claude Code', () => {
-  test(`${rounds} rounds of hibernate and wake with a counter, a terminal and a server; then a fork of it`, async () => {
+  const timeout = 120_000 + rounds * 10_000;
+  test(`${rounds} rounds of hibernate and wake with a counter, a terminal and a server; then a fork of it`, { timeout }, async () => {
     const { id, branch } = await client.sessions.create({ agent: 'claude', repository: `file://${repository}` });
     expect((await runTurn(client, id, 'How many turns is that?')).text).toContain('This is turn 1.');
     const { terminalId } = await leaveThingsRunning(id);
