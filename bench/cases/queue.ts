@@ -62,11 +62,17 @@ export const queue: BenchCase = {
         const samples = await compare(contenders, { warmUp: 2, rounds, pauseMs: 20 });
         for (const side of opened) {
           if (side === plain) continue;
-          rows.push(ratioRow(`${what} (${side.name})`, samples.get(side.name)!, plainName, samples.get(plain.name)!, null));
+          rows.push(
+            ratioRow(`${what} (${side.name})`, samples.get(side.name)!, plainName, samples.get(plain.name)!, null),
+          );
         }
       };
       await measure(latency, (side) => side.start(), quick ? 10 : 50);
-      await measure(`queue: ${turns} at once through ${slots} slots`, (side) => timed(() => side.drain(turns)), quick ? 2 : 8);
+      await measure(
+        `queue: ${turns} at once through ${slots} slots`,
+        (side) => timed(() => side.drain(turns)),
+        quick ? 2 : 8,
+      );
       say(`filling each with ${waiting}`);
       for (const side of opened) await side.fill(waiting);
       await measure(`${full} (${waiting} wait)`, (side) => timed(() => side.ask()), quick ? 5 : 20);
@@ -106,7 +112,8 @@ async function openBerth(name: string, store: Store, queueDriver: Queue): Promis
   };
   const session = async (owner: number): Promise<string> =>
     (await core.sessions.create({ agent: 'any', permissions: 'allow' }, `owner-${owner}`, soon())).id;
-  const prompt = async (id: string): Promise<string> => (await core.sessions.prompt(id, { prompt: 'go' }, 'bench')).turn.id;
+  const prompt = async (id: string): Promise<string> =>
+    (await core.sessions.prompt(id, { prompt: 'go' }, 'bench')).turn.id;
   const reused = await session(0);
   return {
     name,

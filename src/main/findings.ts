@@ -22,7 +22,13 @@ async function postgresFinding(url: string): Promise<Finding> {
   try {
     return { subject, status: 'ok', detected: await describePostgres(url), choice, advice: null };
   } catch (error) {
-    return { subject, status: 'missing', detected: messageOf(error), choice, advice: 'start it, or correct BERTH_DATABASE_URL' };
+    return {
+      subject,
+      status: 'missing',
+      detected: messageOf(error),
+      choice,
+      advice: 'start it, or correct BERTH_DATABASE_URL',
+    };
   }
 }
 

@@ -192,6 +192,7 @@ export interface SnapshotsTable {
   name: string;
   state: string;
   memory: number;
+  host_id: string | null;
   provider: string;
   session_id: string;
   sandbox_id: string;

@@ -789,6 +789,7 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
           name: 'before',
           state: 'creating',
           memory: true,
+          hostId: 'hst_1',
           provider: 'oci',
           sessionId: id,
           sandboxId: 'sbx_gone',

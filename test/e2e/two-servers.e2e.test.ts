@@ -110,39 +110,45 @@ describe.skipIf(missing !== null)('two servers', () => {
     }
   });
 
-  test(`${outages} outages: every turn runs exactly once to an end`, { timeout: 60_000 + outages * 30_000 }, async () => {
-    const asked = new Map<string, { turnId: string; mark: string }[]>(sessions.map((id) => [id, []]));
-    const kinds = [killServer, restartRedis, restartPostgres];
-    for (let round = 0; round <= outages; round += 1) {
-      const outage = round === outages ? null : delay(Math.random() * longestInstantMs).then(() => kinds[round % kinds.length]!());
-      await Promise.all(
-        sessions.map(async (id, n) => {
-          const mark = `r${round}s${n}`;
-          const prompt = `echo ${mark} >> ran.txt; sleep 0.4; echo ${mark}-end >> ran.txt`;
-          // The answer may be lost with the server: asked again under the same key it is the same turn.
-          const { turnId } = await persist((client) => client.sessions.prompt(id, { prompt, idempotencyKey: mark }));
-          asked.get(id)!.push({ turnId, mark });
-        }),
-      );
-      await outage;
-    }
-    for (const [id, turns] of asked) {
-      for (const { turnId } of turns) {
-        const turn = await persist((client) => client.sessions.waitForTurn(id, turnId));
-        expect(turn).toMatchObject({ state: 'completed', error: null });
+  test(
+    `${outages} outages: every turn runs exactly once to an end`,
+    { timeout: 60_000 + outages * 30_000 },
+    async () => {
+      const asked = new Map<string, { turnId: string; mark: string }[]>(sessions.map((id) => [id, []]));
+      const kinds = [killServer, restartRedis, restartPostgres];
+      for (let round = 0; round <= outages; round += 1) {
+        const outage =
+          round === outages ? null : delay(Math.random() * longestInstantMs).then(() => kinds[round % kinds.length]!());
+        await Promise.all(
+          sessions.map(async (id, n) => {
+            const mark = `r${round}s${n}`;
+            const prompt = `echo ${mark} >> ran.txt; sleep 0.4; echo ${mark}-end >> ran.txt`;
+            // The answer may be lost with the server: asked again under the same key it is the same turn.
+            const { turnId } = await persist((client) => client.sessions.prompt(id, { prompt, idempotencyKey: mark }));
+            asked.get(id)!.push({ turnId, mark });
+          }),
+        );
+        await outage;
       }
-      const { stdout } = await persist((client) => client.sessions.exec(id, { argv: ['cat', 'ran.txt'] }));
-      const ran = new TextDecoder().decode(stdout).trim().split('\n');
-      expect(ran).toEqual(turns.flatMap(({ mark }) => [mark, `${mark}-end`]));
-      const events = await persist((client) => allEvents(client, id));
-      expect(events.map(({ seq }) => seq)).toEqual(events.map((_, at) => at + 1));
-      for (const { turnId } of turns) {
-        const count = (type: string) => events.filter((event) => event.turnId === turnId && event.type === type).length;
-        expect([count('turn.queued'), count('turn.started'), count('turn.ended')]).toEqual([1, 1, 1]);
+      for (const [id, turns] of asked) {
+        for (const { turnId } of turns) {
+          const turn = await persist((client) => client.sessions.waitForTurn(id, turnId));
+          expect(turn).toMatchObject({ state: 'completed', error: null });
+        }
+        const { stdout } = await persist((client) => client.sessions.exec(id, { argv: ['cat', 'ran.txt'] }));
+        const ran = new TextDecoder().decode(stdout).trim().split('\n');
+        expect(ran).toEqual(turns.flatMap(({ mark }) => [mark, `${mark}-end`]));
+        const events = await persist((client) => allEvents(client, id));
+        expect(events.map(({ seq }) => seq)).toEqual(events.map((_, at) => at + 1));
+        for (const { turnId } of turns) {
+          const count = (type: string) =>
+            events.filter((event) => event.turnId === turnId && event.type === type).length;
+          expect([count('turn.queued'), count('turn.started'), count('turn.ended')]).toEqual([1, 1, 1]);
+        }
       }
-    }
-    expect((await persist((client) => client.queue())).queued).toEqual([]);
-  });
+      expect((await persist((client) => client.queue())).queued).toEqual([]);
+    },
+  );
 
   async function killServer(): Promise<void> {
     const member = members[Math.random() < 0.5 ? 0 : 1];
@@ -165,7 +171,10 @@ describe.skipIf(missing !== null)('two servers', () => {
 
 /** A shell that echoes one line; over the WebSocket, both ways. */
 async function terminal(client: BerthClient, id: string): Promise<string> {
-  const { id: processId } = await client.sessions.processes.start(id, { argv: ['sh', '-c', 'read x; echo "echoed $x"; exit 7'], stdin: true });
+  const { id: processId } = await client.sessions.processes.start(id, {
+    argv: ['sh', '-c', 'read x; echo "echoed $x"; exit 7'],
+    stdin: true,
+  });
   const attached = await client.sessions.processes.attach(id, processId);
   await attached.write('7\n');
   let output = '';

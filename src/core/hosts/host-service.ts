@@ -11,7 +11,7 @@ export interface HostService {
   list(): Promise<Host[]>;
   /**
    * Gives a host up for good: its sessions start again from their base commit, its turns that ran fail as `sandbox_lost`
-   * (and can be replayed), those that were about to run are queued again. Throws `conflict` for one that is up,
+   * (and can be replayed), those that were about to run are queued again, its snapshots are gone. Throws `conflict` for one that is up,
    * `not_found` for one that is not known. Should it return, it removes what it still has.
    */
   forget(hostId: string): Promise<void>;
@@ -29,7 +29,8 @@ export function createHostService(
         id,
         address,
         slots,
-        used: sandboxes.filter((sandbox) => sandbox.hostId === id).length,
+        // Warm ones lie in free slots and give way.
+        used: sandboxes.filter((sandbox) => sandbox.hostId === id && sandbox.sessionId !== null).length,
         live,
         leaseUntil,
         own: id === deps.settings.hostId,
@@ -70,6 +71,7 @@ async function forgetHost(tx: StoreTransaction, hostId: string, at: string): Pro
     ]);
     await settleSessionStatus(tx, session.id, at, message);
   }
+  for (const { id } of await tx.snapshots({ hostId })) await tx.deleteSnapshot(id);
   await tx.deleteHost(host.id);
   return lost;
 }

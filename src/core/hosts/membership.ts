@@ -15,7 +15,7 @@ export interface Membership {
   store: Store;
   /** Called when the host was away and is back under a new epoch; what it has may have been forgotten meanwhile. */
   onReturn(listener: () => Promise<void>): void;
-  /** Ends the renewing. The lease runs out by itself. */
+  /** Ends the renewing, and the lease with it, where the database can be reached. */
   close(): Promise<void>;
 }
 
@@ -75,6 +75,10 @@ export async function joinHosts({ store, clock, logger, host }: MembershipOption
     async close() {
       closing.abort();
       await renewing;
+      if (leaseMs === null) return;
+      await store
+        .transaction((tx) => tx.renewLease(host.id, epoch, 0))
+        .catch((error: unknown) => logger.debug({ err: error }, 'the lease runs out by itself'));
     },
   };
 }

@@ -87,7 +87,10 @@ async function* inBatches(
       if (first.done === true) return;
       const batch = [first.value];
       next = iterator.next();
-      const deadline = clock.sleep(gatherMs, signal).then(() => 'due' as const, () => 'due' as const);
+      const deadline = clock.sleep(gatherMs, signal).then(
+        () => 'due' as const,
+        () => 'due' as const,
+      );
       for (;;) {
         const arrived = await Promise.race([next, deadline]);
         if (arrived === 'due' || arrived.done === true) break;

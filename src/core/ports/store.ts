@@ -433,6 +433,8 @@ export interface SnapshotRecord {
   name: string;
   state: SnapshotState;
   memory: boolean;
+  /** The host that it lies on. */
+  hostId: string | null;
   provider: string;
   /** What it was taken of; both may be gone. */
   sessionId: string;
@@ -444,6 +446,7 @@ export interface SnapshotRecord {
 }
 
 export interface SnapshotFilter {
+  hostId?: string;
   owner?: string;
   name?: string;
   sessionId?: string;

@@ -57,13 +57,15 @@ export async function forwardRequest(
 export function unreachable(owner: Owner, cause: unknown): BerthError {
   return new BerthError(
     'unavailable',
-    `the session's sandbox is on host ${owner.hostId}, whose server cannot be reached at ${owner.address}`,
+    `what this needs is on host ${owner.hostId}, whose server cannot be reached at ${owner.address}`,
     { context: { hostId: owner.hostId }, cause },
   );
 }
 
 export function passedOn(headers: Headers): Record<string, string> {
-  return Object.fromEntries([...headers].filter(([name]) => !ownHeaders.has(name) && !name.startsWith('sec-websocket-')));
+  return Object.fromEntries(
+    [...headers].filter(([name]) => !ownHeaders.has(name) && !name.startsWith('sec-websocket-')),
+  );
 }
 
 function toHeaders({ headersDistinct }: IncomingMessage): Headers {

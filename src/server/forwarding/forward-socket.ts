@@ -11,7 +11,11 @@ const maxRefusalBytes = 64 * 1024;
 const highWaterBytes = 1024 * 1024;
 
 /** Opens the socket at the owner before the caller's is accepted, so that a refusal there is one here. */
-export async function openAtOwner(owner: Owner, path: string, headers: Readonly<Record<string, string>>): Promise<WebSocket> {
+export async function openAtOwner(
+  owner: Owner,
+  path: string,
+  headers: Readonly<Record<string, string>>,
+): Promise<WebSocket> {
   const target = new URL(path, owner.address);
   target.protocol = target.protocol === 'https:' ? 'wss:' : 'ws:';
   const socket = new WebSocket(target, { headers, handshakeTimeout: connectTimeoutMs, perMessageDeflate: false });

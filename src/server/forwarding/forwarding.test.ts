@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { listen, type HttpServer } from '../../main/http-server.ts';
 import type { Logger } from '../../core/ports/logger.ts';
-import type { HostRecord, SessionRecord } from '../../core/ports/store.ts';
+import type { HostRecord, SessionRecord, SnapshotRecord } from '../../core/ports/store.ts';
 import { BerthError } from '../../protocol/errors.ts';
 import { createRouter } from '../context.ts';
 import { createErrorHandler } from '../errors.ts';
@@ -31,6 +31,8 @@ afterEach(async () => {
 
 const reads = {
   session: async (id: string) => (id === 'ses_1' ? ({ hostId: home } as SessionRecord) : null),
+  snapshot: async () => null,
+  snapshots: async ({ name }: { name?: string } = {}) => (name === 'mine' ? [{ hostId: home } as SnapshotRecord] : []),
   hosts: async () => hosts,
 };
 
@@ -50,9 +52,12 @@ async function start(hostId: string, key = secret): Promise<string> {
   const who = (c: { get(key: 'identity'): { user: string } }) => `${hostId} for ${c.get('identity').user}`;
   app.get('/api/sessions/:id/log', (c) => c.text(who(c)));
   app.delete('/api/sessions/:id', (c) => c.body(null, 204));
+  app.delete('/api/snapshots/:id', (c) => c.text(who(c)));
   app.put('/api/sessions/:id/files/content', async (c) => {
     const body = await c.req.arrayBuffer();
-    return c.json({ bytes: body.byteLength, who: who(c), token: c.req.header('authorization') ?? null }, 201, { 'x-own': 'kept' });
+    return c.json({ bytes: body.byteLength, who: who(c), token: c.req.header('authorization') ?? null }, 201, {
+      'x-own': 'kept',
+    });
   });
   app.get('/api/sessions/:id/files/content', (c) => {
     throw new BerthError('not_found', 'no such file', { field: c.req.query('path') ?? '' });
@@ -92,7 +97,10 @@ describe('HTTP', () => {
     const [a] = [await start('hst_a'), await start('hst_b')];
     const response = await fetch(`${a}${path}?path=x%20y`, { method: 'PUT', headers, body: new Uint8Array(3_000_000) });
     expect(response.headers.get('x-own')).toBe('kept');
-    expect(await json(response)).toEqual({ status: 201, body: { bytes: 3_000_000, who: 'hst_b for ada', token: null } });
+    expect(await json(response)).toEqual({
+      status: 201,
+      body: { bytes: 3_000_000, who: 'hst_b for ada', token: null },
+    });
     expect((await fetch(`${a}/api/sessions/ses_1`, { method: 'DELETE', headers })).status).toBe(204);
   });
 
@@ -117,6 +125,9 @@ describe('HTTP', () => {
 
   test('what comes from the store, and what lives here, stays here', async () => {
     const [a, b] = [await start('hst_a'), await start('hst_b')];
+    const snapshot = async (name: string) =>
+      (await fetch(`${a}/api/snapshots/${name}`, { method: 'DELETE', headers })).text();
+    expect([await snapshot('mine'), await snapshot('other')]).toEqual(['hst_b for ada', 'hst_a for ada']);
     expect(await (await fetch(`${a}/api/sessions/ses_1/log`, { headers })).text()).toBe('hst_a for ada');
     expect(await json(await fetch(`${b}${path}`, { method: 'PUT', headers, body: 'x' }))).toMatchObject({
       body: { who: 'hst_b for ada', token: 'Bearer t' },
@@ -181,7 +192,9 @@ describe('proof', () => {
 });
 
 describe('WebSocket', () => {
-  function open(url: string): Promise<{ socket: WebSocket; next: () => Promise<string | Buffer>; closed: Promise<number> }> {
+  function open(
+    url: string,
+  ): Promise<{ socket: WebSocket; next: () => Promise<string | Buffer>; closed: Promise<number> }> {
     const socket = new WebSocket(url.replace('http', 'ws'), { headers });
     const heard: (string | Buffer)[] = [];
     let wake = (): void => {};

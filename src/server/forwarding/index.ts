@@ -9,7 +9,7 @@ import { ownerOf, type Owner } from './owner.ts';
 import { checkForwarded, forwardedHeader, signForwarded } from './signature.ts';
 
 export interface ForwardingOptions {
-  reads: Pick<StoreReads, 'session' | 'hosts'>;
+  reads: Pick<StoreReads, 'session' | 'snapshot' | 'snapshots' | 'hosts'>;
   hostId: string;
   /** The same in all servers of the installation, and known to nobody else. */
   secret: Buffer;
@@ -26,17 +26,43 @@ export interface Forwarding {
   /** Sends on what this server cannot serve. After it. */
   forward: MiddlewareHandler<AppEnv>;
   /** Sends a call on that did not come as a request. False when this server can serve it. */
-  call(sessionId: string, user: string, method: string, path: string, body: unknown): Promise<{ result: unknown } | false>;
+  call(
+    sessionId: string,
+    user: string,
+    method: string,
+    path: string,
+    body: unknown,
+  ): Promise<{ result: unknown } | false>;
 }
 
 /** What every server answers from the store; all else of a session needs its sandbox. */
 const answeredAnywhere = /^\/api\/sessions\/[^/]+(?:\/(?:turns(?:\/[^/]+)?|log|events|stream))?$/;
 const sessionPath = /^\/api\/sessions\/([^/]+)/;
+const snapshotPath = /^\/api\/snapshots\/([^/]+)/;
 
 export function createForwarding({ reads, hostId, secret, now }: ForwardingOptions): Forwarding {
   const proof = (owner: Owner, user: string, method: string, path: string): Record<string, string> => ({
-    [forwardedHeader]: signForwarded(secret, { from: hostId, to: owner.hostId, user }, { method, path }, now().getTime()),
+    [forwardedHeader]: signForwarded(
+      secret,
+      { from: hostId, to: owner.hostId, user },
+      { method, path },
+      now().getTime(),
+    ),
   });
+
+  /** The host of the sandbox or the snapshot that a request cannot do without; `null`: it has none, or needs none. */
+  async function neededHost(method: string, path: string, user: string): Promise<string | null> {
+    const sessionId = sessionPath.exec(path)?.[1];
+    if (sessionId !== undefined) {
+      if (answeredAnywhere.test(path) && method !== 'DELETE') return null;
+      return (await reads.session(sessionId))?.hostId ?? null;
+    }
+    const snapshot = snapshotPath.exec(path)?.[1];
+    if (snapshot === undefined || method === 'GET') return null;
+    const name = decoded(snapshot);
+    const found = (await reads.snapshot(name)) ?? (await reads.snapshots({ owner: user, name }))[0];
+    return found?.hostId ?? null;
+  }
 
   return {
     async accept(c, next) {
@@ -52,25 +78,23 @@ export function createForwarding({ reads, hostId, secret, now }: ForwardingOptio
 
     async forward(c, next) {
       const { method } = c.req;
-      const sessionId = sessionPath.exec(c.req.path)?.[1];
-      const isDeletion = method === 'DELETE';
-      if (sessionId === undefined || (answeredAnywhere.test(c.req.path) && !isDeletion)) return next();
-      const owner = await ownerOf(reads, hostId, sessionId);
+      const owner = await ownerOf(reads, hostId, await neededHost(method, c.req.path, c.get('identity').user));
       if (owner === null) return next();
       if (c.get('forwardedFrom') !== undefined) {
-        throw new BerthError('unavailable', `the session's sandbox has moved to host ${owner.hostId}`, {
+        throw new BerthError('unavailable', `what this needs has moved to host ${owner.hostId}`, {
           context: { hostId: owner.hostId },
         });
       }
       const path = pathOf(c.req.url);
       const headers = proof(owner, c.get('identity').user, method, path);
-      if (c.req.header('upgrade')?.toLowerCase() !== 'websocket') return forwardRequest(owner, path, c.req.raw, headers);
+      if (c.req.header('upgrade')?.toLowerCase() !== 'websocket')
+        return forwardRequest(owner, path, c.req.raw, headers);
       const socket = await openAtOwner(owner, path, headers);
       return (await upgradeWebSocket(() => joinSockets(socket))(c, next)) ?? undefined;
     },
 
     async call(sessionId, user, method, path, body) {
-      const owner = await ownerOf(reads, hostId, sessionId);
+      const owner = await ownerOf(reads, hostId, (await reads.session(sessionId))?.hostId ?? null);
       if (owner === null) return false;
       const request = new Request(new URL(path, owner.address), {
         method,
@@ -83,6 +107,15 @@ export function createForwarding({ reads, hostId, secret, now }: ForwardingOptio
       return { result };
     },
   };
+}
+
+/** As it stands where it is not well-formed; the route then says what it thinks of it. */
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
 }
 
 function pathOf(url: string): string {

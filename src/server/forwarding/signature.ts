@@ -48,7 +48,12 @@ export function checkForwarded(
   return forwarded;
 }
 
-function signature(secret: Buffer, { from, to, user }: Forwarded, { method, path }: ForwardedRequest, atMs: number): string {
+function signature(
+  secret: Buffer,
+  { from, to, user }: Forwarded,
+  { method, path }: ForwardedRequest,
+  atMs: number,
+): string {
   // JSON, so that no field can reach into the next.
   return createHmac('sha256', secret)
     .update(JSON.stringify([from, to, user, method, path, atMs]))

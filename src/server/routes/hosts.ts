@@ -10,7 +10,10 @@ export function hostRoutes(app: Router, { core }: AppDependencies): void {
       method: 'get',
       path: '/api/hosts',
       security: tokenNeeded,
-      responses: { 200: json(z.object({ hosts: z.array(host) }), 'All that have registered and were not forgotten'), ...failures },
+      responses: {
+        200: json(z.object({ hosts: z.array(host) }), 'All that have registered and were not forgotten'),
+        ...failures,
+      },
     }),
     async (c) => c.json({ hosts: await core.hosts.list() }, 200),
   );

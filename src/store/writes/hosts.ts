@@ -39,6 +39,7 @@ export function hostWrites(db: Kysely<Database>, engine: Engine): HostWrites {
 
     async adoptUnowned(hostId) {
       await db.updateTable('sandboxes').set({ host_id: hostId }).where('host_id', 'is', null).execute();
+      await db.updateTable('snapshots').set({ host_id: hostId }).where('host_id', 'is', null).execute();
       await db
         .updateTable('turns')
         .set({ host_id: hostId })
