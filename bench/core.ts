@@ -48,7 +48,7 @@ export async function openCore(host: BenchHost, settings: Partial<Settings>): Pr
     settings: {
       hostId: 'hst_bench',
       slots: 4,
-      warm: { count: 0, preclone: [] },
+      warm: { count: 0, preclone: [], mirrorConnected: false },
       defaultTemplate: 'default',
       defaultLimits: limits,
       maxLimits: limits,

@@ -25,7 +25,7 @@ export interface BenchHost {
   provider: SandboxProvider;
   /** A sandbox's id, unique in this run. */
   nextId(): string;
-  create(id: string): Promise<RunnerClient>;
+  create(id: string, more?: Partial<SandboxLimits>): Promise<RunnerClient>;
   destroy(id: string): Promise<void>;
   /** The `config.json` that a running sandbox was started with. */
   runtimeConfig(id: string): Promise<RuntimeConfig>;
@@ -52,10 +52,10 @@ export async function openHost(): Promise<BenchHost> {
     provider,
     runtimeRoot: join(runtimeStateDir(await installationId(dataDir)), 'runc'),
     nextId: () => `sbx_bench${(count += 1)}`,
-    async create(id) {
+    async create(id, more = {}) {
       ids.add(id);
-      const spec = { id, template: 'default', limits, network: 'none' as const, labels: {}, runnerToken, env: {} };
-      await provider.create(spec, { signal: soon() });
+      const own = { network: 'none' as const, labels: {}, runnerToken, env: {} };
+      await provider.create({ id, template: 'default', limits: { ...limits, ...more }, ...own }, { signal: soon() });
       return createRunnerClient({ dial: (port, options) => provider.dial(id, port, options), token: runnerToken });
     },
     async destroy(id) {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Core } from '../../src/core/create-core.ts';
 import { openCore } from '../core.ts';
 import { soon } from '../host.ts';
-import { compare, type Contender } from '../measure.ts';
+import { compare, timed, type Contender } from '../measure.ts';
 import { limitRow, ratioRow, skippedRow, type Row } from '../table.ts';
 import { commandContender, type BenchCase } from './case.ts';
 
@@ -19,9 +19,13 @@ export const warmClaim: BenchCase = {
   name: 'claim',
   needsDocker: true,
   async run({ host, docker, quick, say }) {
-    const bench = await openCore(host, { warm: { count: 1, preclone: [] } });
+    const bench = await openCore(host, { warm: { count: 1, preclone: [], mirrorConnected: false } });
     try {
-      const contenders: Contender[] = [{ name: 'berth', measureMs: () => claimOnce(bench.core) }];
+      const running = await bench.core.sessions.create({ agent: 'shell', permissions: 'allow' }, 'bench', soon());
+      const contenders: Contender[] = [
+        { name: 'berth', measureMs: () => claimOnce(bench.core) },
+        { name: 'command', measureMs: () => timed(() => runTrue(bench.core, running.id)) },
+      ];
       if ('argv' in docker) {
         contenders.push(
           commandContender('docker', [...docker.argv, 'run', '--rm', docker.image, 'true']),
@@ -33,7 +37,10 @@ export const warmClaim: BenchCase = {
       const berth = samples.get('berth')!;
       const { claims } = await bench.core.pool.overview();
       if (claims.cold > 0) throw new Error(`${claims.cold} of the claims found nothing warm`);
-      const rows: Row[] = [limitRow(what, berth, goalMs)];
+      const rows: Row[] = [
+        limitRow(what, berth, goalMs),
+        ratioRow(what, berth, 'a command in a sandbox that the session has already', samples.get('command')!, null),
+      ];
       if ('reason' in docker) return [...rows, skippedRow(what, '`docker run --rm`', docker.reason)];
       return [
         ...rows,
@@ -52,12 +59,15 @@ async function claimOnce(core: Core): Promise<number> {
   while ((await core.pool.overview()).warm.ready === 0) await sleep(20);
   const { id } = await core.sessions.create({ agent: 'shell', permissions: 'allow' }, 'bench', soon());
   await sleep(settleMs);
-  const startedMs = performance.now();
-  const { exitCode } = await core.sessions.withRunner(id, soon(), (runner) => runner.exec({ argv: ['true'] }, soon()));
-  const tookMs = performance.now() - startedMs;
-  if (exitCode !== 0) throw new Error(`true ended with ${exitCode}`);
+  const tookMs = await timed(() => runTrue(core, id));
   await core.sessions.delete(id);
   return tookMs;
 }
 
+async function runTrue(core: Core, sessionId: string): Promise<void> {
+  const { exitCode } = await core.sessions.withRunner(sessionId, soon(), (runner) => runner.exec({ argv: ['true'] }, soon()));
+  if (exitCode !== 0) throw new Error(`true ended with ${exitCode}`);
+}
+
+/** Until what the creation of the session set off is over. */
 const settleMs = 50;

@@ -38,12 +38,30 @@ beforeAll(async () => {
   const login = createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date() });
   const browser = { login, publicUrl: () => null };
   const report = async () => [];
-  const app = createApp({ core, store, browser, agents, installer, logger, providerName: 'memory', version: '0', report });
+  const app = createApp({
+    core,
+    store,
+    browser,
+    agents,
+    installer,
+    logger,
+    providerName: 'memory',
+    version: '0',
+    report,
+  });
   server = await listen(app, '127.0.0.1', 0);
   home = await mkdtemp(join(tmpdir(), 'berth-cli-'));
   const token = await issueToken(store, 'test', 'ada', new Date());
-  env = { PATH: process.env['PATH'] ?? '', HOME: home, XDG_CONFIG_HOME: home, BERTH_URL: server.url, BERTH_TOKEN: token };
-  id = (await core.sessions.create({ agent: 'any', permissions: 'ask', title: 'One' }, 'ada', AbortSignal.timeout(5_000))).id;
+  env = {
+    PATH: process.env['PATH'] ?? '',
+    HOME: home,
+    XDG_CONFIG_HOME: home,
+    BERTH_URL: server.url,
+    BERTH_TOKEN: token,
+  };
+  id = (
+    await core.sessions.create({ agent: 'any', permissions: 'ask', title: 'One' }, 'ada', AbortSignal.timeout(5_000))
+  ).id;
   await core.sessions.wake(id, AbortSignal.timeout(5_000));
 });
 afterAll(async () => {
@@ -54,7 +72,11 @@ afterAll(async () => {
 });
 
 function start(...args: string[]): ChildProcess {
-  return spawn(join(import.meta.dirname, '../../bin/berth'), args, { env, cwd: home, stdio: ['ignore', 'pipe', 'pipe'] });
+  return spawn(join(import.meta.dirname, '../../bin/berth'), args, {
+    env,
+    cwd: home,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
 }
 
 async function berth(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {

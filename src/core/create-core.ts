@@ -2,8 +2,10 @@ import type { Dependencies } from './dependencies.ts';
 import { recover } from './recovery.ts';
 import { createPoolFigures } from './pool/pool-figures.ts';
 import { createPoolService, type PoolService } from './pool/pool-service.ts';
+import { keepsMirrors } from './pool/warm-plan.ts';
 import { createWarmPool } from './pool/warm-pool.ts';
 import { createSessionSandboxes, type SessionSandboxes } from './sandboxes/session-sandboxes.ts';
+import { createAnswers } from './sessions/answers.ts';
 import { createSessionService, finishDeletion, type SessionService } from './sessions/session-service.ts';
 import { createSnapshotService, type SnapshotService } from './snapshots/snapshot-service.ts';
 import { createDispatcher, type Dispatcher } from './turns/dispatcher.ts';
@@ -33,12 +35,14 @@ export function createCore(deps: Dependencies): Core {
     onTurnEnded: () => dispatcher.wake(),
     onSlotFreed() {
       dispatcher.wake();
+      answers.wake();
       warm.wake();
     },
     onSlotTaken: () => warm.wake(),
     onEvicted: () => void (figures.evictions += 1),
     onFirstSandbox: (kind) => void (kind === 'warm' ? (figures.warmClaims += 1) : (figures.coldStarts += 1)),
   });
+  const answers = createAnswers(deps, sandboxes);
   const figures = createPoolFigures();
   const warm = createWarmPool(deps);
   const positions = createPositionAnnouncer(deps);
@@ -62,7 +66,7 @@ export function createCore(deps: Dependencies): Core {
   }
 
   return {
-    sessions: createSessionService(deps, sandboxes, dispatcher),
+    sessions: createSessionService(deps, sandboxes, dispatcher, answers),
     snapshots: createSnapshotService(deps, sandboxes),
     queue: createQueueService(deps, dispatcher),
     pool: createPoolService(deps, warm, figures),
@@ -76,9 +80,10 @@ export function createCore(deps: Dependencies): Core {
           for (const expired of await sandboxes.restIdle()) await finishDeletion(deps, sandboxes, expired);
           // What fell idle by itself (an agent that asks) may give its slot to one that waits.
           dispatcher.wake();
+          await answers.check();
         }),
         repeat('looking at warm sandboxes', idleCheckMs, () => warm.check()),
-        deps.settings.warm.preclone.length === 0
+        !keepsMirrors(deps.settings.warm)
           ? null
           : warm.refresh().then(() => repeat('fetching repositories ahead', refreshMs, () => warm.refresh())),
       ]);
@@ -89,6 +94,7 @@ export function createCore(deps: Dependencies): Core {
       await webhooks.close();
       await positions.close();
       await dispatcher.close();
+      await answers.close();
       await warm.close();
       await sandboxes.close();
       await loops;

@@ -15,9 +15,30 @@ const works = ['none', 'asking', 'busy'] as const;
 
 /** The table, written down again: by work, then by what is found. */
 const expected: Record<SandboxUse['work'], Record<Found, AfterRestart>> = {
-  none: { none: 'forgotten', running: 'running', paused: 'paused', hibernated: 'hibernated', stopped: 'stopped', broken: 'broken' },
-  asking: { none: 'creating', running: 'creating', paused: 'paused', hibernated: 'hibernated', stopped: 'creating', broken: 'creating' },
-  busy: { none: 'creating', running: 'creating', paused: 'creating', hibernated: 'creating', stopped: 'creating', broken: 'creating' },
+  none: {
+    none: 'forgotten',
+    running: 'running',
+    paused: 'paused',
+    hibernated: 'hibernated',
+    stopped: 'stopped',
+    broken: 'broken',
+  },
+  asking: {
+    none: 'creating',
+    running: 'creating',
+    paused: 'paused',
+    hibernated: 'hibernated',
+    stopped: 'creating',
+    broken: 'creating',
+  },
+  busy: {
+    none: 'creating',
+    running: 'creating',
+    paused: 'creating',
+    hibernated: 'creating',
+    stopped: 'creating',
+    broken: 'creating',
+  },
 };
 const cells = works.flatMap((work) => stored.flatMap((status) => found.map((is) => ({ work, status, is }))));
 const at = '2026-11-28T10:00:00.000Z';
@@ -43,7 +64,14 @@ beforeAll(async () => {
       await tx.insertTurn(turn);
       if (work === 'busy') return;
       const question = { requestId: 'req', turnId: turn.id, toolCall: { toolCallId: 't' }, options: [] };
-      const open = { state: 'open', optionId: null, answeredBy: null, requestedAt: at, expiresAt: '2099-01-01T00:00:00.000Z', resolvedAt: null } as const;
+      const open = {
+        state: 'open',
+        optionId: null,
+        answeredBy: null,
+        requestedAt: at,
+        expiresAt: '2099-01-01T00:00:00.000Z',
+        resolvedAt: null,
+      } as const;
       await tx.upsertPermission({ sessionId: session.id, ...question, ...open });
     });
     if (is !== 'none') world.sandboxes.set(sandbox.id, infoOf(sandbox, is));
@@ -76,7 +104,9 @@ describe.each(cells)('a sandbox that is $status, found $is, whose session has wo
 
 test('a busy turn is driven on from each, one that sleeps over its question is not', async () => {
   const busy = cells.filter(({ status, work }) => work === 'busy' && status === 'running');
-  const asking = cells.filter(({ status, work, is }) => work === 'asking' && status === 'running' && is === 'hibernated');
+  const asking = cells.filter(
+    ({ status, work, is }) => work === 'asking' && status === 'running' && is === 'hibernated',
+  );
   const core: Core = createCore(world.deps);
   try {
     await core.start(AbortSignal.timeout(30_000));

@@ -149,6 +149,25 @@ describe('mirror', () => {
     }
   });
 
+  test('nothing new is not fetched; a branch that went and a tag that moved are', async () => {
+    const { objectsDir } = await git.updateMirror(url, quietly, never);
+    const path = dirname(objectsDir);
+    const asked = async () => {
+      const before = forge.requests.length;
+      await git.updateMirror(url, quietly, never);
+      return forge.requests.slice(before).filter(({ path: at }) => at.endsWith('/git-upload-pack')).length;
+    };
+    expect(await asked()).toBe(1);
+    await forge.git('acme/widgets', 'branch', 'passing', 'main');
+    expect(await asked()).toBeGreaterThan(1);
+    await forge.git('acme/widgets', 'branch', '-D', 'passing');
+    await forge.git('acme/widgets', 'tag', '-f', '-a', '-m', 'Again', 'v1', 'develop');
+    expect(await asked()).toBeGreaterThan(1);
+    expect(await runGit(['branch', '--list', 'passing'], { cwd: path })).toBe('');
+    expect(await runGit(['rev-parse', 'v1'], { cwd: path })).toBe(await forge.git('acme/widgets', 'rev-parse', 'v1'));
+    expect(await asked()).toBe(1);
+  });
+
   test('follows the remote, and locks of a killed git do not block a new process', async () => {
     const { objectsDir } = await git.updateMirror(url, quietly, never);
     const path = dirname(objectsDir);

@@ -1,12 +1,13 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { access, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from '../core/ports/logger.ts';
 import type { Mirror } from '../core/ports/git.ts';
 import { createSharedWork } from '../core/shared-work.ts';
 import { BerthError } from '../protocol/errors.ts';
 import type { GitCredential, HostGit } from './host-git.ts';
-import { listRemote, remoteFailed } from './remote.ts';
+import { listRemote, parseRemoteRefs, remoteFailed, type RemoteRefs } from './remote.ts';
 
 export interface MirrorsOptions {
   /** Holds the mirrors; no sandbox can write in it. */
@@ -44,8 +45,40 @@ export function createMirrors(options: MirrorsOptions): Mirrors {
     const startedAt = performance.now();
     const path = pathOf(url);
     const credential = await options.credentials(url, signal);
-    const refs = await listRemote(url, { git, credential, signal });
+    const refs = await listRemote(url, { git, credential, signal }, { tags: true });
     await prepare(path, signal);
+    // Most of the time nothing is new, and a fetch would take another round trip to find that out.
+    if (!(await hasRefs(path, refs, signal))) await fetchRefs(url, path, credential, onProgress, signal);
+    if (refs.defaultBranch === null) {
+      throw new BerthError('branch_not_found', 'the repository has no default branch; it may be empty', {
+        field: 'branch',
+      });
+    }
+    await git.must(['symbolic-ref', 'HEAD', `refs/heads/${refs.defaultBranch}`], { cwd: path, signal });
+    logger.debug({ repository: url, durationMs: Math.round(performance.now() - startedAt) }, 'mirror updated');
+    return { url, objectsDir: join(path, 'objects'), defaultBranch: refs.defaultBranch };
+  });
+
+  /** Whether the mirror has exactly these; refs are written once their objects are there. */
+  async function hasRefs(path: string, remote: RemoteRefs, signal: AbortSignal): Promise<boolean> {
+    const listed = await git.must(
+      ['for-each-ref', '--format=%(objectname)%09%(refname)', 'refs/heads/', 'refs/tags/'],
+      {
+        cwd: path,
+        signal,
+      },
+    );
+    const { branches, tags } = parseRemoteRefs(listed.toString('utf8'));
+    return isDeepStrictEqual({ branches, tags }, { branches: remote.branches, tags: remote.tags });
+  }
+
+  async function fetchRefs(
+    url: string,
+    path: string,
+    credential: GitCredential | null,
+    onProgress: (message: string) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
     const result = await git.run(
       [
         'fetch',
@@ -67,16 +100,8 @@ export function createMirrors(options: MirrorsOptions): Mirrors {
       },
     );
     if (result.exitCode !== 0) throw remoteFailed(url, 'cannot be fetched', result.stderr);
-    if (refs.defaultBranch === null) {
-      throw new BerthError('branch_not_found', 'the repository has no default branch; it may be empty', {
-        field: 'branch',
-      });
-    }
-    await git.must(['symbolic-ref', 'HEAD', `refs/heads/${refs.defaultBranch}`], { cwd: path, signal });
     await joinPacks(path, signal);
-    logger.debug({ repository: url, durationMs: Math.round(performance.now() - startedAt) }, 'mirror updated');
-    return { url, objectsDir: join(path, 'objects'), defaultBranch: refs.defaultBranch };
-  });
+  }
 
   async function prepare(path: string, signal: AbortSignal): Promise<void> {
     if (!(await exists(path))) {

@@ -9,6 +9,8 @@ export interface RemoteRefs {
   defaultBranch: string | null;
   /** Branch name to commit. */
   branches: ReadonlyMap<string, string>;
+  /** Tag name to its object, where they were asked for. */
+  tags: ReadonlyMap<string, string>;
 }
 
 export interface RemoteAccess {
@@ -77,10 +79,15 @@ export async function probeRemote(
   throw new BerthError('upstream_failed', `the repository's host answered HTTP ${status}`, named);
 }
 
-/** Throws as `probeRemote` does. */
-export async function listRemote(url: string, remote: RemoteAccess): Promise<RemoteRefs> {
+/** With its tags where `tags` asks for them. Throws as `probeRemote` does. */
+export async function listRemote(
+  url: string,
+  remote: RemoteAccess,
+  { tags = false }: { tags?: boolean } = {},
+): Promise<RemoteRefs> {
   await probeRemote(url, 'git-upload-pack', remote);
-  const result = await remote.git.run(['ls-remote', '--symref', '--', url, 'HEAD', 'refs/heads/*'], {
+  const patterns = ['HEAD', 'refs/heads/*', ...(tags ? ['refs/tags/*'] : [])];
+  const result = await remote.git.run(['ls-remote', '--symref', '--', url, ...patterns], {
     signal: remote.signal,
     credential: remote.credential === null ? undefined : { url, value: remote.credential },
   });
@@ -98,6 +105,7 @@ export function remoteFailed(url: string, what: string, stderr: string): BerthEr
 
 export function parseRemoteRefs(text: string): RemoteRefs {
   const branches = new Map<string, string>();
+  const tags = new Map<string, string>();
   let target: string | null = null;
   let headSha: string | null = null;
   for (const line of text.split('\n')) {
@@ -106,11 +114,13 @@ export function parseRemoteRefs(text: string): RemoteRefs {
     if (name === 'HEAD' && value.startsWith('ref: refs/heads/')) target = value.slice('ref: refs/heads/'.length);
     else if (name === 'HEAD') headSha = value;
     else if (name.startsWith('refs/heads/')) branches.set(name.slice('refs/heads/'.length), value);
+    // The commit behind an annotated tag is listed too, with a suffix that no name can have.
+    else if (name.startsWith('refs/tags/') && !name.endsWith('^{}')) tags.set(name.slice('refs/tags/'.length), value);
   }
   // A detached HEAD names no branch; one that stands at the same commit will do.
   const same = headSha === null ? undefined : [...branches].find(([, sha]) => sha === headSha)?.[0];
   const defaultBranch = target !== null && branches.has(target) ? target : (same ?? null);
-  return { defaultBranch, branches };
+  return { defaultBranch, branches, tags };
 }
 
 /** The branch to begin from: the one asked for, else the default. Throws `branch_not_found`. */

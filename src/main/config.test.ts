@@ -19,9 +19,19 @@ test.each([
   expect(defaultWarm(slots, machine)).toBe(warm);
 });
 
+test('times of rest follow each other, and the last step is one of two', () => {
+  const { idle } = readConfig({ BERTH_IDLE_PAUSE_MINUTES: '0', BERTH_IDLE_ARCHIVE_MINUTES: '60', BERTH_IDLE_LAST_STEP: 'destroy' });
+  expect(idle).toMatchObject({ pauseMs: null, hibernateMs: 900_000, archiveMs: 3_600_000, lastStep: 'destroy' });
+  expect(() => readConfig({ BERTH_IDLE_PAUSE_MINUTES: '30' })).toThrow(
+    'BERTH_IDLE_PAUSE_MINUTES (30) must be less than BERTH_IDLE_HIBERNATE_MINUTES (15)',
+  );
+  expect(() => readConfig({ BERTH_IDLE_LAST_STEP: 'forget' })).toThrow(/BERTH_IDLE_LAST_STEP/);
+});
+
 test('repositories to keep are checked, and named once each', () => {
   const env = { BERTH_PRECLONE: 'https://github.com/a/b, https://github.com/a/b,https://github.com/a/c' };
-  expect(readConfig(env).warm.preclone).toHaveLength(2);
+  expect(readConfig(env).warm).toMatchObject({ preclone: { length: 2 }, mirrorConnected: false });
+  expect(readConfig({ BERTH_PRECLONE: 'connected' }).warm).toMatchObject({ preclone: [], mirrorConnected: true });
   expect(() => readConfig({ BERTH_PRECLONE: 'not an address' })).toThrow(/BERTH_PRECLONE/);
   expect(() => readConfig({ BERTH_WARM: '-1' })).toThrow(/BERTH_WARM/);
 });

@@ -1,6 +1,7 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { WarmSettings } from '../core/pool/warm-plan.ts';
 import { priority, type Priority } from '../protocol/api.ts';
 import { parseEgressPolicy, type EgressPolicy } from '../protocol/egress.ts';
 import { parseRepositoryUrl } from '../core/git-names.ts';
@@ -32,7 +33,7 @@ const environment = z.object({
   BERTH_SLOTS: wholePositive.optional(),
   /** Sandboxes kept running for sessions to come; 0: none. Default by what slots and memory allow. */
   BERTH_WARM: z.coerce.number().int().min(0).max(100).optional(),
-  /** Repositories whose objects are kept here and in a warm sandbox each, with commas. */
+  /** Repositories whose objects are kept here and in a warm sandbox each, with commas; `connected`: those that GitHub is connected to, kept here only. */
   BERTH_PRECLONE: z.string().default(''),
   BERTH_SANDBOX_CPUS: positive.optional(),
   BERTH_SANDBOX_MEMORY_MIB: wholePositive.optional(),
@@ -90,6 +91,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
   const memoryBytes = (e.BERTH_SANDBOX_MEMORY_MIB ?? defaultMemoryMib()) * 1024 ** 2;
   const slots = e.BERTH_SLOTS ?? defaultSlots(memoryBytes);
   const allowLocalRepositories = e.BERTH_LOCAL_REPOSITORIES === 'true';
+  requireIdleOrder(e);
   return {
     dataDir: e.BERTH_DATA_DIR,
     agentsDir: e.BERTH_AGENTS_DIR ?? join(e.BERTH_DATA_DIR, 'agents'),
@@ -104,7 +106,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     slots,
     warm: {
       count: e.BERTH_WARM ?? defaultWarm(slots),
-      preclone: parsePreclone(e.BERTH_PRECLONE, allowLocalRepositories),
+      ...parsePreclone(e.BERTH_PRECLONE, allowLocalRepositories),
     },
     sandboxLimits: {
       cpus: e.BERTH_SANDBOX_CPUS ?? Math.max(1, availableParallelism() / 2),
@@ -158,6 +160,18 @@ function readEgress(text: string, context: z.RefinementCtx): EgressPolicy {
   }
 }
 
+/** A step that comes no later than the one before it would never be seen. */
+function requireIdleOrder(e: z.infer<typeof environment>): void {
+  const names = ['BERTH_IDLE_PAUSE_MINUTES', 'BERTH_IDLE_HIBERNATE_MINUTES', 'BERTH_IDLE_ARCHIVE_MINUTES'] as const;
+  const given = names.filter((name) => e[name] > 0);
+  for (const [index, name] of given.entries()) {
+    const next = given[index + 1];
+    if (next === undefined || e[name] < e[next]) continue;
+    const message = `${name} (${e[name]}) must be less than ${next} (${e[next]})`;
+    throw new BerthError('invalid_request', message, { field: name });
+  }
+}
+
 function parsePriorities(text: string, context: z.RefinementCtx): Record<string, Priority> {
   const priorities: Record<string, Priority> = {};
   for (const entry of text.split(',').filter((each) => each.trim() !== '')) {
@@ -205,17 +219,20 @@ function thisMachine(): Machine {
   return { memoryBytes: totalmem(), cores: availableParallelism() };
 }
 
-function parsePreclone(text: string, allowLocal: boolean): string[] {
-  const urls = text
+function parsePreclone(text: string, allowLocal: boolean): Pick<WarmSettings, 'preclone' | 'mirrorConnected'> {
+  const named = text
     .split(',')
     .map((each) => each.trim())
     .filter((each) => each !== '');
   try {
-    return [...new Set(urls.map((url) => parseRepositoryUrl(url, { allowLocal }).url))];
+    const urls = named
+      .filter((each) => each !== connected)
+      .map((each) => parseRepositoryUrl(each, { allowLocal }).url);
+    return { preclone: [...new Set(urls)], mirrorConnected: named.includes(connected) };
   } catch (cause) {
-    throw new BerthError('invalid_request', `BERTH_PRECLONE: ${asBerthError(cause).message}`, {
-      field: 'BERTH_PRECLONE',
-      cause,
-    });
+    const message = `BERTH_PRECLONE: ${asBerthError(cause).message}`;
+    throw new BerthError('invalid_request', message, { field: 'BERTH_PRECLONE', cause });
   }
 }
+
+const connected = 'connected';

@@ -380,6 +380,7 @@ export type SandboxUsage = z.infer<typeof sandboxUsage>;
  * | POST S/turns/:turnId/cancel | -> 202 `turn`: cancelled at whatever stage it is; others go on |
  * | GET /api/queue | -> `queueOverview` |
  * | GET /api/pool | -> `poolOverview` |
+ * | GET /api/metrics | the same for Prometheus, as text |
  * | GET /api/dead-letters?session=&waiting=&limit= | -> `{ deadLetters: deadLetter[] }` newest first |
  * | POST /api/dead-letters/:turnId/replay | -> 202 `admission` of a new turn with the same prompt; again: of the same turn |
  * | GET /api/webhooks/secret | -> `webhookSecret`; the machine's owner only |

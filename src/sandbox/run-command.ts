@@ -13,6 +13,8 @@ export interface CommandOptions {
   signal?: AbortSignal;
   /** The whole of it. Default `hostEnv`. */
   env?: Readonly<Record<string, string>>;
+  /** In a session of its own: what ends the caller's process group does not end it. */
+  detached?: boolean;
   /** Descriptors or modes for stdin, stdout and stderr. A stream that is not `pipe` is not captured. */
   stdio?: readonly ('ignore' | 'pipe' | number)[];
 }
@@ -34,7 +36,11 @@ export async function runCommand(
   options: CommandOptions = {},
 ): Promise<CommandResult> {
   options.signal?.throwIfAborted();
-  const child = spawn(file, args, { env: { ...(options.env ?? hostEnv) }, stdio: [...(options.stdio ?? ['ignore', 'pipe', 'pipe'])] });
+  const child = spawn(file, args, {
+    env: { ...(options.env ?? hostEnv) },
+    detached: options.detached ?? false,
+    stdio: [...(options.stdio ?? ['ignore', 'pipe', 'pipe'])],
+  });
   const kill = () => child.kill('SIGKILL');
   options.signal?.addEventListener('abort', kill, { once: true });
   const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];

@@ -31,7 +31,8 @@ export function forwardOverSocket(socket: WebSocket): ForwardedConnection {
   });
   // `error` says nothing, and `close` always follows it.
   socket.addEventListener('close', ({ reason }) => {
-    if (!ended) broken = new BerthError('unavailable', `the connection to the port was lost${reason ? `: ${reason}` : ''}`);
+    if (!ended)
+      broken = new BerthError('unavailable', `the connection to the port was lost${reason ? `: ${reason}` : ''}`);
     ended = true;
     wake();
   });

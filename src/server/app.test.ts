@@ -70,6 +70,20 @@ async function newSession(): Promise<string> {
   return ((await response.json()) as { id: string }).id;
 }
 
+test('the pool, for people and for Prometheus', async () => {
+  expect(await (await call('GET', '/api/pool')).json()).toMatchObject({ provider: 'memory', slots: 2, used: 0, sandboxes: {} });
+  const id = await newSession();
+  await core.sessions.withRunner(id, AbortSignal.timeout(5_000), async () => {});
+  const response = await call('GET', '/api/metrics');
+  expect(response.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
+  const text = await response.text();
+  for (const line of ['berth_slots 2', 'berth_slots_used 1', 'berth_sandboxes{status="running"} 1', 'berth_first_sandboxes_total{kind="cold"} 1']) {
+    expect(text.split('\n')).toContain(line);
+  }
+  // Each sample's metric is told of before, as the format wants it.
+  for (const line of text.trim().split('\n')) expect(line).toMatch(/^(# (HELP|TYPE) berth_\w+ .+|berth_\w+(\{\w+="\w+"(,\w+="\w+")*\})? [\d.]+)$/);
+});
+
 describe('who may call', () => {
   test('health, the document, signing in and out need no token, all else does', async () => {
     expect((await app.request('/api/health')).status).toBe(200);
@@ -156,6 +170,45 @@ describe('prompting', () => {
       status: 400,
       field: 'agent',
     });
+  });
+});
+
+describe('rest and copies', () => {
+  test('times of rest are set, kept and refused by their field', async () => {
+    const id = await newSession();
+    const path = `/api/sessions/${id}`;
+    const set = await call('PATCH', path, { title: 'Mine', idle: { pauseSeconds: 60, archiveSeconds: null, lastStep: 'destroy' } });
+    expect(await set.json()).toMatchObject({
+      title: 'Mine',
+      idle: { pauseSeconds: 60, archiveSeconds: null, lastStep: 'destroy' },
+      archivedAt: null,
+    });
+    expect(await (await call('PATCH', path, { idle: null })).json()).toMatchObject({ title: 'Mine', idle: null });
+    const bad = async (body: object) => (await refusal(call('PATCH', path, body))).field;
+    expect(await bad({ idle: { pauseSeconds: 0 } })).toBe('idle.pauseSeconds');
+    expect(await bad({ idle: { pauseSeconds: 60, hibernateSeconds: 30 } })).toBe('idle.pauseSeconds');
+    expect(await bad({ idle: { lastStep: 'forget' } })).toBe('idle.lastStep');
+    expect(await bad({ idle: { pauseMs: 5 } })).toBe('idle.pauseMs');
+    expect(await refusal(call('PATCH', path, {}))).toMatchObject({ status: 400, code: 'invalid_request' });
+    expect(await refusal(call('PATCH', '/api/sessions/ses_no', { title: 'x' }))).toMatchObject({ status: 404, field: 'id' });
+  });
+
+  test('a snapshot by name; what is archived is listed apart', async () => {
+    const id = await newSession();
+    expect(await (await call('POST', `/api/sessions/${id}/wake`)).json()).toMatchObject({ status: 'idle' });
+    const made = await call('POST', `/api/sessions/${id}/snapshots`, { name: 'first' });
+    expect([made.status, await made.json()]).toMatchObject([201, { name: 'first', sessionId: id, memory: false }]);
+    for (const name of ['', 'a b', '../x', 'snp_1']) {
+      expect(await refusal(call('POST', `/api/sessions/${id}/snapshots`, { name }))).toMatchObject({ status: 400, field: 'name' });
+    }
+    const forks = await call('POST', '/api/snapshots/first/fork', { count: 1 });
+    expect([forks.status, await forks.json()]).toMatchObject([201, { sessions: [{ forkedFrom: id }] }]);
+    expect((await call('DELETE', '/api/snapshots/first')).status).toBe(204);
+    expect(await refusal(call('GET', '/api/snapshots/first'))).toMatchObject({ status: 404, field: 'snapshot' });
+    expect(await (await call('POST', `/api/sessions/${id}/rest`, { step: 'archive' })).json()).toMatchObject({ status: 'stopped' });
+    const count = async (query: string) =>
+      ((await (await call('GET', `/api/sessions${query}`)).json()) as { sessions: object[] }).sessions.length;
+    expect([await count(''), await count('?archived=true'), await count('?archived=false')]).toEqual([2, 1, 1]);
   });
 });
 

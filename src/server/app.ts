@@ -10,6 +10,7 @@ import { eventRoutes } from './routes/events.ts';
 import { fileRoutes } from './routes/files.ts';
 import { healthRoutes } from './routes/health.ts';
 import { loginRoutes, signInRoutes } from './routes/login.ts';
+import { metricsRoutes } from './routes/metrics.ts';
 import { portRoutes } from './routes/ports.ts';
 import { processRoutes } from './routes/processes.ts';
 import { queueRoutes } from './routes/queue.ts';
@@ -66,6 +67,7 @@ export function createApp(deps: AppDependencies, extensions: Extensions = {}): R
   snapshotRoutes(app, deps);
   turnRoutes(app, deps);
   queueRoutes(app, deps);
+  metricsRoutes(app, deps);
   eventRoutes(app, deps);
   workspaceRoutes(app, deps);
   fileRoutes(app, deps);

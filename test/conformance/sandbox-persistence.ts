@@ -107,7 +107,7 @@ export function sandboxPersistenceSuite(name: string, open: () => Promise<Provid
         if (first === 'pause' && can('pause')) await provider.pause(id, options());
         if (first === 'stream') await provider.dial(id, 3000, options());
         await provider.hibernate(id, options());
-        expect(await provider.wake(id, options())).toMatchObject({ restored: 'memory' });
+        expect(await provider.wake(id, options())).toMatchObject({ restored: 'memory', reason: null });
         expect(await busy.count()).toBeGreaterThanOrEqual(counted);
       }
       await busy.check();
@@ -118,7 +118,7 @@ export function sandboxPersistenceSuite(name: string, open: () => Promise<Provid
       const facts = [
         'grep -E "^(Cap|NoNew|Seccomp:)" /proc/self/status',
         'id; ulimit -n; cat /proc/self/oom_score_adj; hostname; nproc; cat /sys/class/net/lo/flags',
-        'ls /proc/self/fd | wc -l; ls /proc | grep -c "^[0-9]*$"; cut -d" " -f2 /proc/mounts | sort',
+        'set -- /proc/[0-9]*; echo $#; set -- /proc/$$/fd/*; echo $#; cut -d" " -f2 /proc/mounts | sort',
       ].join('; ');
       const clocks = 'date +%s; cut -d. -f1 /proc/uptime';
       const fresh = await make();
@@ -154,7 +154,7 @@ export function sandboxPersistenceSuite(name: string, open: () => Promise<Provid
           const status = await statusOf(id);
           expect(['running', 'hibernated']).toContain(status);
           if (status === 'hibernated') {
-            expect(await provider.wake(id, options())).toMatchObject({ restored: 'memory' });
+            expect(await provider.wake(id, options())).toMatchObject({ restored: 'memory', reason: null });
           }
           await busy.check();
         }

@@ -744,6 +744,29 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
         const absent = write((tx) => tx.updateSandbox(record.id, { status: 'running' }));
         await expect(absent).rejects.toMatchObject({ code: 'not_found' });
       });
+
+      test('a warm one is found among those without a session, and counted', async () => {
+        const session = await givenSession();
+        const warm = { repositoryUrl: 'https://example.com/a/b', baseCommit: null };
+        const [owned, free, half] = [
+          sandboxRecord({ sessionId: session, status: 'stopped' }),
+          sandboxRecord({ status: 'running', warm }),
+          sandboxRecord({ status: 'destroying' }),
+        ];
+        const before = await store.read.sandboxCounts();
+        await write(async (tx) => {
+          for (const record of [owned, free, half]) await tx.insertSandbox(record);
+        });
+        expect(await store.read.sandboxes({ unowned: true, statuses: ['running'] })).toEqual([free]);
+        const counts = await store.read.sandboxCounts();
+        for (const status of ['stopped', 'running', 'destroying'] as const) {
+          expect(counts.get(status)).toBe((before.get(status) ?? 0) + 1);
+        }
+        await write((tx) => tx.updateSandbox(free.id, { sessionId: session, warm: null }));
+        expect(await store.read.sandbox(free.id)).toEqual({ ...free, sessionId: session, warm: null });
+        expect(await store.read.sandboxes({ unowned: true, statuses: ['running'] })).toEqual([]);
+        for (const { id } of [owned, free, half]) await write((tx) => tx.deleteSandbox(id));
+      });
     });
 
     describe('permissions', () => {

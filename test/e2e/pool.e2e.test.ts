@@ -1,3 +1,7 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { findLeaks } from './leaks.ts';
@@ -44,6 +48,29 @@ test('a session gets the warm sandbox, with its own limits and an empty workspac
     '600',
   );
   await server.client.sessions.delete(session.id);
+});
+
+test('a warm sandbox with a repository ahead goes to a session on it', async () => {
+  const repository = mkdtempSync(join(tmpdir(), 'berth-repo-'));
+  const git = (...args: string[]) =>
+    execFileSync('git', ['-c', 'user.name=a', '-c', 'user.email=a@localhost', ...args], { cwd: repository });
+  git('init', '-qb', 'main');
+  git('commit', '-q', '--allow-empty', '-m', 'first');
+  await server.stop();
+  server = await installation.start({ ...warm, BERTH_PRECLONE: `file://${repository}` });
+  await untilReady(2);
+  git('commit', '-q', '--allow-empty', '-m', 'later');
+  const [on, beside] = [
+    await server.client.sessions.create({ agent: 'shell', repository: `file://${repository}` }),
+    await server.client.sessions.create({ agent: 'shell' }),
+  ];
+  expect(await output(on.id, 'git log --format=%s; ls ~; ls /berth/objects/pack | grep -c pack$')).toBe(
+    `later\nfirst\n${basename(repository)}\n2`,
+  );
+  expect(await output(beside.id, 'ls /berth/objects')).toBe('');
+  expect((await server.client.pool()).claims).toEqual({ warm: 2, cold: 0 });
+  for (const { id } of [on, beside]) await server.client.sessions.delete(id);
+  rmSync(repository, { recursive: true });
 });
 
 test('killed at any instant, the server leaves no orphan and no sandbox with two owners', async () => {

@@ -5,6 +5,7 @@ import { absoluteRemote, parseRemote } from '../copy/remote-path.ts';
 import { upload } from '../copy/upload.ts';
 import { usageError } from '../failure.ts';
 import { formatBytes, plural } from '../render/units.ts';
+import { withWakeProgress } from '../wake-progress.ts';
 
 export function register(program: Command): void {
   program
@@ -26,7 +27,8 @@ export function register(program: Command): void {
         const client = await context.client();
         if (from !== null) {
           const { cwd } = await client.sessions.get(from.sessionId);
-          const copied = await download(client, { ...from, path: absoluteRemote(from.path, cwd) }, target);
+          const source = { ...from, path: absoluteRemote(from.path, cwd) };
+          const copied = await withWakeProgress(context, client, from.sessionId, () => download(client, source, target));
           if (context.json) return context.writeJson(copied);
           return context.notice(`${plural(copied.files, 'file')}, ${formatBytes(copied.bytes)}`);
         }
@@ -34,7 +36,8 @@ export function register(program: Command): void {
           const { cwd } = await client.sessions.get(to.sessionId);
           // `resolve` drops a slash at the end, which says "into this directory".
           const slash = to.path.endsWith('/') ? '/' : '';
-          const path = await upload(client, source, { ...to, path: absoluteRemote(to.path, cwd) + slash });
+          const place = { ...to, path: absoluteRemote(to.path, cwd) + slash };
+          const path = await withWakeProgress(context, client, to.sessionId, () => upload(client, source, place));
           if (context.json) return context.writeJson({ path });
           context.notice(`${to.sessionId}:${path}`);
         }

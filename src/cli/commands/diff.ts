@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { action } from '../context.ts';
+import { withWakeProgress } from '../wake-progress.ts';
 import { renderDiffStat, renderPatch } from '../render/diff.ts';
 
 export function register(program: Command): void {
@@ -12,7 +13,7 @@ export function register(program: Command): void {
     .action(
       action<{ stat?: boolean }>(async (context, { argument: [id = ''], options }) => {
         const client = await context.client();
-        const diff = await client.sessions.diff(id);
+        const diff = await withWakeProgress(context, client, id, () => client.sessions.diff(id));
         if (context.json) return context.writeJson(diff);
         if (options.stat || diff.files.length === 0) {
           return context.write(renderDiffStat(diff, context.style, context.width));

@@ -24,7 +24,8 @@ export function register(program: Command): void {
         const count = Number(options.count);
         if (!Number.isInteger(count) || count < 1) throw usageError('--count: a whole number from 1 on', 'count');
         const { snapshot } = options;
-        if ((id === undefined) === (snapshot === undefined)) throw usageError('name a session, or a --snapshot', 'session');
+        if ((id === undefined) === (snapshot === undefined))
+          throw usageError('name a session, or a --snapshot', 'session');
         const client = await context.client();
         const made =
           snapshot === undefined

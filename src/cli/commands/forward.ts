@@ -31,10 +31,14 @@ export function register(program: Command): void {
         await withWakeProgress(context, client, id, () => client.sessions.wake(id));
         const servers: Server[] = [];
         for (const { here, inside } of ports) {
-          const server = createServer({ allowHalfOpen: true }, (socket) => void relay(context, client, id, inside, socket));
+          const server = createServer(
+            { allowHalfOpen: true },
+            (socket) => void relay(context, client, id, inside, socket),
+          );
           servers.push(server);
           const port = await listen(server, here, options.address);
-          if (context.json) context.writeJson({ session: id, port: inside, address: options.address, localPort: port }, 'line');
+          if (context.json)
+            context.writeJson({ session: id, port: inside, address: options.address, localPort: port }, 'line');
           else context.write(`${options.address}:${port} -> ${inside}\n`);
         }
         const interrupted = Promise.withResolvers<void>();
@@ -78,9 +82,10 @@ async function relay(
   socket.on('error', () => {});
   let connection: ForwardedConnection | null = null;
   try {
-    connection = await client.sessions.forward(sessionId, port);
-    socket.once('close', connection.close);
-    await Promise.all([send(socket, connection), receive(connection, socket)]);
+    const opened = await client.sessions.forward(sessionId, port);
+    connection = opened;
+    socket.once('close', () => opened.close());
+    await Promise.all([send(socket, opened), receive(opened, socket)]);
   } catch (error) {
     const known = asBerthError(error);
     if (!socket.destroyed) context.notice(`port ${port}: ${known.message}`);

@@ -64,7 +64,12 @@ function describe({ style }: CliContext, { idle }: Session): string {
   const destroys = idle?.lastStep === 'destroy';
   const lines = times.map(([, field, words]) => {
     const seconds = idle?.[field];
-    const time = seconds === undefined ? style.dim("the pool's time") : seconds === null ? 'never' : formatDuration(seconds * 1000);
+    const time =
+      seconds === undefined
+        ? style.dim("the pool's time")
+        : seconds === null
+          ? 'never'
+          : formatDuration(seconds * 1000);
     return `${field === 'archiveSeconds' && destroys ? 'destroyed after' : words} ${time}`;
   });
   return `${lines.join('\n')}\n`;

@@ -4,15 +4,15 @@ import { withWakeProgress } from '../wake-progress.ts';
 import { describeStatus } from '../render/status.ts';
 
 const steps = [
-  ['pause', 'freeze its processes; memory and slot are kept', 'paused'],
-  ['hibernate', 'put its processes and memory on disk; its slot is free', 'hibernated'],
-  ['stop', 'end its processes; its disk is kept', 'stopped'],
-  ['archive', 'stop it and put it away; ls shows it with --all', 'archived'],
+  ['pause', 'freeze its processes; memory and slot are kept'],
+  ['hibernate', 'put its processes and memory on disk; its slot is free'],
+  ['stop', 'end its processes; its disk is kept'],
+  ['archive', 'stop it and put it away; ls shows it with --all'],
 ] as const;
 
 /** Rest by hand; any access wakes a session again. */
 export function register(program: Command): void {
-  for (const [step, summary, result] of steps) {
+  for (const [step, summary] of steps) {
     program
       .command(step)
       .summary(summary)
@@ -22,7 +22,7 @@ export function register(program: Command): void {
         action(async (context, { argument: [id = ''] }) => {
           const session = await (await context.client()).sessions.rest(id, step);
           if (context.json) return context.writeJson(session);
-          context.write(`${id} ${session.sandboxId === null && step !== 'archive' ? 'has no sandbox yet' : result}\n`);
+          context.write(`${id} ${describeStatus(session)}\n`);
         }),
       );
   }

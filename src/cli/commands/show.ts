@@ -26,9 +26,9 @@ export function register(program: Command): void {
     );
 }
 
-/** A sandbox that does not run uses nothing but its disk. */
+/** A sandbox that does not run uses nothing but its disk; some providers cannot tell what one uses. */
 function noneWhileAsleep(error: unknown): null {
-  if (error instanceof BerthError && (error.code === 'sandbox_lost' || error.code === 'not_found')) return null;
+  if (error instanceof BerthError && ['sandbox_lost', 'not_found', 'unsupported'].includes(error.code)) return null;
   throw error;
 }
 

@@ -36,7 +36,9 @@ export function register(program: Command): void {
     .action(
       action<{ session?: string }>(async (context, { options }) => {
         const client = await context.client();
-        const snapshots = await client.snapshots.list(options.session === undefined ? {} : { session: options.session });
+        const snapshots = await client.snapshots.list(
+          options.session === undefined ? {} : { session: options.session },
+        );
         if (context.json) return context.writeJson({ snapshots });
         if (snapshots.length === 0) return context.notice('No snapshots.');
         const now = Date.now();

@@ -6,6 +6,12 @@ export interface WarmSettings {
   count: number;
   /** Repositories whose objects are kept on this machine, and in one warm sandbox each. */
   preclone: readonly string[];
+  /** Whether the objects of the repositories that are connected are kept here too. */
+  mirrorConnected: boolean;
+}
+
+export function keepsMirrors({ preclone, mirrorConnected }: WarmSettings): boolean {
+  return mirrorConnected || preclone.length > 0;
 }
 
 export interface WarmPlan {

@@ -11,7 +11,7 @@ let world: World;
 let core: Core;
 
 async function boot(settings: Partial<Settings> = {}): Promise<void> {
-  world = createWorld(store, { slots: 3, warm: { count: 1, preclone: [] }, ...settings });
+  world = createWorld(store, { slots: 3, warm: { count: 1, preclone: [], mirrorConnected: false }, ...settings });
   await start();
 }
 
@@ -64,7 +64,7 @@ test('a session claims the warm one as its own, with its limits and an empty wor
 });
 
 test('of several that claim at once each gets one of its own', async () => {
-  await boot({ slots: 6, warm: { count: 3, preclone: [] } });
+  await boot({ slots: 6, warm: { count: 3, preclone: [], mirrorConnected: false } });
   await untilWarm(3);
   const sessions = await Promise.all(Array.from({ length: 5 }, () => newSession()));
   await Promise.all(sessions.map(({ id }) => use(id)));
@@ -88,7 +88,7 @@ test('they lie in free slots: a session that needs the slot has it at once, and 
 
 test('one with a repository goes to sessions on that repository only', async () => {
   const url = 'https://example.com/a/b.git';
-  world = createWorld(store, { slots: 4, warm: { count: 1, preclone: [url] } });
+  world = createWorld(store, { slots: 4, warm: { count: 1, preclone: [url], mirrorConnected: false } });
   const fetched: string[] = [];
   world.deps.git = {
     ...world.deps.git,
@@ -111,7 +111,7 @@ test('one with a repository goes to sessions on that repository only', async () 
 });
 
 test('a restart keeps what is sound, and removes what was being made, ended or is outdated', async () => {
-  await boot({ slots: 6, warm: { count: 3, preclone: [] } });
+  await boot({ slots: 6, warm: { count: 3, preclone: [], mirrorConnected: false } });
   const [sound, ended, outdated] = await untilWarm(3);
   await core.close();
   const at = new Date().toISOString();
@@ -128,7 +128,7 @@ test('a restart keeps what is sound, and removes what was being made, ended or i
 });
 
 test('a failure leaves nothing and is tried again; a shortage holds back', async () => {
-  world = createWorld(store, { slots: 3, warm: { count: 1, preclone: [] } });
+  world = createWorld(store, { slots: 3, warm: { count: 1, preclone: [], mirrorConnected: false } });
   let failures = 2;
   world.failCreate = () => (failures-- > 0 ? new BerthError('unavailable', 'not now') : null);
   await start();

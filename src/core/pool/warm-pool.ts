@@ -127,7 +127,8 @@ export function createWarmPool(deps: Dependencies): WarmPool {
 
     async refresh() {
       const warm = await warmOnes();
-      for (const url of settings.warm.preclone) {
+      const connected = settings.warm.mirrorConnected ? await store.read.repositories() : [];
+      for (const url of new Set([...settings.warm.preclone, ...connected.map((each) => each.url)])) {
         try {
           const own = warm.filter((each) => each.warm?.repositoryUrl === url);
           if (own.length === 0) await deps.git.updateMirror(url, () => {}, callSignal());

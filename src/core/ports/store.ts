@@ -79,6 +79,8 @@ export interface StoreReads {
   events(sessionId: string, from: number, limit: number): Promise<SessionEvent[]>;
   permission(sessionId: string, requestId: string): Promise<PermissionRecord | null>;
   openPermissions(sessionId: string): Promise<PermissionRecord[]>;
+  /** Open ones that somebody has answered, whose agent has not heard it yet. */
+  keptAnswers(): Promise<PermissionRecord[]>;
   idempotentResponse(scope: string, key: string): Promise<IdempotentResponse | null>;
   tokenByHash(hash: string): Promise<TokenRecord | null>;
   repository(id: string): Promise<RepositoryRecord | null>;
@@ -427,6 +429,7 @@ export interface PermissionRecord {
   toolCall: Record<string, unknown>;
   options: { optionId: string; name: string; kind: string }[];
   state: 'open' | 'selected' | 'cancelled' | 'expired';
+  /** While it is open with `answeredBy` set: an answer that is kept until the agent can hear it. */
   optionId: string | null;
   answeredBy: string | null;
   requestedAt: string;

@@ -24,7 +24,12 @@ export function createEviction(context: SandboxesContext, restSession: RestSessi
 
   async function evict(sessionId: string): Promise<boolean> {
     try {
-      const evicted = await restSession(sessionId, restingStep(deps.provider.capabilities), 'its slot was needed', true);
+      const evicted = await restSession(
+        sessionId,
+        restingStep(deps.provider.capabilities),
+        'its slot was needed',
+        true,
+      );
       if (evicted) events.onEvicted();
       else spare(sessionId);
       return evicted;

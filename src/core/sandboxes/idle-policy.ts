@@ -60,6 +60,14 @@ function canBePutAway(status: SandboxRecord['status']): boolean {
 
 export const awake = ['running', 'paused'] as const satisfies readonly SandboxRecord['status'][];
 
+const depths = { running: 0, creating: 0, paused: 1, hibernated: 2, stopped: 3, broken: 3, destroying: 3 } as const;
+const stepDepths = { pause: 1, hibernate: 2, stop: 3, archive: 3 } as const;
+
+/** Whether it rests already, as `step` would have it or more deeply. */
+export function restsAsDeep(status: SandboxRecord['status'], step: RestStep): boolean {
+  return depths[status] >= stepDepths[step];
+}
+
 /** Kept with its processes. */
 export function isAsleep(status: SandboxRecord['status']): boolean {
   return status === 'paused' || status === 'hibernated';

@@ -9,11 +9,7 @@ import type { RestSession } from './resting.ts';
  * Puts to rest what is due by its idle policy. All are looked at by one query, so that a thousand that sleep cost
  * nothing; only what is due is touched. Resolves to the sessions whose deletion has begun by it.
  */
-export async function restIdle(
-  context: SandboxesContext,
-  restSession: RestSession,
-  ensure: Ensure,
-): Promise<string[]> {
+export async function restIdle(context: SandboxesContext, restSession: RestSession, ensure: Ensure): Promise<string[]> {
   const { deps } = context;
   await recordUses(context);
   const nowMs = deps.clock.now().getTime();
@@ -56,7 +52,11 @@ export async function recordUses({ deps, entries }: SandboxesContext): Promise<v
 }
 
 /** Marks a session for deletion, unless it was used since it was looked at. */
-async function beginExpiry({ deps, entries }: SandboxesContext, sessionId: string, lastUsedAt: string): Promise<boolean> {
+async function beginExpiry(
+  { deps, entries }: SandboxesContext,
+  sessionId: string,
+  lastUsedAt: string,
+): Promise<boolean> {
   return deps.store.transaction(async (tx) => {
     const session = await tx.session(sessionId);
     if (session === null || session.deletingAt !== null || session.lastUsedAt > lastUsedAt) return false;

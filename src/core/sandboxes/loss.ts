@@ -29,7 +29,13 @@ export function createLossCheck(
     entry.connection = null;
     // Not awaited: closing waits for the follower, which waits for this answer.
     void connection.close();
-    await setSandboxStatus(deps, sessionId, sandboxId, found === null ? 'broken' : 'stopped', 'the sandbox ended by itself');
+    await setSandboxStatus(
+      deps,
+      sessionId,
+      sandboxId,
+      found === null ? 'broken' : 'stopped',
+      'the sandbox ended by itself',
+    );
     const active = await deps.store.read.turns(sessionId, activeTurnStates);
     if (active.length > 0) {
       void ensure(sessionId, closing)

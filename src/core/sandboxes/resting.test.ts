@@ -198,11 +198,50 @@ describe('a turn that waits for an answer', () => {
     await clock.runUntil(async () => (await core.sessions.turn(id, turn)).state === 'completed');
   });
 
+  test('is answered where it sleeps while every slot is taken: the answer is kept, over a restart too', async () => {
+    await boot({ slots: 1 });
+    const { id, turn } = await askingSession();
+    await core.sessions.rest(id, 'hibernate');
+    const other = await newSession();
+    const busy = await prompt(other);
+    await clock.runUntil(() => world.started.includes(busy));
+    let answered = false;
+    void core.sessions.answerPermission(id, 'req', 'yes', 'ada').then(() => (answered = true));
+    await clock.runUntil(() => answered);
+    expect(await store.read.keptAnswers()).toMatchObject([{ sessionId: id, optionId: 'yes', answeredBy: 'ada' }]);
+    await expect(core.sessions.answerPermission(id, 'req', 'no', 'bob')).rejects.toMatchObject({ code: 'conflict' });
+    await restart();
+    world.endTurn(busy);
+    await clock.runUntil(async () => (await statusOf(id)) === 'running');
+    expect(await store.read.permission(id, 'req')).toMatchObject({
+      state: 'selected',
+      optionId: 'yes',
+      answeredBy: 'ada',
+    });
+    world.endTurn(turn);
+    await clock.runUntil(async () => (await core.sessions.turn(id, turn)).state === 'completed');
+  });
+
   test('is cancelled where it sleeps', async () => {
     await boot();
     const { id, turn } = await askingSession();
     await core.sessions.rest(id, 'hibernate');
     expect(await core.sessions.interrupt(id)).toEqual({ interrupted: turn });
+    await clock.runUntil(async () => (await core.sessions.turn(id, turn)).state === 'cancelled');
+  });
+
+  test('is cancelled later where every slot is taken', async () => {
+    await boot({ slots: 1 });
+    const { id, turn } = await askingSession();
+    await core.sessions.rest(id, 'hibernate');
+    const other = await newSession();
+    const busy = await prompt(other);
+    await clock.runUntil(() => world.started.includes(busy));
+    let told = false;
+    void core.sessions.interrupt(id).then(() => (told = true));
+    await clock.runUntil(() => told);
+    expect((await core.sessions.turn(id, turn)).state).toBe('running');
+    world.endTurn(busy);
     await clock.runUntil(async () => (await core.sessions.turn(id, turn)).state === 'cancelled');
   });
 
@@ -222,6 +261,24 @@ describe('a turn that waits for an answer', () => {
     }
     expect(await statusOf(id)).toBe('asking');
   });
+});
+
+test('rest by hand: what rests more deeply already is left as it is', async () => {
+  await boot();
+  const id = await usedSession();
+  const rest = async (step: 'pause' | 'hibernate' | 'stop' | 'archive') => {
+    const { status, archivedAt } = await core.sessions.rest(id, step);
+    return [status, archivedAt !== null];
+  };
+  expect(await rest('pause')).toEqual(['paused', false]);
+  expect(await rest('hibernate')).toEqual(['hibernated', false]);
+  expect(await rest('pause')).toEqual(['hibernated', false]);
+  expect(await rest('stop')).toEqual(['stopped', false]);
+  expect(await rest('hibernate')).toEqual(['stopped', false]);
+  expect(await rest('archive')).toEqual(['stopped', true]);
+  expect(await rest('archive')).toEqual(['stopped', true]);
+  const fresh = await newSession();
+  expect(await core.sessions.rest(fresh, 'archive')).toMatchObject({ status: 'idle', archivedAt: expect.any(String) });
 });
 
 test('work that came while a sandbox was hibernated is done right after', async () => {

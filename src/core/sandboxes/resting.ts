@@ -2,7 +2,7 @@ import { asBerthError, BerthError } from '../../protocol/errors.ts';
 import { activityOf, type Activity } from './activity.ts';
 import type { Ensure } from './bring-up.ts';
 import { nowOf, type SandboxesContext } from './context.ts';
-import type { RestStep } from './idle-policy.ts';
+import { restsAsDeep, type RestStep } from './idle-policy.ts';
 import { sandboxOf } from './records.ts';
 import { setSandboxStatus } from './settle.ts';
 
@@ -31,7 +31,7 @@ export function createResting(context: SandboxesContext, ensure: Ensure): RestSe
       const session = await deps.store.read.session(sessionId);
       const sandbox = await sandboxOf(deps, session);
       const archivedAt = step === 'archive' ? (session?.archivedAt ?? nowOf(context)) : null;
-      if (sandbox === null || sandbox.status === restStatus[step]) {
+      if (sandbox === null || restsAsDeep(sandbox.status, step)) {
         if (archivedAt !== null && session?.archivedAt === null) {
           await deps.store.transaction((tx) => tx.updateSession(sessionId, { archivedAt }));
         }
@@ -51,7 +51,8 @@ export function createResting(context: SandboxesContext, ensure: Ensure): RestSe
         }
         return restFurther(sessionId, sandbox.id, step, reason, error);
       }
-      await setSandboxStatus(deps, sessionId, sandbox.id, restStatus[step], reason, archivedAt);
+      const why = activity === 'asking' ? `${reason}; the answer wakes it` : reason;
+      await setSandboxStatus(deps, sessionId, sandbox.id, restStatus[step], why, archivedAt);
       return true;
     });
     if (rested && step !== 'pause') events.onSlotFreed();

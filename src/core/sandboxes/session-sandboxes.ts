@@ -74,11 +74,13 @@ export function createSessionSandboxes(deps: Dependencies, events: SessionSandbo
     beginEviction,
     restIdle: () => restIdle(context, restSession, ensure),
     async rest(sessionId, step) {
-      await restSession(sessionId, step, 'it was asked to', false);
+      await restSession(sessionId, step, 'by hand', false);
     },
     destroy: (sessionId) => destroySandboxes(context, sessionId),
     async close() {
-      await recordUses(context).catch((error: unknown) => deps.logger.warn({ err: error }, 'last uses were not stored'));
+      await recordUses(context).catch((error: unknown) =>
+        deps.logger.warn({ err: error }, 'last uses were not stored'),
+      );
       closing.abort();
       const all = entries.all();
       await Promise.all(all.map((entry) => entry.tail.catch(() => {})));

@@ -33,7 +33,9 @@ export async function waitForSlot(
     }
     if (await (await beginEviction())?.done) continue;
     if (clock.now().getTime() >= deadlineMs) {
-      throw new BerthError('unavailable', `all ${settings.slots} slots are busy; try again when one is free`);
+      throw new BerthError('unavailable', `all ${settings.slots} slots are busy; try again when one is free`, {
+        context: { reason: 'no_slot' },
+      });
     }
     await clock.sleep(slotPollMs, signal);
   }

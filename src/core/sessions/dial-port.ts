@@ -17,13 +17,17 @@ export async function dialPort(
 ): Promise<Duplex> {
   const { provider } = deps;
   if (provider.capabilities.ports === 'none') {
-    throw new BerthError('unsupported', `ports of the provider ${provider.name} cannot be reached`, { field: 'provider' });
+    throw new BerthError('unsupported', `ports of the provider ${provider.name} cannot be reached`, {
+      field: 'provider',
+    });
   }
   const release = sandboxes.hold(sessionId);
   try {
     const { sandboxId, runner } = await sandboxes.ensure(sessionId, signal);
     // The provider's way to this port is to the runner; whoever else listens on it is reached from inside.
-    const stream = await (port === runnerPort ? runner.dialPort(port, signal) : provider.dial(sandboxId, port, { signal }));
+    const stream = await (port === runnerPort
+      ? runner.dialPort(port, signal)
+      : provider.dial(sandboxId, port, { signal }));
     stream.once('close', release);
     // Its taker hears of a break by `close`; without a listener here it would end the server.
     stream.on('error', () => {});

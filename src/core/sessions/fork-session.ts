@@ -160,7 +160,12 @@ async function finish(
           type: 'session.created',
           data: { agent: record.agent, repository: record.repositoryUrl, branch: record.branch },
         },
-        { at, turnId: null, type: 'progress', data: { stage: 'fork', message: `forked from ${origin}`, fraction: null } },
+        {
+          at,
+          turnId: null,
+          type: 'progress',
+          data: { stage: 'fork', message: `forked from ${origin}`, fraction: null },
+        },
       ]);
       await settleSessionStatus(tx, record.id, at);
     }
@@ -169,7 +174,8 @@ async function finish(
 
 async function requireSandbox(deps: Dependencies, sessionId: string): Promise<SandboxRecord> {
   const sandbox = await sandboxOf(deps, await deps.store.read.session(sessionId));
-  if (sandbox === null) throw new BerthError('internal', `the fork ${sessionId} has no sandbox after its slot was reserved`);
+  if (sandbox === null)
+    throw new BerthError('internal', `the fork ${sessionId} has no sandbox after its slot was reserved`);
   return sandbox;
 }
 

@@ -19,6 +19,7 @@ import { cancelTurns } from '../turns/cancel-turns.ts';
 import type { Dispatcher } from '../turns/dispatcher.ts';
 import { endTurn } from '../turns/end-turn.ts';
 import { openTurnStates } from '../turns/turn-states.ts';
+import type { Answers } from './answers.ts';
 import { planSession } from './create-session.ts';
 import { dialPort } from './dial-port.ts';
 import { forkSession, snapshotSourceOf } from './fork-session.ts';
@@ -62,7 +63,11 @@ export interface SessionService {
   setConfig(id: string, configId: string, value: string | boolean): Promise<SessionRecord>;
 
   /** Runs `use` with the runner of the session's sandbox, waking it first. */
-  withRunner<T>(id: string, signal: AbortSignal, use: (runner: RunnerClient, session: SessionRecord) => Promise<T>): Promise<T>;
+  withRunner<T>(
+    id: string,
+    signal: AbortSignal,
+    use: (runner: RunnerClient, session: SessionRecord) => Promise<T>,
+  ): Promise<T>;
   /** A byte stream to a port inside; see `dial-port.ts`. */
   dial(id: string, port: number, signal: AbortSignal): Promise<Duplex>;
   /** Keeps the sandbox awake for a stream that outlives a call; call the result to let go. */
@@ -78,6 +83,7 @@ export function createSessionService(
   deps: Dependencies,
   sandboxes: SessionSandboxes,
   dispatcher: Dispatcher,
+  answers: Answers,
 ): SessionService {
   const { store, clock } = deps;
   const now = () => clock.now().toISOString();
@@ -203,7 +209,12 @@ export function createSessionService(
       }
       const from = { sandboxId: session.sandboxId };
       const source = snapshotSourceOf(session);
-      const forks = await forkSession(deps, sandboxes, { from, source, sessionId: id, origin: id, count, owner }, signal);
+      const forks = await forkSession(
+        deps,
+        sandboxes,
+        { from, source, sessionId: id, origin: id, count, owner },
+        signal,
+      );
       return Promise.all(forks.map(get));
     },
 
@@ -220,9 +231,10 @@ export function createSessionService(
         const known = asked.options.map((option) => option.optionId).join(', ');
         throw new BerthError('invalid_request', `the options are: ${known}`, { field: 'optionId' });
       }
-      await sandboxes.use(id, AbortSignal.timeout(callTimeoutMs), ({ runner }) =>
-        runner.answerPermission(id, requestId, { optionId, by }, AbortSignal.timeout(callTimeoutMs)),
-      );
+      if (asked.answeredBy !== null) {
+        throw new BerthError('conflict', 'the permission request was answered already', { field: 'requestId' });
+      }
+      await answers.give(asked, { optionId, by });
     },
 
     async setMode(id, modeId) {

@@ -43,7 +43,7 @@ function requireOrder(policy: IdlePolicy, own: IdlePolicyOverride): void {
     const [nextField, nextStep] = next;
     if ((policy[step] as number) < (policy[nextStep] as number)) continue;
     const said = (name: string, key: (typeof fields)[number][1]) =>
-      `${name} (${(policy[key] as number) / 1000}${own[key] === undefined ? ', the pool\'s' : ''})`;
+      `${name} (${(policy[key] as number) / 1000}${own[key] === undefined ? ", the pool's" : ''})`;
     throw new BerthError('invalid_request', `${said(field, step)} must be less than ${said(nextField, nextStep)}`, {
       field: `idle.${own[step] === undefined ? nextField : field}`,
     });

@@ -10,7 +10,12 @@ import { beginRemoval, finishRemoval } from './remove-snapshot.ts';
 /** Named, immutable copies of sessions: their disk, and what a session made from one needs to know. */
 export interface SnapshotService {
   /** Throws `conflict` for a name that the owner has, `unsupported` for what the provider cannot. The session goes on. */
-  create(sessionId: string, request: CreateSnapshotRequest, owner: string, signal: AbortSignal): Promise<SnapshotRecord>;
+  create(
+    sessionId: string,
+    request: CreateSnapshotRequest,
+    owner: string,
+    signal: AbortSignal,
+  ): Promise<SnapshotRecord>;
   /** Newest first; those that are being made or deleted are left out. */
   list(filter: Omit<SnapshotFilter, 'states'>): Promise<SnapshotRecord[]>;
   /** By id, or by the owner's name for it. */
@@ -41,7 +46,9 @@ export function createSnapshotService(deps: Dependencies, sandboxes: SessionSand
           throw new BerthError('not_found', `there is no session ${sessionId}`, { field: 'id' });
         }
         if (session.sandboxId === null || session.baseCommit === null) {
-          throw new BerthError('conflict', 'the session has no workspace yet; there is nothing to copy', { field: 'id' });
+          throw new BerthError('conflict', 'the session has no workspace yet; there is nothing to copy', {
+            field: 'id',
+          });
         }
         if ((await tx.snapshots({ owner, name })).length > 0) {
           throw new BerthError('conflict', `you have a snapshot named ${name}`, { field: 'name' });

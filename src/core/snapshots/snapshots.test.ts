@@ -28,7 +28,9 @@ const snapshot = (id: string, name: string) => core.snapshots.create(id, { name,
 async function liveSession(): Promise<string> {
   const { id } = await core.sessions.create({ agent: 'any', permissions: 'ask' }, 'ada', signal());
   await core.sessions.wake(id, signal());
-  await store.transaction((tx) => tx.updateSession(id, { acpSessionId: 'acp-1', branch: 'work', repositoryUrl: 'https://h/x' }));
+  await store.transaction((tx) =>
+    tx.updateSession(id, { acpSessionId: 'acp-1', branch: 'work', repositoryUrl: 'https://h/x' }),
+  );
   return id;
 }
 
@@ -78,7 +80,8 @@ describe('a snapshot', () => {
 
   test('that fails leaves nothing, and its name is free', async () => {
     const id = await liveSession();
-    world.beforeProvider = (operation) => (operation === 'snapshot' ? Promise.reject(new Error('no space')) : Promise.resolve());
+    world.beforeProvider = (operation) =>
+      operation === 'snapshot' ? Promise.reject(new Error('no space')) : Promise.resolve();
     await expect(snapshot(id, 'x')).rejects.toThrow();
     expect(await store.read.snapshots()).toEqual([]);
     world.beforeProvider = async () => {};
@@ -87,19 +90,30 @@ describe('a snapshot', () => {
 });
 
 describe('after a crash', () => {
-  const info = (id: string): SnapshotInfo => ({ id, sandboxId: 'sbx', template: 'default', memory: false, sizeBytes: null, createdAt: '' });
-
-  test.each(['creating', 'deleting'] as const)('one that was %s is removed, in the store and at the provider', async (state) => {
-    const { id } = await snapshot(await liveSession(), 'x');
-    await store.transaction((tx) => tx.updateSnapshot(id, { state }));
-    await restart();
-    expect(await store.read.snapshots()).toEqual([]);
-    expect(world.snapshots.size).toBe(0);
+  const info = (id: string): SnapshotInfo => ({
+    id,
+    sandboxId: 'sbx',
+    template: 'default',
+    memory: false,
+    sizeBytes: null,
+    createdAt: '',
   });
+
+  test.each(['creating', 'deleting'] as const)(
+    'one that was %s is removed, in the store and at the provider',
+    async (state) => {
+      const { id } = await snapshot(await liveSession(), 'x');
+      await store.transaction((tx) => tx.updateSnapshot(id, { state }));
+      await restart();
+      expect(await store.read.snapshots()).toEqual([]);
+      expect(world.snapshots.size).toBe(0);
+    },
+  );
 
   test('a deletion that the provider refused goes on at the next start', async () => {
     await snapshot(await liveSession(), 'x');
-    world.beforeProvider = (operation) => (operation === 'deleteSnapshot' ? Promise.reject(new Error('busy')) : Promise.resolve());
+    world.beforeProvider = (operation) =>
+      operation === 'deleteSnapshot' ? Promise.reject(new Error('busy')) : Promise.resolve();
     await expect(core.snapshots.delete('x', 'ada', signal())).rejects.toThrow();
     expect(await core.snapshots.list({})).toEqual([]);
     world.beforeProvider = async () => {};

@@ -201,7 +201,7 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
       settings: {
         hostId: 'hst_test',
         slots: 2,
-        warm: { count: 0, preclone: [] },
+        warm: { count: 0, preclone: [], mirrorConnected: false },
         defaultTemplate: 'default',
         defaultLimits: { cpus: 1, memoryBytes: 2 ** 30, pids: 100, diskBytes: 2 ** 30 },
         maxLimits: { cpus: 4, memoryBytes: 2 ** 32, pids: 1000, diskBytes: 2 ** 40 },

@@ -1,3 +1,4 @@
+import { asBerthError } from '../../protocol/errors.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { TurnRecord } from '../ports/store.ts';
 import type { SessionSandboxes } from '../sandboxes/session-sandboxes.ts';
@@ -33,9 +34,13 @@ export async function cancelTurns(
   dispatcher.wake();
   if (active?.state === 'starting') dispatcher.abort(active.id);
   if (active?.state === 'running') {
-    // Woken when it sleeps over a question: only its runner can end the turn.
+    // Woken when it sleeps over a question: only its runner can end the turn. Without a slot for that the wish is kept.
     const signal = AbortSignal.timeout(callTimeoutMs);
-    await sandboxes.use(sessionId, signal, ({ runner }) => runner.cancelTurn(sessionId, active.id, signal));
+    await sandboxes
+      .use(sessionId, signal, ({ runner }) => runner.cancelTurn(sessionId, active.id, signal))
+      .catch((cause: unknown) => {
+        if (asBerthError(cause).context['reason'] !== 'no_slot') throw cause;
+      });
   }
   return active;
 }

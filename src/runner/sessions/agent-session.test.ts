@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { BerthError } from '../../protocol/errors.ts';
 import { journalEvent } from '../../protocol/events.ts';
+import { AgentSession } from './agent-session.ts';
 import { defaultFloodLimits } from './flood-limit.ts';
 import { readProcess } from './process-tree.ts';
 import { ofType, readUntil, runTurn, saidIn, SessionFixture, waitFor } from './session-fixture.ts';
@@ -174,6 +175,29 @@ test('answers fs requests inside the session and refuses them outside', async ()
   expect(said).toBe('fswrite: okfsread: hifsread: error -32602fswrite: error -32602fsread: error -32002');
   expect(readFileSync(join(fixture.cwd, 'sub/a.txt'), 'utf8')).toBe('hi');
   expect(existsSync('/etc/berth-no')).toBe(false);
+});
+
+test("a fork begins with a copy of its source's conversation, under an id of its own, once", async () => {
+  await using fixture = new SessionFixture();
+  const source = await fixture.start();
+  await runTurn(source, 'trn_1', 'say one');
+  const forkOf = source.info().acpSessionId;
+  const directory = join(fixture.root, 'fork');
+  const fork = await AgentSession.open({ sessionId: 'ses_2', directory, clock: fixture.clock });
+  try {
+    await fork.ensure(fixture.spec({ acpSessionId: null, forkOf }));
+    const { acpSessionId } = fork.info();
+    expect(acpSessionId).not.toBe(forkOf);
+    expect(saidIn(await runTurn(fork, 'trn_2', 'recall'))).toBe('prompts so far: 2');
+    await fork.stop();
+    await fork.ensure(fixture.spec({ acpSessionId, forkOf }));
+    expect(saidIn(await runTurn(fork, 'trn_3', 'recall'))).toBe('prompts so far: 3');
+    const events = await readUntil(fork.journal, (event) => event.type === 'turn.ended' && event.turnId === 'trn_3');
+    expect(events.filter(ofType('agent.started')).map(({ data }) => data.resumed)).toEqual(['fork', 'resume']);
+    expect(saidIn(await runTurn(source, 'trn_4', 'recall'))).toBe('prompts so far: 2');
+  } finally {
+    await fork.close();
+  }
 });
 
 test('a conversation taken up with session/load is not journaled twice', async () => {

@@ -26,7 +26,6 @@ const minVersion = [4, 2] as const;
 /** What is run beside CRIU, and Debian's package of each. */
 const companions: Readonly<Record<string, string>> = {
   flock: 'util-linux',
-  setsid: 'util-linux',
   nsenter: 'util-linux',
   ip: 'iproute2',
 };

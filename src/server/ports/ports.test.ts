@@ -47,7 +47,17 @@ beforeEach(async () => {
   const login = createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date() });
   const browser = { login, publicUrl: () => null };
   const report = async () => [];
-  const app = createApp({ core, store, browser, agents, installer, logger, providerName: 'memory', version: '0', report });
+  const app = createApp({
+    core,
+    store,
+    browser,
+    agents,
+    installer,
+    logger,
+    providerName: 'memory',
+    version: '0',
+    report,
+  });
   outer = await listen(app, '127.0.0.1', 0);
   id = (await core.sessions.create({ agent: 'any', permissions: 'ask' }, 'ada', AbortSignal.timeout(5_000))).id;
 
@@ -70,8 +80,10 @@ afterEach(async () => {
 });
 
 const at = (path: string) => `${outer.url}/api/sessions/${id}/ports/${port}${path}`;
-const get = (path: string, init: RequestInit & { headers?: Record<string, string> } = {}) =>
-  fetch(at(path), { redirect: 'manual', ...init, headers: { authorization: `Bearer ${token}`, ...init.headers } });
+const get = (
+  path: string,
+  { headers = {}, ...init }: Omit<RequestInit, 'headers'> & { headers?: Record<string, string> } = {},
+) => fetch(at(path), { redirect: 'manual', ...init, headers: { authorization: `Bearer ${token}`, ...headers } });
 const uses = () => store.read.sandboxUses({ sessionId: id });
 
 describe('HTTP to a port', () => {
@@ -86,7 +98,11 @@ describe('HTTP to a port', () => {
     expect(await response.text()).toHaveLength(200_000);
     expect(seen[0]).toMatchObject({ method: 'PUT', url: '/a%20b/c?d=e&f' });
     const { headers } = seen[0]!;
-    expect(headers).toMatchObject({ host: `localhost:${port}`, 'x-own': '1', 'x-forwarded-prefix': new URL(at('')).pathname });
+    expect(headers).toMatchObject({
+      host: `localhost:${port}`,
+      'x-own': '1',
+      'x-forwarded-prefix': new URL(at('')).pathname,
+    });
     expect(JSON.stringify(headers)).not.toContain(token);
     for (const name of ['authorization', 'cookie', 'te']) expect(headers).not.toHaveProperty(name);
     expect(response.headers.get('x-mine')).toBe('yes');
@@ -112,11 +128,19 @@ describe('HTTP to a port', () => {
     go.resolve();
     expect(new TextDecoder().decode((await reader.read()).value)).toBe('second');
     expect((await reader.read()).done).toBe(true);
-    await expect.poll(() => core.sessions.rest(id, 'hibernate').then(({ status }) => status, () => null)).toBe('hibernated');
+    await expect
+      .poll(() =>
+        core.sessions.rest(id, 'hibernate').then(
+          ({ status }) => status,
+          () => null,
+        ),
+      )
+      .toBe('hibernated');
   });
 
   test('redirects stay below the address; a caller that leaves ends the request inside', async () => {
-    answer = (req, res) => void res.writeHead(302, { location: req.url === '/a' ? '/login?x' : `http://localhost:${port}/b` }).end();
+    answer = (req, res) =>
+      void res.writeHead(302, { location: req.url === '/a' ? '/login?x' : `http://localhost:${port}/b` }).end();
     expect((await get('/a')).headers.get('location')).toBe(new URL(at('/login?x')).pathname + '?x');
     expect((await get('/z')).headers.get('location')).toBe(new URL(at('/b')).pathname);
     expect((await get('')).status).toBe(308);
@@ -147,7 +171,8 @@ describe('HTTP to a port', () => {
       code: 'upstream_failed',
       message: `nothing listens on port ${port} in the sandbox`,
     });
-    const other = (path: string) => fetch(`${outer.url}/api/sessions/${path}`, { headers: { authorization: `Bearer ${token}` } });
+    const other = (path: string) =>
+      fetch(`${outer.url}/api/sessions/${path}`, { headers: { authorization: `Bearer ${token}` } });
     expect(await refusal(await other(`${id}/ports/70000/`))).toMatchObject({ status: 400, field: 'port' });
     expect(await refusal(await other(`ses_no/ports/80/`))).toMatchObject({ status: 404, field: 'id' });
     expect((await fetch(at('/'))).status).toBe(401);

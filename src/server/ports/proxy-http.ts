@@ -12,7 +12,12 @@ const answerTimeoutMs = 2 * 60_000;
 const withoutBody = new Set([204, 205, 304]);
 
 /** One HTTP request over an open stream to a port; both bodies are streamed. Throws `upstream_failed`, `timeout`. */
-export async function proxyHttp(request: Request, stream: Duplex, path: string, address: PortAddress): Promise<Response> {
+export async function proxyHttp(
+  request: Request,
+  stream: Duplex,
+  path: string,
+  address: PortAddress,
+): Promise<Response> {
   const { port } = address;
   const url = new URL(request.url);
   const outgoing = httpRequest({
@@ -33,7 +38,9 @@ export async function proxyHttp(request: Request, stream: Duplex, path: string, 
     outgoing.once('upgrade', () => reject(new Error('it switched protocols unasked')));
   });
   const timer = setTimeout(() => {
-    outgoing.destroy(new BerthError('timeout', `the server on port ${port} did not answer within ${answerTimeoutMs / 1000} s`));
+    outgoing.destroy(
+      new BerthError('timeout', `the server on port ${port} did not answer within ${answerTimeoutMs / 1000} s`),
+    );
   }, answerTimeoutMs);
   try {
     if (request.body === null) outgoing.end();
@@ -47,7 +54,10 @@ export async function proxyHttp(request: Request, stream: Duplex, path: string, 
     stream.destroy();
     if (cause instanceof BerthError) throw cause;
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new BerthError('upstream_failed', `the server on port ${port} did not answer: ${why}`, { field: 'port', cause });
+    throw new BerthError('upstream_failed', `the server on port ${port} did not answer: ${why}`, {
+      field: 'port',
+      cause,
+    });
   } finally {
     clearTimeout(timer);
   }

@@ -76,7 +76,8 @@ const highWaterBytes = 1024 * 1024;
 
 /** Codes that a peer may send; the others say how a connection ended without one. */
 function closeWith(socket: WebSocket, code: number, reason: string | Buffer): void {
-  const sendable = (code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code)) || (code >= 3000 && code <= 4999);
+  const sendable =
+    (code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code)) || (code >= 3000 && code <= 4999);
   if (sendable) socket.close(code, reason);
   else socket.close(code === 1005 ? 1000 : 1011);
 }

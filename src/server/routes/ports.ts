@@ -42,7 +42,9 @@ export function portRoutes(app: Router, deps: AppDependencies): void {
 
   app.get(
     '/api/sessions/:id/forward/:port',
-    upgradeWebSocket(async (c) => openForwardSocket(await sessions.dial(c.req.param('id') ?? '', portOf(c), c.req.raw.signal))),
+    upgradeWebSocket(async (c) =>
+      openForwardSocket(await sessions.dial(c.req.param('id') ?? '', portOf(c), c.req.raw.signal)),
+    ),
   );
 }
 

@@ -23,7 +23,10 @@ export function snapshotRoutes(app: Router, deps: AppDependencies): void {
     async (c) => {
       const signal = AbortSignal.timeout(copyTimeoutMs);
       const { user } = c.get('identity');
-      return c.json(viewSnapshot(await snapshots.create(c.req.valid('param').id, c.req.valid('json'), user, signal)), 201);
+      return c.json(
+        viewSnapshot(await snapshots.create(c.req.valid('param').id, c.req.valid('json'), user, signal)),
+        201,
+      );
     },
   );
 
@@ -50,8 +53,7 @@ export function snapshotRoutes(app: Router, deps: AppDependencies): void {
       request: { params: snapshotParams },
       responses: { 200: json(snapshot, 'The snapshot'), ...failures },
     }),
-    async (c) =>
-      c.json(viewSnapshot(await snapshots.get(c.req.valid('param').snapshot, c.get('identity').user)), 200),
+    async (c) => c.json(viewSnapshot(await snapshots.get(c.req.valid('param').snapshot, c.get('identity').user)), 200),
   );
 
   app.openapi(
@@ -75,7 +77,10 @@ export function snapshotRoutes(app: Router, deps: AppDependencies): void {
       path: '/api/snapshots/{snapshot}/fork',
       security: tokenNeeded,
       request: { params: snapshotParams, ...jsonBody(forkRequest) },
-      responses: { 201: json(z.object({ sessions: z.array(session) }), 'Sessions that begin where it was taken'), ...failures },
+      responses: {
+        201: json(z.object({ sessions: z.array(session) }), 'Sessions that begin where it was taken'),
+        ...failures,
+      },
     }),
     async (c) => {
       const signal = AbortSignal.timeout(copyTimeoutMs);

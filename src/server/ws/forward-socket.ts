@@ -17,7 +17,9 @@ export function openForwardSocket(stream: Duplex): WSEvents {
     async onOpen(_event, ws) {
       stream.on('drain', () => flowOf(ws).resume());
       try {
-        for await (const chunk of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array<ArrayBuffer>>) {
+        for await (const chunk of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<
+          Uint8Array<ArrayBuffer>
+        >) {
           ws.send(chunk);
           await drained(ws, stop.signal);
         }

@@ -1,9 +1,11 @@
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFileSync, readdirSync } from 'node:fs';
+import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BerthError } from '../../../protocol/errors.ts';
 import type { Criu } from '../../criu/criu.ts';
 import { hostEnv, runCommand, type CommandResult } from '../../run-command.ts';
 import type { Checkpointer } from './checkpointer.ts';
+import type { ImageLock } from './image-lock.ts';
 import { dumpIdentity } from './criu-identity.ts';
 import { tail, type RuntimeCli } from './runtime-cli.ts';
 import type { SandboxParts } from './sandbox.ts';
@@ -15,8 +17,8 @@ const commonConfig = [
   // Errors and warnings. Everything is some 5,000 lines for a small sandbox, each written by itself.
   'verbosity=2',
 ];
-/** For finding and stopping the processes; CRIU's own 10 s are too few for a machine with much to do. */
-const seizeTimeoutSeconds = 60;
+/** For finding and stopping the processes, which takes milliseconds. */
+const seizeTimeoutSeconds = 20;
 /** Beyond it the processes are ended, which ends CRIU too. */
 const dumpDeadlineMs = 280_000;
 const restoreDeadlineMs = 120_000;
@@ -40,6 +42,8 @@ export function createCriuCheckpointer(criu: Criu, runtime: RuntimeCli): Checkpo
 
   return {
     name: `CRIU ${criu.version}`,
+
+    isMidway: async (parts) => (await parts.cgroup.processes()).some(isStartingAnother),
 
     async describe(parts) {
       await refuseTraced(parts);
@@ -77,7 +81,7 @@ export function createCriuCheckpointer(criu: Criu, runtime: RuntimeCli): Checkpo
     operation: string,
     parts: SandboxParts,
     directory: string,
-    lock: string,
+    lock: ImageLock,
     env: Readonly<Record<string, string>>,
     more: readonly string[],
   ): Promise<void> {
@@ -108,13 +112,13 @@ export function createCriuCheckpointer(criu: Criu, runtime: RuntimeCli): Checkpo
 }
 
 /**
- * Runs a command to its end with `lock` held, by itself and by CRIU, which inherits it. Neither Berth's end nor an abort
+ * Runs a command to its end, with the lock in its hands and in CRIU's, which inherits it. Neither Berth's end nor an abort
  * ends it: whoever comes next waits for the lock. `isOverdue` is asked now and then; when it says so the processes of the sandbox are
  * ended, and with them CRIU: it is one of them when it restores, and fails without them when it dumps. Then resolves to `null`.
  */
 async function runLocked(
   parts: SandboxParts,
-  lock: string,
+  lock: ImageLock,
   argv: readonly string[],
   env: Readonly<Record<string, string>>,
   isOverdue: (elapsedMs: number) => Promise<boolean>,
@@ -129,14 +133,34 @@ async function runLocked(
     });
   }, lookMs);
   try {
-    const result = await runCommand('setsid', ['flock', '--no-fork', lock, ...argv], {
+    const [program, ...args] = argv as [string, ...string[]];
+    const result = await runCommand(program, args, {
       env: { ...hostEnv, ...env, XDG_RUNTIME_DIR: runtimeDir },
-      // Not a pipe: restored processes would keep it open.
-      stdio: ['ignore', 'ignore', 'ignore'],
+      detached: true,
+      // Not pipes: restored processes would keep them open. The runtime gives CRIU a descriptor 3 of its own.
+      stdio: ['ignore', 'ignore', 'ignore', 'ignore', lock.fd],
     });
     return overdue ? null : result;
   } finally {
     clearInterval(timer);
+  }
+}
+
+/** The kernel's functions that a task waits in, in releases since 4.19, until its child has started a program or ended. */
+const vforkWaits: ReadonlySet<string> = new Set(['kernel_clone', 'wait_for_vfork_done', '_do_fork']);
+
+/**
+ * Whether one of its threads has called `vfork` (as shells and `posix_spawn` do) and waits for the child, which has not yet
+ * started its program. CRIU stops the child and then waits for the parent to stop, which waits for the child.
+ */
+function isStartingAnother(pid: number): boolean {
+  try {
+    const tasks = `/proc/${pid}/task`;
+    return readdirSync(tasks).some((task) => vforkWaits.has(readFileSync(`${tasks}/${task}/wchan`, 'utf8')));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ESRCH') return false;
+    throw error;
   }
 }
 
@@ -164,7 +188,9 @@ async function addLoopbackHook(parts: SandboxParts): Promise<void> {
   const config = JSON.parse(await readFile(parts.paths.config, 'utf8')) as Record<string, unknown>;
   const script = 'read -r state; pid=${state#*\\"pid\\":}; exec nsenter --target "${pid%%,*}" --net ip link set lo up';
   const hook = { path: '/bin/sh', args: ['sh', '-c', script], env: [`PATH=${hostEnv['PATH']}`] };
-  await writeFile(parts.paths.config, JSON.stringify({ ...config, hooks: { createRuntime: [hook] } }), { mode: 0o600 });
+  const beside = `${parts.paths.config}.new`;
+  await writeFile(beside, JSON.stringify({ ...config, hooks: { createRuntime: [hook] } }), { mode: 0o600 });
+  await rename(beside, parts.paths.config);
 }
 
 async function writeConfig(parts: SandboxParts, lines: readonly string[]): Promise<void> {

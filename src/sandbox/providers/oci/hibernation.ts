@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { BerthError } from '../../../protocol/errors.ts';
-import { runCommand } from '../../run-command.ts';
 import type { Checkpointer } from './checkpointer.ts';
+import { takeImageLock, type ImageLock } from './image-lock.ts';
 import type { Installation } from './installation.ts';
 import {
   beginWaking,
@@ -22,7 +23,7 @@ import { awaitOuterStreams, hasOuterStream } from './outer-streams.ts';
 import { readRecord } from './record.ts';
 import { mountRoot } from './root-mount.ts';
 import { waitForRunner } from './runner-socket.ts';
-import { haltSandbox, rebootSandbox, sandboxParts, type SandboxParts } from './sandbox.ts';
+import { allDone, haltSandbox, rebootSandbox, sandboxParts, type SandboxParts } from './sandbox.ts';
 import { hold, letGo } from './stillness.ts';
 
 /** In which time a runner that is there has answered, on a machine with much to do. */
@@ -44,31 +45,59 @@ export async function hibernateSandbox(
   const image = memoryImage(installation.imagesDir, parts.id);
   const paused = parts.freezer.state() === 'frozen';
   await demandSpace(installation, parts);
+  const lock = await lockImage(image, parts);
   try {
     await awaitOuterStreams(parts, signal);
-    if (paused) await parts.freezer.freeze(signal);
-    else await hold(parts, signal);
+    await comeToRest(checkpointer, parts, paused, signal);
     // One that came in between.
     if (await hasOuterStream(parts)) throw new BerthError('conflict', `sandbox ${parts.id} is being talked to`);
     const description = await checkpointer.describe(parts);
     await startImage(image);
-    await checkpointer.dump(parts, image.pending, description, image.lock);
+    await checkpointer.dump(parts, image.pending, description, lock);
     await writeFacts(image.pending, { description });
     signal.throwIfAborted();
     await commitImage(image, installation.imagesDir);
   } catch (error) {
-    await waitForLock(image, parts);
+    // CRIU may outlive a runtime that was ended from outside.
+    await lock.close();
+    await (await lockImage(image, parts)).close();
     await rm(image.pending, { recursive: true, force: true });
-    await rm(image.lock, { force: true });
     throw await goOn(installation, parts, paused, error);
+  } finally {
+    await lock.close();
+    await rm(image.lock, { force: true });
   }
   // What the runtime keeps is one directory; starting it to remove that takes longer than all the rest.
   await parts.cgroup.kill();
   await installation.runtime.forgetEnded(parts.id);
   await haltSandbox(installation, parts, 0);
   await rm(parts.paths.held, { force: true });
-  await rm(image.lock, { force: true });
 }
+
+const restDeadlineMs = 10_000;
+
+/** Freezes it at an instant at which it can be written. */
+async function comeToRest(
+  checkpointer: Checkpointer,
+  parts: SandboxParts,
+  paused: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  const deadline = performance.now() + restDeadlineMs;
+  for (;;) {
+    if (paused) await parts.freezer.freeze(signal);
+    else await hold(parts, signal);
+    if (!(await checkpointer.isMidway(parts))) return;
+    if (performance.now() > deadline) {
+      throw new BerthError('upstream_failed', `a process of ${parts.id} has long been about to start another program`);
+    }
+    parts.freezer.thaw();
+    await sleep(midwayMs);
+  }
+}
+
+/** A process has started its program by then. */
+const midwayMs = 2;
 
 /** After a checkpoint that failed: the sandbox is what it was before. Resolves to the error to throw. */
 async function goOn(
@@ -109,8 +138,14 @@ export async function wakeSandbox(
   // Nothing of it runs; a crash may have left a mount or the frozen processes that the image was made of.
   await haltSandbox(installation, parts, 0);
   signal.throwIfAborted();
-  await Promise.all([beginWaking(image, installation.imagesDir), mountRoot(template, parts.paths, parts.disk, signal)]);
-  const lost = await restoreImage(checkpointer, parts, image);
+  const lock = await lockImage(image, parts);
+  let lost: Lost | null;
+  try {
+    await allDone([beginWaking(image, installation.imagesDir), mountRoot(template, parts.paths, parts.disk, signal)]);
+    lost = await restoreImage(checkpointer, parts, image, lock);
+  } finally {
+    await lock.close();
+  }
   if (lost !== null) {
     await haltSandbox(installation, parts, 0);
     try {
@@ -138,13 +173,14 @@ async function restoreImage(
   checkpointer: Checkpointer | null,
   parts: SandboxParts,
   image: MemoryImage,
+  lock: ImageLock,
 ): Promise<Lost | null> {
   const lose = (reason: string, stale = false) => ({ reason, stale });
   if (checkpointer === null) return lose('the program that restores it is not there any more');
   const facts = await readFacts(image.waking);
   if (facts === null) return lose('the image is damaged');
   try {
-    await checkpointer.restore(parts, image.waking, facts.description, image.lock);
+    await checkpointer.restore(parts, image.waking, facts.description, lock);
   } catch (error) {
     return lose(error instanceof Error ? error.message : String(error));
   }
@@ -159,7 +195,8 @@ export async function recoverImages(installation: Installation): Promise<void> {
 async function recoverImage(installation: Installation, id: string): Promise<void> {
   const parts = sandboxParts(installation, id);
   const image = memoryImage(installation.imagesDir, id);
-  await waitForLock(image, parts);
+  const lock = await lockImage(image, parts);
+  await lock.close();
   if (!existsSync(parts.paths.directory)) return removeImage(image);
   if (existsSync(image.waking)) {
     // The restore went to its end without Berth.
@@ -180,13 +217,13 @@ async function recoverImage(installation: Installation, id: string): Promise<voi
 const lockDeadlineSeconds = 120;
 
 /** Waits for a checkpoint or a restore that goes on although its starter is gone. One that hangs ends with the processes. */
-async function waitForLock(image: MemoryImage, parts: SandboxParts): Promise<void> {
-  if (!existsSync(image.lock)) return;
-  const wait = async () =>
-    (await runCommand('flock', ['--timeout', String(lockDeadlineSeconds), image.lock, 'true'])).exitCode === 0;
-  if (await wait()) return;
+async function lockImage(image: MemoryImage, parts: SandboxParts): Promise<ImageLock> {
+  const lock = await takeImageLock(image.lock, lockDeadlineSeconds);
+  if (lock !== null) return lock;
   await parts.cgroup.kill();
-  if (!(await wait())) throw new BerthError('timeout', `someone is still at work on ${image.final}`);
+  const second = await takeImageLock(image.lock, lockDeadlineSeconds);
+  if (second === null) throw new BerthError('timeout', `someone is still at work on ${image.final}`);
+  return second;
 }
 
 async function isAnswering(parts: SandboxParts): Promise<boolean> {

@@ -18,7 +18,7 @@ export interface MemoryImage {
   pending: string;
   final: string;
   waking: string;
-  /** Held by whoever writes or restores it, also when that outlives the process of Berth that started it. */
+  /** The file of its `ImageLock`. */
   lock: string;
 }
 
