@@ -5,6 +5,7 @@ import { exec } from './cases/exec.ts';
 import { fork } from './cases/fork.ts';
 import { hibernate } from './cases/hibernate.ts';
 import { idleMemory } from './cases/idle-memory.ts';
+import { queue } from './cases/queue.ts';
 import { pause } from './cases/pause.ts';
 import { warmClaim } from './cases/warm-claim.ts';
 import { sleepers } from './cases/sleepers.ts';
@@ -14,7 +15,7 @@ import { describeMachine } from './machine.ts';
 import { renderTable, type Row } from './table.ts';
 
 /** Every figure in docs/benchmarks.md comes from this command. Needs root; see there. */
-const cases = [coldCreate, warmClaim, exec, pause, hibernate, fork, clone, idleMemory, sleepers];
+const cases = [coldCreate, warmClaim, exec, pause, hibernate, fork, clone, queue, idleMemory, sleepers];
 
 const { values } = parseArgs({
   options: { quick: { type: 'boolean', default: false }, only: { type: 'string', multiple: true } },

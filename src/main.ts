@@ -1,7 +1,7 @@
 import type { Finding } from './core/ports/sandbox-provider.ts';
 import { readConfig, type Config } from './main/config.ts';
 import { createServer, type RunningServer } from './main/create-server.ts';
-import { createHostReport } from './sandbox/host/report.ts';
+import { findings } from './main/findings.ts';
 
 export type { RunningServer } from './main/create-server.ts';
 
@@ -15,8 +15,7 @@ export async function startServer(
 
 /** What this machine has, what was chosen, why, and how to get better. Changes nothing. */
 export async function hostReport(): Promise<readonly Finding[]> {
-  const { dataDir, runtime } = readConfig(process.env);
-  return (await createHostReport({ dataDir, ...(runtime === null ? {} : { runtime }) })).findings;
+  return findings(readConfig(process.env));
 }
 
 /** Other defaults (log, agents) lie below the data directory. */

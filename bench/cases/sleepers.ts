@@ -137,6 +137,8 @@ async function fill(server: BenchServer, count: number): Promise<void> {
   });
   const store = await createSqliteStore({ path: join(dataDir, 'berth.db') });
   try {
+    const [host] = await store.read.hosts();
+    const hostId = host?.id ?? null;
     const template = await installation.templates.current('default');
     for (const sessionId of ids) {
       const session = await store.read.session(sessionId);
@@ -162,7 +164,7 @@ async function fill(server: BenchServer, count: number): Promise<void> {
         env: {},
         runnerToken: 'asleep',
       });
-      const record = { id, sessionId, provider: session.provider, template: name, limits, createdAt: at, updatedAt: at };
+      const record = { id, sessionId, hostId, provider: session.provider, template: name, limits, createdAt: at, updatedAt: at };
       await store.transaction(async (tx) => {
         await tx.insertSandbox({ ...record, status: 'stopped', warm: null });
         await tx.updateSession(sessionId, { sandboxId: id, status: 'stopped', baseCommit: '0'.repeat(40) });

@@ -11,6 +11,7 @@ import * as exec from './commands/exec.ts';
 import * as fork from './commands/fork.ts';
 import * as forward from './commands/forward.ts';
 import * as github from './commands/github.ts';
+import * as hosts from './commands/hosts.ts';
 import * as idle from './commands/idle.ts';
 import * as interrupt from './commands/interrupt.ts';
 import * as logs from './commands/logs.ts';
@@ -33,7 +34,7 @@ const groups: Record<string, readonly { register(program: Command): void }[]> = 
   'This machine:': [up, open, doctor],
   'Working with agents:': [run, attach, prompt, interrupt, allow, deny],
   'Sessions:': [ls, show, logs, diff, rest, idle, fork, snapshot, rm],
-  'The queue:': [queue, pool, dead],
+  'The queue:': [queue, pool, dead, hosts],
   'Inside a sandbox:': [exec, shell, cp, forward, egress],
   'GitHub:': [github, tasks],
 };

@@ -1,5 +1,6 @@
 import type { Dependencies } from './dependencies.ts';
-import { recover } from './recovery.ts';
+import { createHostService, type HostService } from './hosts/host-service.ts';
+import { recover, recoverFromAbsence } from './recovery.ts';
 import { createPoolFigures } from './pool/pool-figures.ts';
 import { createPoolService, type PoolService } from './pool/pool-service.ts';
 import { keepsMirrors } from './pool/warm-plan.ts';
@@ -18,9 +19,12 @@ export interface Core {
   sessions: SessionService;
   snapshots: SnapshotService;
   queue: QueueService;
+  hosts: HostService;
   pool: PoolService;
   /** Recovers what the last process left, then takes up its turns. */
   start(signal: AbortSignal): Promise<void>;
+  /** This host was away and has registered anew: takes up what it still has. */
+  rejoin(): Promise<void>;
   /** Lets go of everything; sandboxes and their agents go on. */
   close(): Promise<void>;
 }
@@ -69,6 +73,7 @@ export function createCore(deps: Dependencies): Core {
     sessions: createSessionService(deps, sandboxes, dispatcher, answers),
     snapshots: createSnapshotService(deps, sandboxes),
     queue: createQueueService(deps, dispatcher),
+    hosts: createHostService(deps, () => dispatcher.announce(null)),
     pool: createPoolService(deps, warm, figures),
     async start(signal) {
       await recover(deps, sandboxes, signal);
@@ -87,6 +92,10 @@ export function createCore(deps: Dependencies): Core {
           ? null
           : warm.refresh().then(() => repeat('fetching repositories ahead', refreshMs, () => warm.refresh())),
       ]);
+    },
+    async rejoin() {
+      await recoverFromAbsence(deps, closing.signal);
+      dispatcher.takeUp();
     },
     async close() {
       closing.abort();

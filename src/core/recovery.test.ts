@@ -60,7 +60,7 @@ beforeAll(async () => {
       await tx.insertSession(session);
       await tx.insertSandbox({ ...sandbox, sessionId: session.id });
       if (work === 'none') return;
-      const turn = turnRecord(session.id, { state: 'running' });
+      const turn = turnRecord(session.id, { hostId: 'hst_test', state: 'running' });
       await tx.insertTurn(turn);
       if (work === 'busy') return;
       const question = { requestId: 'req', turnId: turn.id, toolCall: { toolCallId: 't' }, options: [] };

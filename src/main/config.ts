@@ -28,6 +28,10 @@ const environment = z.object({
   BERTH_DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'a postgres:// URL').optional(),
   /** Redis carries what servers on one database tell each other: `redis://:password@host:6379/0`. */
   BERTH_REDIS_URL: z.string().regex(/^rediss?:\/\//, 'a redis:// or rediss:// URL').optional(),
+  /** Where the other servers on the database reach this one. */
+  BERTH_ADVERTISE_URL: z.url({ protocol: /^https?$/ }).optional(),
+  /** The installation's key, the same for all servers on one database. Default `key` in the data directory. */
+  BERTH_KEY_FILE: z.string().startsWith('/').optional(),
   /** OCI runtime: `runc`, `crun` or `runsc`; default what suits the host. */
   BERTH_RUNTIME: z.enum(['runc', 'crun', 'runsc']).optional(),
   BERTH_SLOTS: wholePositive.optional(),
@@ -102,6 +106,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     publicUrl: e.BERTH_PUBLIC_URL ?? null,
     databaseUrl: e.BERTH_DATABASE_URL ?? null,
     redisUrl: e.BERTH_REDIS_URL ?? null,
+    advertiseUrl: e.BERTH_ADVERTISE_URL ?? null,
+    keyFile: e.BERTH_KEY_FILE ?? join(e.BERTH_DATA_DIR, 'key'),
     runtime: e.BERTH_RUNTIME ?? null,
     slots,
     warm: {

@@ -19,10 +19,11 @@ import { createGit } from '../git/create-git.ts';
 import { createGithub } from '../github/index.ts';
 import { BerthError } from '../protocol/errors.ts';
 import { createRedisQueue } from '../queue/redis-queue.ts';
+import { joinHosts } from '../core/hosts/membership.ts';
+import { createForwarding } from '../server/forwarding/index.ts';
 import { createStoreQueue } from '../queue/store-queue.ts';
 import { guarded } from '../sandbox/guarded.ts';
 import { hostPressure } from '../sandbox/host/pressure.ts';
-import { createHostReport } from '../sandbox/host/report.ts';
 import { installationId } from '../sandbox/instance-lock.ts';
 import { loadProvider } from '../sandbox/registry.ts';
 import { createRunnerClient } from '../sandbox/runner-client/index.ts';
@@ -42,8 +43,10 @@ import { createSqliteStore } from '../store/sqlite.ts';
 import { version } from '../version.ts';
 import { createWebhookSender } from '../webhooks/sender.ts';
 import type { Config } from './config.ts';
+import { findings } from './findings.ts';
 import { giveMemoryBack } from './give-memory-back.ts';
 import { listen } from './http-server.ts';
+import { checkKey } from './key-check.ts';
 import { deriveKeys } from './keys.ts';
 import { createLogger } from './log.ts';
 import { owner, ownerToken } from './owner-token.ts';
@@ -62,6 +65,8 @@ export interface RunningServer {
 }
 
 const startTimeoutMs = 5 * 60_000;
+/** A host that did not renew for this long is away. Restarts of a database are shorter. */
+const leaseMs = 15_000;
 const defaultPermissionTimeoutMs = 24 * 60 * 60_000;
 
 /** Wires the drivers, recovers what the last process left, and listens. `say` hears what takes long. */
@@ -100,14 +105,25 @@ export async function createServer(config: Config, say: (line: string) => void):
     // The first list takes the data directory's lock and mounts its storage.
     await provider.list({ signal });
 
-    const keys = await deriveKeys(join(dataDir, 'key'));
-    const store = await openStore(config, logger);
-    onClose.push(() => store.close());
+    const keys = await deriveKeys(config.keyFile);
+    const bareStore = await openStore(config, logger);
+    onClose.push(() => bareStore.close());
+    const isShared = config.databaseUrl !== null;
+    if (isShared) await checkKey(bareStore, keys.keyCheck, config.keyFile);
+    const hostId = `hst_${await installationId(dataDir)}`;
+    const membership = await joinHosts({
+      store: bareStore,
+      clock: systemClock,
+      logger,
+      host: { id: hostId, address: config.advertiseUrl, slots: config.slots, leaseMs: isShared ? leaseMs : null },
+    });
+    onClose.push(() => membership.close());
+    const { store } = membership;
     // Known once the server listens, and asked for only then.
     let publicUrl = config.publicUrl;
     const github = createGithub({
       store,
-      secrets: await createSecretBox(join(dataDir, 'key')),
+      secrets: await createSecretBox(config.keyFile),
       clock: systemClock,
       logger,
       publicUrl: () => publicUrl ?? `http://${config.host}:${config.port}`,
@@ -154,7 +170,7 @@ export async function createServer(config: Config, say: (line: string) => void):
       clock: systemClock,
       logger,
       settings: {
-        hostId: `hst_${await installationId(dataDir)}`,
+        hostId,
         slots: config.slots,
         warm: config.warm,
         defaultTemplate: 'default',
@@ -172,7 +188,14 @@ export async function createServer(config: Config, say: (line: string) => void):
     onClose.push(() => core.close());
     const tasks = createTaskService({ deps, forge: github.forge, core });
     onClose.push(() => tasks.close());
+    membership.onReturn(() => core.rejoin());
     const { forge, forgeApp } = github;
+    const forwarding = createForwarding({
+      reads: store.read,
+      hostId,
+      secret: keys.forwardingSecret,
+      now: () => systemClock.now(),
+    });
     const login = createBrowserLogin({ secret: keys.browserLoginSecret, now: () => systemClock.now() });
     const app = createApp(
       {
@@ -183,9 +206,8 @@ export async function createServer(config: Config, say: (line: string) => void):
         logger,
         providerName: provider.name,
         version,
-        report: async () =>
-          (await createHostReport({ dataDir, ...(config.runtime === null ? {} : { runtime: config.runtime }) }))
-            .findings,
+        report: () => findings(config),
+        ...(isShared ? { forwarding } : {}),
         browser: { login, publicUrl: () => config.publicUrl },
       },
       {

@@ -6,6 +6,10 @@ export interface DerivedKeys {
   runnerToken(sandboxId: string): string;
   placeholderSecret: Buffer;
   setupSecret: Buffer;
+  /** Signs what servers of this installation forward to each other. */
+  forwardingSecret: Buffer;
+  /** Tells this key from another, and nothing of it. */
+  keyCheck: string;
   browserLoginSecret: Buffer;
   /** In the form of the Standard Webhooks scheme. */
   webhookSecret: string;
@@ -19,6 +23,8 @@ export async function deriveKeys(keyFilePath: string): Promise<DerivedKeys> {
     runnerToken: (sandboxId) => createHmac('sha256', runnerSecret).update(sandboxId).digest('base64url'),
     placeholderSecret: derive('placeholder key'),
     setupSecret: derive('set-up link'),
+    forwardingSecret: derive('forwarded request'),
+    keyCheck: derive('key check').toString('hex'),
     browserLoginSecret: derive('browser login'),
     webhookSecret: `whsec_${derive('webhook signature').toString('base64')}`,
   };

@@ -89,6 +89,8 @@ export const session = z.object({
   provider: z.string(),
   template: z.string(),
   sandboxId: z.string().nullable(),
+  /** The host that the sandbox lives on. */
+  hostId: z.string().nullable(),
   /** The session it was forked from. */
   forkedFrom: z.string().nullable(),
   repository: z.string().nullable(),
@@ -190,7 +192,8 @@ export type WebhookPayload = z.infer<typeof webhookPayload>;
 export const webhookSecret = z.object({ secret: z.string().startsWith('whsec_') });
 
 export const queueOverview = z.object({
-  slots: z.number().int().positive(),
+  /** Of the hosts that are up. */
+  slots: z.number().int().nonnegative(),
   /** Turns that hold a slot. */
   running: z.number().int().nonnegative(),
   /** In the order in which they are expected to start. */
@@ -206,6 +209,8 @@ export const queueOverview = z.object({
       waitedSeconds: z.number().nonnegative(),
       /** It failed for a passing reason and is tried again then. */
       retryAt: z.iso.datetime().nullable(),
+      /** The host that has its session's sandbox, when that is away: the turn goes on when it returns, or is forgotten. */
+      away: z.string().nullable(),
     }),
   ),
   /** How far the estimates given at admission were from the waits, over the turns that last had one. */
@@ -213,6 +218,22 @@ export const queueOverview = z.object({
 });
 export type QueueOverview = z.infer<typeof queueOverview>;
 
+/** A machine with a server and the sandboxes that live there. */
+export const host = z.object({
+  id: z.string(),
+  /** Where other servers reach its server. */
+  address: z.string().nullable(),
+  slots: z.number().int(),
+  /** Slots that are taken. */
+  used: z.number().int(),
+  /** Its lease has not run out. */
+  live: z.boolean(),
+  /** By the database's clock; `null` for a host that has the database to itself. */
+  leaseUntil: z.string().nullable(),
+  /** It is the one that answers. */
+  own: z.boolean(),
+});
+export type Host = z.infer<typeof host>;
 export const poolOverview = z.object({
   provider: z.string(),
   slots: z.number().int().positive(),
@@ -379,6 +400,8 @@ export type SandboxUsage = z.infer<typeof sandboxUsage>;
  * | GET S/turns, S/turns/:turnId?waitSeconds= | -> `{ turns }`, `turn` (waits until it ends, at most 60 s) |
  * | POST S/turns/:turnId/cancel | -> 202 `turn`: cancelled at whatever stage it is; others go on |
  * | GET /api/queue | -> `queueOverview` |
+ * | GET /api/hosts | -> `{ hosts: host[] }` |
+ * | DELETE /api/hosts/:id | -> 204; its sessions start again from their base commit; `conflict` for one that is up |
  * | GET /api/pool | -> `poolOverview` |
  * | GET /api/metrics | the same for Prometheus, as text |
  * | GET /api/dead-letters?session=&waiting=&limit= | -> `{ deadLetters: deadLetter[] }` newest first |

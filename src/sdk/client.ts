@@ -20,6 +20,7 @@ import { createEgressResource, type EgressResource } from './resources/egress.ts
 import type { CallOptions } from './resources/files.ts';
 import { createGithubResource, type GithubResource } from './resources/github.ts';
 import { createSessionsResource, type SessionsResource } from './resources/sessions.ts';
+import { createHostsResource, type HostsResource } from './resources/hosts.ts';
 import { createSnapshotsResource, type SnapshotsResource } from './resources/snapshots.ts';
 import { Transport, type TransportOptions } from './transport.ts';
 
@@ -36,6 +37,7 @@ export interface BerthClient {
   readonly sessions: SessionsResource;
   readonly snapshots: SnapshotsResource;
   readonly deadLetters: DeadLettersResource;
+  readonly hosts: HostsResource;
   readonly egress: EgressResource;
   readonly github: GithubResource;
   /** Prompts a session, or makes one of the other fields first; sent again after a network failure, under one idempotency key. */
@@ -68,6 +70,7 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
     sessions: createSessionsResource(transport),
     snapshots: createSnapshotsResource(transport),
     deadLetters: createDeadLettersResource(transport),
+    hosts: createHostsResource(transport),
     egress: createEgressResource(transport),
     github: createGithubResource(transport),
     prompt: (input, callOptions) =>

@@ -8,6 +8,7 @@ export type { EventsOptions } from './session-events.ts';
 export type { DeadLettersResource, ListDeadLettersOptions } from './resources/dead-letters.ts';
 export type { CallOptions, FilesResource, WriteOptions } from './resources/files.ts';
 export type { AttachOptions, ProcessesResource } from './resources/processes.ts';
+export type { HostsResource } from './resources/hosts.ts';
 export type { GithubResource } from './resources/github.ts';
 export type { ExecOutput, ListSessionsOptions, SessionsResource } from './resources/sessions.ts';
 export type { SnapshotsResource } from './resources/snapshots.ts';
@@ -23,6 +24,7 @@ export type {
   CreateTurnInput,
   DeadLetter,
   ExecInput,
+  Host,
   IdleTimes,
   ProcessInput,
   Priority,

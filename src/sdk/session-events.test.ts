@@ -155,3 +155,35 @@ test('the signal ends it, while reading and while waiting to reconnect', async (
   });
   await expect(take(events, 2)).rejects.toMatchObject({ code: 'cancelled' });
 });
+
+test('over a WebSocket it is the same: broken off, it goes on from the last event', async () => {
+  const paths: string[] = [];
+  const app = new Hono();
+  served = await serveApp(app, {
+    onSocket: (socket, path) => {
+      paths.push(path);
+      const from = Number(new URL(path, 'http://server').searchParams.get('from'));
+      socket.send(JSON.stringify({ type: 'heartbeat' }));
+      for (const seq of [from, from + 1, from + 2]) socket.send(JSON.stringify(event(seq)));
+      setTimeout(() => socket.terminate(), 20);
+    },
+  });
+  const client = createBerthClient({ baseUrl: served.url, token: 'secret' });
+  const connected: number[] = [];
+  const options = { over: 'websocket' as const, onConnect: () => void connected.push(paths.length) };
+  expect(await take(client.sessions.events('ses_a', options), 4)).toEqual([1, 2, 3, 4]);
+  expect(paths).toEqual(['/api/sessions/ses_a/stream?from=0', '/api/sessions/ses_a/stream?from=2']);
+  expect(connected).toEqual([1, 2]);
+});
+
+test('a refused WebSocket tells why', async () => {
+  const app = new Hono();
+  app.get('/api/sessions/:id', (c) =>
+    c.json(toErrorBody(new BerthError('not_found', 'there is no such session')), 404),
+  );
+  served = await serveApp(app);
+  const client = createBerthClient({ baseUrl: served.url, token: 'secret' });
+  await expect(take(client.sessions.events('ses_a', { over: 'websocket' }), 1)).rejects.toMatchObject({
+    code: 'not_found',
+  });
+});

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { BerthError } from '../protocol/errors.ts';
 import { sessionEvent, type SessionEvent } from '../protocol/events.ts';
 import { backoffMs, delay } from './delay.ts';
+import { readSocket } from './socket-messages.ts';
 import { readSse } from './sse.ts';
 import type { Transport } from './transport.ts';
 
@@ -9,6 +10,8 @@ export interface EventsOptions {
   /** Events with a greater `seq` are delivered; default 0, the whole log. */
   from?: number;
   signal?: AbortSignal;
+  /** `websocket` for browsers, whose few HTTP connections to a server are shared by all their tabs. Default `sse`. */
+  over?: 'sse' | 'websocket';
   /** Told about each lost connection, before the wait for the next attempt. */
   onReconnect?: (error: BerthError, waitMs: number) => void;
   /** Told when a connection stands: what was missed follows at once. */
@@ -45,12 +48,21 @@ export async function* sessionEvents(
     let fresh = true;
     let failure: BerthError;
     try {
-      const messages = readSse(transport, `/api/sessions/${encodeURIComponent(sessionId)}/events`, {
+      const path = `/api/sessions/${encodeURIComponent(sessionId)}`;
+      const connection = {
         query: { from: last },
         signal: options.signal,
         onOpen: options.onConnect,
         ...(options.silenceLimitMs === undefined ? {} : { silenceLimitMs: options.silenceLimitMs }),
-      });
+      };
+      const messages =
+        options.over === 'websocket'
+          ? readSocket(transport, `${path}/stream`, {
+              ...connection,
+              explain: () =>
+                transport.empty('GET', path, options.signal === undefined ? {} : { signal: options.signal }),
+            })
+          : readSse(transport, `${path}/events`, connection);
       for await (const message of messages) {
         connectedOnce = true;
         const event = parse(message.data);

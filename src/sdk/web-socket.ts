@@ -17,6 +17,8 @@ export async function openWebSocket(
     query?: Record<string, string | number | undefined>;
     signal?: AbortSignal | undefined;
     explain: () => Promise<unknown>;
+    /** Called before anything can arrive: a message may come together with the opening. */
+    prepare?: (socket: WebSocket) => void;
   },
 ): Promise<WebSocket> {
   const url = transport.url(path, options.query);
@@ -24,7 +26,10 @@ export async function openWebSocket(
   let socket: WebSocket;
   try {
     const { token } = transport;
-    socket = new WebSocket(url, token === null ? [webSocketProtocol] : [webSocketProtocol, tokenProtocolPrefix + token]);
+    socket = new WebSocket(
+      url,
+      token === null ? [webSocketProtocol] : [webSocketProtocol, tokenProtocolPrefix + token],
+    );
   } catch (error) {
     throw new BerthError('invalid_request', 'the token has characters that a WebSocket handshake cannot carry', {
       field: 'token',
@@ -32,6 +37,7 @@ export async function openWebSocket(
     });
   }
   socket.binaryType = 'arraybuffer';
+  options.prepare?.(socket);
   const opened = await new Promise<boolean>((resolve, reject) => {
     const onAbort = (): void => {
       socket.close();

@@ -9,6 +9,7 @@ import { agentRoutes } from './routes/agents.ts';
 import { eventRoutes } from './routes/events.ts';
 import { fileRoutes } from './routes/files.ts';
 import { healthRoutes } from './routes/health.ts';
+import { hostRoutes } from './routes/hosts.ts';
 import { loginRoutes, signInRoutes } from './routes/login.ts';
 import { metricsRoutes } from './routes/metrics.ts';
 import { portRoutes } from './routes/ports.ts';
@@ -60,13 +61,16 @@ export function createApp(deps: AppDependencies, extensions: Extensions = {}): R
   app.openAPIRegistry.registerComponent('securitySchemes', 'token', { type: 'http', scheme: 'bearer' });
 
   signInRoutes(app, deps);
+  if (deps.forwarding !== undefined) app.use('/api/*', deps.forwarding.accept);
   app.use('/api/*', requireToken(deps.store, deps.browser));
+  if (deps.forwarding !== undefined) app.use('/api/*', deps.forwarding.forward);
   loginRoutes(app, deps);
   agentRoutes(app, deps);
   sessionRoutes(app, deps);
   snapshotRoutes(app, deps);
   turnRoutes(app, deps);
   queueRoutes(app, deps);
+  hostRoutes(app, deps);
   metricsRoutes(app, deps);
   eventRoutes(app, deps);
   workspaceRoutes(app, deps);

@@ -15,6 +15,8 @@ const protocolPrefix = 'berth.token.';
  */
 export function requireToken(store: Store, browser: BrowserAccess): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
+    // Another server of the installation has looked at the token already.
+    if (c.get('forwardedFrom') !== undefined) return next();
     const token = bearerOf(c.req.header('authorization')) ?? tokenOfProtocols(c.req.header('sec-websocket-protocol'));
     const tokenHash = token === null ? hashOfCookie(c, browser) : hashToken(token);
     if (tokenHash === null) {

@@ -5,6 +5,7 @@ import type { AgentCatalog, AgentInstaller } from '../core/ports/agent.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { Finding } from '../core/ports/sandbox-provider.ts';
 import type { Store } from '../core/ports/store.ts';
+import type { Forwarding } from './forwarding/index.ts';
 import { BerthError } from '../protocol/errors.ts';
 import type { BrowserLogin } from './browser-login.ts';
 
@@ -19,6 +20,8 @@ export interface AppDependencies {
   version: string;
   /** What this host has and what was chosen; slow, so made on demand. */
   report: () => Promise<readonly Finding[]>;
+  /** Where several servers share a database. */
+  forwarding?: Forwarding;
   browser: BrowserAccess;
 }
 
@@ -35,7 +38,8 @@ export interface Identity {
 }
 
 export interface AppEnv extends Env {
-  Variables: { identity: Identity; tokenHash: string; requestId: string };
+  /** `forwardedFrom`: the host whose server sent the request on. */
+  Variables: { identity: Identity; tokenHash: string; requestId: string; forwardedFrom?: string };
 }
 
 export type Router = OpenAPIHono<AppEnv>;

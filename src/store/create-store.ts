@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Kysely, Transaction } from 'kysely';
-import type { Store, StoreTransaction } from '../core/ports/store.ts';
+import type { Store, StoreTransaction, TransactionOptions } from '../core/ports/store.ts';
 import { BerthError } from '../protocol/errors.ts';
 import type { Engine } from './engine.ts';
 import type { EventListeners } from './event-listeners.ts';
@@ -10,7 +10,7 @@ import type { Database } from './schema.ts';
 import { createTransaction } from './transaction.ts';
 
 /** Runs `body` in a database transaction that is serialisable; again, from the start, where the engine needs that. */
-export type Transact = <T>(body: (db: Transaction<Database>) => Promise<T>) => Promise<T>;
+export type Transact = <T>(body: (db: Transaction<Database>) => Promise<T>, options?: TransactionOptions) => Promise<T>;
 
 export interface StoreParts {
   transact: Transact;
@@ -33,7 +33,7 @@ export function createStore({ transact, reader, engine, listeners, work, release
   const underWay = new Set<Promise<unknown>>();
   let closing: Promise<void> | null = null;
 
-  async function run<T>(fn: (tx: StoreTransaction) => Promise<T>): Promise<T> {
+  async function run<T>(fn: (tx: StoreTransaction) => Promise<T>, options?: TransactionOptions): Promise<T> {
     const scope = { open: true };
     try {
       const { result, appended } = await transact(async (db) => {
@@ -43,7 +43,7 @@ export function createStore({ transact, reader, engine, listeners, work, release
         const result = await inside.run(scope, () => fn(noting(tx, failures)));
         if (failures.length > 0) throw failures[0];
         return { result, appended };
-      });
+      }, options);
       scope.open = false;
       listeners.tell(appended);
       return result;
@@ -53,18 +53,18 @@ export function createStore({ transact, reader, engine, listeners, work, release
   }
 
   return {
-    transaction(fn) {
+    transaction(fn, options) {
       if (closing !== null) return Promise.reject(new BerthError('unavailable', 'the store is closed'));
       if (inside.getStore()?.open) {
         return Promise.reject(new BerthError('internal', 'a transaction was begun inside another'));
       }
-      const result = run(fn);
+      const result = run(fn, options);
       underWay.add(result);
       const forget = (): void => void underWay.delete(result);
       result.then(forget, forget);
       return result;
     },
-    read: createReads(reader),
+    read: createReads(reader, engine),
     onEvents: (listener) => listeners.add(listener),
     announceWork: (to) =>
       closing === null ? work.announce(to) : Promise.reject(new BerthError('unavailable', 'the store is closed')),

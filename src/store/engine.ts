@@ -14,6 +14,8 @@ export interface Engine {
   sealEvents(db: Kysely<unknown>): Promise<void>;
   /** Adds to the first tables what this engine alone needs. */
   complete(db: Kysely<unknown>): Promise<void>;
+  /** The database's clock so many milliseconds from now, as ISO 8601 text in UTC. */
+  later(ms: number): RawBuilder<string>;
   /** Whether `select ... for update` exists. Without it one transaction writes at a time. */
   rowLocks: boolean;
   /** Most bound values in one statement. */

@@ -21,6 +21,8 @@ import type { Generated } from 'kysely';
  * | github_app | singleton = 1 | | at most one row |
  * | tasks | id | repositories; sessions, turns (null on delete) | unique repository + issue, repository + pull request, session |
  * | deliveries | ordinal (order of arrival) | | unique id |
+ * | hosts | id | | |
+ * | installation | singleton = 1 | | at most one row |
  * | dead_letters | turn_id | turns (cascade) | |
  * | egress_decisions | session_id, host, port, allowed | sessions (cascade) | one row per host and answer, with a count |
  * | webhooks | id | | outlive their session: what happened is still told |
@@ -45,6 +47,8 @@ export interface Database {
   deliveries: DeliveriesTable;
   dead_letters: DeadLettersTable;
   webhooks: WebhooksTable;
+  hosts: HostsTable;
+  installation: InstallationTable;
   egress_decisions: EgressDecisionsTable;
 }
 
@@ -99,6 +103,20 @@ export interface SessionsTable {
   updated_at: string;
 }
 
+export interface HostsTable {
+  id: string;
+  address: string | null;
+  slots: number;
+  epoch: number;
+  lease_until: string | null;
+  registered_at: string;
+}
+
+export interface InstallationTable {
+  singleton: number;
+  key_check: string;
+}
+
 export interface JournalsTable {
   session_id: string;
   journal_id: string;
@@ -120,6 +138,7 @@ export interface TurnsTable {
   attempts: number;
   retry_at: string | null;
   claimed_at: string | null;
+  host_id: string | null;
   estimated_wait_ms: number | null;
   queue_position: number | null;
   stop_reason: string | null;
@@ -156,6 +175,7 @@ export interface PermissionsTable {
 export interface SandboxesTable {
   id: string;
   session_id: string | null;
+  host_id: string | null;
   provider: string;
   template: string;
   status: string;
@@ -172,6 +192,7 @@ export interface SnapshotsTable {
   name: string;
   state: string;
   memory: number;
+  host_id: string | null;
   provider: string;
   session_id: string;
   sandbox_id: string;

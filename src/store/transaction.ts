@@ -8,6 +8,7 @@ import { deadLetterWrites } from './writes/dead-letters.ts';
 import { egressWrites } from './writes/egress.ts';
 import { eventWrites } from './writes/events.ts';
 import { githubWrites } from './writes/github.ts';
+import { hostWrites } from './writes/hosts.ts';
 import { permissionWrites } from './writes/permissions.ts';
 import { sandboxWrites } from './writes/sandboxes.ts';
 import { sessionWrites } from './writes/sessions.ts';
@@ -23,7 +24,7 @@ export function createTransaction(
   onAppend: (sessionId: string, lastSeq: number) => void,
 ): StoreTransaction {
   return {
-    ...createReads(db),
+    ...createReads(db, engine),
     ...sessionWrites(db),
     ...turnWrites(db),
     ...deadLetterWrites(db),
@@ -33,6 +34,7 @@ export function createTransaction(
     ...permissionWrites(db),
     ...sandboxWrites(db),
     ...snapshotWrites(db),
+    ...hostWrites(db, engine),
     ...accessWrites(db),
     ...githubWrites(db),
     ...taskWrites(db),

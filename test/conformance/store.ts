@@ -651,6 +651,92 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
       });
     });
 
+    describe('hosts', () => {
+      const host = (id: string, leaseMs: number | null = 60_000) => ({
+        id,
+        address: `http://${id}`,
+        slots: 3,
+        leaseMs,
+        registeredAt: '2026-11-28T10:00:00.000Z',
+      });
+      const register = (id: string, leaseMs?: number | null) =>
+        store.transaction((tx) => tx.registerHost(host(id, leaseMs)), { alone: true });
+
+      test('each registration has an epoch of its own, also after it was forgotten; only the last one holds the lease', async () => {
+        const first = await register('hst_1');
+        const second = await register('hst_1');
+        expect(second).toBeGreaterThan(first);
+        expect(await store.read.holdsLease('hst_1', first)).toBe(false);
+        expect(await store.read.holdsLease('hst_1', second)).toBe(true);
+        expect(await store.read.holdsLease('hst_2', second)).toBe(false);
+        await write((tx) => tx.deleteHost('hst_1'));
+        expect(await store.read.holdsLease('hst_1', second)).toBe(false);
+        expect(await register('hst_1')).not.toBe(second);
+        await register('hst_0', null);
+        expect(await store.read.hosts()).toMatchObject([
+          { id: 'hst_0', leaseUntil: null, live: true },
+          { id: 'hst_1', address: 'http://hst_1', slots: 3, live: true, registeredAt: '2026-11-28T10:00:00.000Z' },
+        ]);
+      });
+
+      test('a lease that ran out is not renewed', async () => {
+        const epoch = await register('hst_1');
+        expect(await write((tx) => tx.renewLease('hst_1', epoch - 1, 60_000))).toBe(false);
+        expect(await write((tx) => tx.renewLease('hst_1', epoch, -1000))).toBe(true);
+        expect(await store.read.holdsLease('hst_1', epoch)).toBe(false);
+        expect(await store.read.hosts()).toMatchObject([{ live: false }]);
+        expect(await write((tx) => tx.renewLease('hst_1', epoch, 60_000))).toBe(false);
+        expect(await write((tx) => tx.renewLease('hst_9', epoch, 60_000))).toBe(false);
+      });
+
+      test('a session is where its sandbox is, and what no host has can be adopted', async () => {
+        const id = await givenSession();
+        const [own, other] = [sandboxRecord({ sessionId: id, hostId: null }), sandboxRecord({ hostId: 'hst_2' })];
+        const turn = turnRecord(id, { state: 'running' });
+        await write(async (tx) => {
+          for (const record of [own, other]) await tx.insertSandbox(record);
+          await tx.updateSession(id, { sandboxId: own.id });
+          await tx.insertTurn(turn);
+          await tx.insertTurn(turnRecord(id));
+        });
+        expect((await store.read.session(id))?.hostId).toBeNull();
+        await write((tx) => tx.adoptUnowned('hst_1'));
+        expect((await store.read.session(id))?.hostId).toBe('hst_1');
+        expect((await store.read.sandboxes({ hostId: 'hst_1' })).map((each) => each.id)).toEqual([own.id]);
+        expect((await store.read.sandboxes({ hostId: 'hst_2' })).map((each) => each.id)).toEqual([other.id]);
+        expect((await store.read.turnsInState(['running'], 'hst_1')).map((each) => each.id)).toEqual([turn.id]);
+        expect(await store.read.turnsInState(['running', 'queued'], 'hst_2')).toEqual([]);
+        expect(await store.read.queuedTurns()).toMatchObject([{ hostId: 'hst_1', sandboxStatus: own.status }]);
+        await write((tx) => tx.deleteSandbox(own.id));
+        expect((await store.read.session(id))?.hostId).toBeNull();
+      });
+
+      test('one that runs alone waits for those under way', async () => {
+        const order: string[] = [];
+        const begun = Promise.withResolvers<void>();
+        const goOn = Promise.withResolvers<void>();
+        const under = write(async (tx) => {
+          await tx.hosts();
+          begun.resolve();
+          await goOn.promise;
+          order.push('under way');
+        });
+        await begun.promise;
+        const alone = store.transaction(async () => void order.push('alone'), { alone: true });
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        goOn.resolve();
+        await Promise.all([under, alone]);
+        expect(order).toEqual(['under way', 'alone']);
+      });
+
+      test('the key is recognised by what its first server left', async () => {
+        expect(await store.read.keyCheck()).toBeNull();
+        await write((tx) => tx.saveKeyCheck('a'));
+        expect(await store.read.keyCheck()).toBe('a');
+        await expect(write((tx) => tx.saveKeyCheck('b'))).rejects.toMatchObject({ code: 'conflict' });
+      });
+    });
+
     describe('rest', () => {
       test('what keeps a sandbox awake is told by one read: its turn, its question, its last use', async () => {
         const id = await givenSession();
@@ -703,6 +789,7 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
           name: 'before',
           state: 'creating',
           memory: true,
+          hostId: 'hst_1',
           provider: 'oci',
           sessionId: id,
           sandboxId: 'sbx_gone',

@@ -20,6 +20,8 @@ export const compileCache = join(root, 'node_modules/.cache/node');
 export interface TestServer {
   url: string;
   token: string;
+  /** Signs one browser in, once. */
+  signInUrl: string;
   pid: number;
   client: BerthClient;
   /** SIGKILL: no clean-up, no last words. */
@@ -66,10 +68,11 @@ export async function createInstallation(env: Record<string, string> = {}): Prom
         },
       },
     );
-    const { url, token } = await readAddress(child, dataDir);
+    const { url, token, signInUrl } = await readAddress(child, dataDir);
     const server: TestServer = {
       url,
       token,
+      signInUrl,
       pid: child.pid!,
       client: createBerthClient({ baseUrl: url, token }),
       async kill() {
@@ -109,7 +112,7 @@ function npmEnvironment(): Record<string, string> {
   return Object.fromEntries(kept.map(([name, value]) => [name, value ?? '']));
 }
 
-async function readAddress(child: ChildProcess, dataDir: string): Promise<{ url: string; token: string }> {
+async function readAddress(child: ChildProcess, dataDir: string): Promise<{ url: string; token: string; signInUrl: string }> {
   let stderr = '';
   child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
   const lines = createInterface({ input: child.stdout! });
@@ -121,7 +124,7 @@ async function readAddress(child: ChildProcess, dataDir: string): Promise<{ url:
       // One document over several lines; it is whole at the brace that stands alone.
       if (line !== '}') continue;
       child.stdout?.resume();
-      return JSON.parse(text) as { url: string; token: string };
+      return JSON.parse(text) as { url: string; token: string; signInUrl: string };
     }
   } finally {
     clearTimeout(timer);

@@ -26,6 +26,12 @@ export const queueQuery = queryOptions({
   refetchInterval: listIntervalMs,
 });
 
+export const poolQuery = queryOptions({
+  queryKey: ['pool'],
+  queryFn: ({ signal }) => client.pool({ signal }),
+  refetchInterval: listIntervalMs,
+});
+
 export const agentsQuery = queryOptions({
   queryKey: ['agents'],
   queryFn: ({ signal }) => client.agents({ signal }),

@@ -1,5 +1,4 @@
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Link } from '@tanstack/react-router';
-import { NewSession } from './sessions/new-session.tsx';
 import { Layout } from './shell/layout.tsx';
 import { Page } from './ui/page.tsx';
 import { Failure, Loading } from './ui/states.tsx';
@@ -9,6 +8,7 @@ const at = <P extends string>(path: P) => ({ getParentRoute: () => root, path })
 const operate = <K extends 'QueuePage' | 'DeadLettersPage' | 'SandboxesPage' | 'HealthPage' | 'GithubPage'>(name: K) =>
   lazyRouteComponent(() => import('./operate/index.ts'), name);
 
+const NewSession = lazyRouteComponent(() => import('./sessions/new-session.tsx'), 'NewSession');
 const home = createRoute({ ...at('/'), component: NewSession });
 const newSession = createRoute({ ...at('/new'), component: NewSession });
 const session = createRoute({

@@ -28,7 +28,8 @@ export function register(program: Command): void {
               { title: 'WAITED', value: (row) => formatDuration(row.waitedSeconds * 1000) },
               {
                 title: 'STARTS',
-                value: (row) => (row.position === 0 ? 'now' : `in ${formatDuration(row.estimatedWaitSeconds * 1000)}`),
+                value: (row) =>
+                  startOf(row),
               },
             ],
             context.width,
@@ -45,4 +46,9 @@ function summaryOf({ slots, running, queued, estimate }: QueueOverview): string 
       ? ''
       : `; estimates were ${formatDuration(estimate.meanAbsoluteErrorSeconds * 1000)} off, by ${plural(estimate.count, 'turn')}`;
   return `${running} of ${plural(slots, 'slot')} busy, ${queued.length} waiting${error}`;
+}
+
+function startOf({ away, position, estimatedWaitSeconds }: QueueOverview['queued'][number]): string {
+  if (away !== null) return `when ${away} is back`;
+  return position === 0 ? 'now' : `in ${formatDuration(estimatedWaitSeconds * 1000)}`;
 }

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { BerthError, type SandboxUsage, type Session, type Turn } from '../../sdk/index.ts';
+import { BerthError, type Host, type SandboxUsage, type Session, type Turn } from '../../sdk/index.ts';
 import { action, type CliContext } from '../context.ts';
 import { sanitizeLine } from '../render/sanitize.ts';
 import { describeStatus } from '../render/status.ts';
@@ -18,10 +18,15 @@ export function register(program: Command): void {
     .action(
       action(async (context, { argument: [id = ''] }) => {
         const client = await context.client();
-        const [session, turns] = await Promise.all([client.sessions.get(id), client.sessions.turns(id)]);
-        const usage = session.sandboxId === null ? null : await client.sessions.usage(id).catch(noneWhileAsleep);
-        if (context.json) return context.writeJson({ session, turns, usage });
-        context.write(describe(context, session, turns, usage));
+        const [session, turns, hosts] = await Promise.all([
+          client.sessions.get(id),
+          client.sessions.turns(id),
+          client.hosts.list(),
+        ]);
+        const host = hosts.find((each) => each.id === session.hostId) ?? null;
+        const usage = session.sandboxId === null || host?.live === false ? null : await client.sessions.usage(id).catch(noneWhileAsleep);
+        if (context.json) return context.writeJson({ session, turns, usage, away: host?.live === false });
+        context.write(describe(context, session, turns, usage, host));
       }),
     );
 }
@@ -37,6 +42,7 @@ function describe(
   session: Session,
   turns: readonly Turn[],
   usage: SandboxUsage | null,
+  host: Host | null,
 ): string {
   const now = Date.now();
   const { limits } = session;
@@ -52,6 +58,7 @@ function describe(
       session.branch === null ? null : sanitizeLine(`${session.branch} from ${session.baseBranch ?? 'default'}`),
     ],
     ['sandbox', sanitizeLine([session.sandboxId ?? 'none yet', session.provider, session.template].join(' · '))],
+    ['host', host === null || (host.own && host.leaseUntil === null) ? null : describeHost(host)],
     [
       'limits',
       `${limits.cpus} CPUs, ${formatBytes(limits.memoryBytes)} memory, ${formatBytes(limits.diskBytes)} disk, ${limits.pids} processes`,
@@ -78,6 +85,12 @@ function describe(
     lines.push(`${style.dim(turn.id)}  ${turn.state}${took}${why}`);
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** What waits for a host that is away goes on when it returns. */
+function describeHost({ id, live, address }: Host): string {
+  if (live) return address === null ? id : `${id} at ${sanitizeLine(address)}`;
+  return `${id} is away; the session waits for it, or starts again after: berth hosts forget ${id}`;
 }
 
 function describeUsage({ cpuTimeMs, memoryBytes, diskBytes, pids }: SandboxUsage): string {

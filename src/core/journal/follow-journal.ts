@@ -32,15 +32,23 @@ export async function followJournal(options: JournalFollowerOptions, signal: Abo
   const { sessionId, runner, store, clock, logger } = options;
   let retryMs = firstRetryMs;
   while (!signal.aborted) {
+    // A stream that is left while it waits for an entry would wait for that first.
+    const leave = new AbortController();
+    const streaming = AbortSignal.any([signal, leave.signal]);
     try {
       const session = await store.read.session(sessionId);
       if (session === null) return;
-      let stream = await runner.followJournal(sessionId, session.journalSeq, signal);
+      let stream = await runner.followJournal(sessionId, session.journalSeq, streaming);
       if (session.journalId !== null && stream.journalId !== session.journalId && session.journalSeq > 0) {
-        stream = await runner.followJournal(sessionId, 0, signal);
+        stream = await runner.followJournal(sessionId, 0, streaming);
       }
-      for await (const batch of inBatches(stream.events, clock, signal)) {
-        const { endedTurnIds } = await store.transaction((tx) => importJournal(tx, sessionId, stream.journalId, batch));
+      for await (const batch of inBatches(stream.events, clock, streaming)) {
+        const { endedTurnIds } = await store
+          .transaction((tx) => importJournal(tx, sessionId, stream.journalId, batch))
+          .catch((error: unknown) => {
+            leave.abort(error);
+            throw error;
+          });
         for (const turnId of endedTurnIds) options.onTurnEnded(turnId);
         retryMs = firstRetryMs;
       }
@@ -49,9 +57,19 @@ export async function followJournal(options: JournalFollowerOptions, signal: Abo
       const error = asBerthError(cause);
       logger.debug({ sessionId, code: error.code, err: error }, 'journal stream broke');
     }
-    if (signal.aborted || !(await options.onLost())) return;
+    if (signal.aborted || !(await mayComeBack(options))) return;
     await clock.sleep(retryMs, signal).catch(() => {});
     retryMs = Math.min(retryMs * 2, lastRetryMs);
+  }
+}
+
+/** It could not be told, as while the database is away: asked again after the next attempt. */
+async function mayComeBack({ sessionId, logger, onLost }: JournalFollowerOptions): Promise<boolean> {
+  try {
+    return await onLost();
+  } catch (error) {
+    logger.warn({ sessionId, err: error }, 'whether a sandbox was lost could not be told');
+    return true;
   }
 }
 
@@ -69,7 +87,10 @@ async function* inBatches(
       if (first.done === true) return;
       const batch = [first.value];
       next = iterator.next();
-      const deadline = clock.sleep(gatherMs, signal).then(() => 'due' as const, () => 'due' as const);
+      const deadline = clock.sleep(gatherMs, signal).then(
+        () => 'due' as const,
+        () => 'due' as const,
+      );
       for (;;) {
         const arrived = await Promise.race([next, deadline]);
         if (arrived === 'due' || arrived.done === true) break;

@@ -30,6 +30,7 @@ export async function makeWarm(
   const record = {
     id,
     sessionId: null,
+    hostId: settings.hostId,
     provider: provider.name,
     template: settings.defaultTemplate,
     status: 'creating',

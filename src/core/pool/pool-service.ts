@@ -18,7 +18,7 @@ export function createPoolService(
 ): PoolService {
   return {
     async overview() {
-      const awake = await store.read.sandboxes({ statuses: slotHolding });
+      const awake = await store.read.sandboxes({ hostId: settings.hostId, statuses: slotHolding });
       const { wanted, making, held } = warm.status();
       return {
         provider: provider.name,

@@ -58,7 +58,7 @@ export function createWarmPool(deps: Dependencies): WarmPool {
 
   /** Makes or removes one; false when nothing is to be done now. */
   async function step(): Promise<boolean> {
-    const awake = await store.read.sandboxes({ statuses: slotHolding });
+    const awake = await store.read.sandboxes({ hostId: settings.hostId, statuses: slotHolding });
     const used = awake.filter(({ sessionId }) => sessionId !== null).length;
     const plan = planWarm(settings.warm, settings.slots - used, awake.filter(isWarm));
     status.wanted = plan.wanted;
@@ -100,7 +100,7 @@ export function createWarmPool(deps: Dependencies): WarmPool {
     }
   }
 
-  const warmOnes = async () => (await store.read.sandboxes({ statuses: ['running'], unowned: true })).filter(isWarm);
+  const warmOnes = async () => (await store.read.sandboxes({ hostId: settings.hostId, statuses: ['running'], unowned: true })).filter(isWarm);
 
   return {
     wake() {

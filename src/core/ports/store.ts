@@ -25,7 +25,7 @@ export interface Store {
    * after the other. A nested call is refused with `internal`. `unavailable` when the database cannot be reached;
    * lost in the middle of a commit, it may have been carried out.
    */
-  transaction<T>(fn: (tx: StoreTransaction) => Promise<T>): Promise<T>;
+  transaction<T>(fn: (tx: StoreTransaction) => Promise<T>, options?: TransactionOptions): Promise<T>;
   /** Reads outside a transaction, each of them consistent by itself. */
   read: StoreReads;
   /**
@@ -43,6 +43,11 @@ export interface Store {
   close(): Promise<void>;
 }
 
+export interface TransactionOptions {
+  /** Waits for every transaction under way, in all servers, and holds up the rest: what began before it has ended. */
+  alone?: boolean;
+}
+
 export interface StoreReads {
   session(id: string): Promise<SessionRecord | null>;
   sessions(filter: SessionFilter): Promise<SessionRecord[]>;
@@ -50,8 +55,8 @@ export interface StoreReads {
   turnByKey(sessionId: string, idempotencyKey: string): Promise<TurnRecord | null>;
   /** Oldest first. */
   turns(sessionId: string, states?: readonly TurnState[]): Promise<TurnRecord[]>;
-  /** All turns in these states, in queue order: larger priority first, then age. */
-  turnsInState(states: readonly TurnState[]): Promise<TurnRecord[]>;
+  /** All turns in these states, or those that a host claimed, in queue order: larger priority first, then age. */
+  turnsInState(states: readonly TurnState[], hostId?: string): Promise<TurnRecord[]>;
   /** What waits, oldest first; turns of sessions that are being deleted are left out. */
   queuedTurns(): Promise<QueueTurn[]>;
   /** Those that hold a slot, and those that got one at or after `since`; oldest claim first. */
@@ -75,6 +80,12 @@ export interface StoreReads {
   snapshot(id: string): Promise<SnapshotRecord | null>;
   /** Newest first. */
   snapshots(filter?: SnapshotFilter): Promise<SnapshotRecord[]>;
+  /** By id. */
+  hosts(): Promise<HostRecord[]>;
+  /** Whether the host is registered under this epoch and its lease has not run out, by the database's clock. */
+  holdsLease(hostId: string, epoch: number): Promise<boolean>;
+  /** What the installation's key is recognised by; `null` before the first server. */
+  keyCheck(): Promise<string | null>;
   /** `seq > from`, ascending, at most `limit`. */
   events(sessionId: string, from: number, limit: number): Promise<SessionEvent[]>;
   permission(sessionId: string, requestId: string): Promise<PermissionRecord | null>;
@@ -103,7 +114,7 @@ export interface StoreTransaction extends StoreReads {
   /** Numbering and cursors belong to `appendEvents` alone. */
   updateSession(
     id: string,
-    change: Partial<Omit<SessionRecord, 'id' | 'lastSeq' | 'journalId' | 'journalSeq'>>,
+    change: Partial<Omit<SessionRecord, 'id' | 'hostId' | 'lastSeq' | 'journalId' | 'journalSeq'>>,
   ): Promise<void>;
   /** Moves the session's last use forward to `at`; an earlier one, or no such session, is passed over. */
   touchSession(id: string, at: string): Promise<void>;
@@ -121,6 +132,15 @@ export interface StoreTransaction extends StoreReads {
   insertSnapshot(record: SnapshotRecord): Promise<void>;
   updateSnapshot(id: string, change: Partial<Omit<SnapshotRecord, 'id'>>): Promise<void>;
   deleteSnapshot(id: string): Promise<void>;
+  /** Makes or replaces the host's record, under an epoch that it never had before; returns that. */
+  registerHost(host: HostRegistration): Promise<number>;
+  /** False when the lease has run out or the epoch is another's. */
+  renewLease(hostId: string, epoch: number, leaseMs: number): Promise<boolean>;
+  /** Gives the host what no host has: records of a version that knew no hosts. */
+  adoptUnowned(hostId: string): Promise<void>;
+  deleteHost(id: string): Promise<void>;
+  /** Throws `conflict` when there is one. */
+  saveKeyCheck(keyCheck: string): Promise<void>;
   /**
    * Appends to the session's log and numbers each event; returns the last `seq`. An event with a
    * `journal` entry moves the session's journal cursor in the same transaction; one at or below the
@@ -171,6 +191,8 @@ export interface SessionRecord {
   provider: string;
   template: string;
   sandboxId: string | null;
+  /** The host that has its sandbox; kept with that. */
+  hostId: string | null;
   /** The session it was forked from, which may be gone. */
   forkedFrom: string | null;
   repositoryUrl: string | null;
@@ -246,6 +268,8 @@ export interface TurnRecord {
   retryAt: string | null;
   /** When it last left the queue. */
   claimedAt: string | null;
+  /** Whose server claimed it then. */
+  hostId: string | null;
   /** What was said about its wait when it was admitted. */
   estimatedWaitMs: number | null;
   /** Its place as last told in the session's log. */
@@ -282,6 +306,7 @@ export interface QueueTurn
   agent: string;
   /** Of the session's sandbox; `null` without one. */
   sandboxStatus: SandboxRecord['status'] | null;
+  hostId: string | null;
 }
 
 /** A turn that the platform, not its agent, failed; named by its turn. Goes with its session. */
@@ -328,6 +353,8 @@ export interface WebhookRecord {
 export interface SandboxRecord {
   id: string;
   sessionId: string | null;
+  /** The host it lives on; `null` in what a version before hosts left. */
+  hostId: string | null;
   provider: string;
   template: string;
   /** `creating` and `destroying` mark an operation that a restart must finish. */
@@ -348,6 +375,7 @@ export interface WarmState {
 }
 
 export interface SandboxFilter {
+  hostId?: string;
   statuses?: readonly SandboxRecord['status'][];
   sessionId?: string;
   /** `true`: those without a session. */
@@ -405,6 +433,8 @@ export interface SnapshotRecord {
   name: string;
   state: SnapshotState;
   memory: boolean;
+  /** The host that it lies on. */
+  hostId: string | null;
   provider: string;
   /** What it was taken of; both may be gone. */
   sessionId: string;
@@ -416,10 +446,30 @@ export interface SnapshotRecord {
 }
 
 export interface SnapshotFilter {
+  hostId?: string;
   owner?: string;
   name?: string;
   sessionId?: string;
   states?: readonly SnapshotState[];
+}
+
+/** A machine with a server and the sandboxes that live there. */
+export interface HostRecord {
+  id: string;
+  /** Where other servers reach its server; `null` when it told none. */
+  address: string | null;
+  slots: number;
+  /** Another at each registration: a server whose epoch is no more the host's may not write. */
+  epoch: number;
+  /** By the database's clock; `null` for a host that has the database to itself. */
+  leaseUntil: string | null;
+  /** Its lease has not run out. */
+  live: boolean;
+  registeredAt: string;
+}
+
+export interface HostRegistration extends Pick<HostRecord, 'id' | 'address' | 'slots' | 'registeredAt'> {
+  leaseMs: number | null;
 }
 
 export interface PermissionRecord {

@@ -21,7 +21,10 @@ export async function unusedSessions(
   statuses: readonly SandboxRecord['status'][],
 ): Promise<Unused[]> {
   const unused: Unused[] = [];
-  for (const { work, ...use } of await context.deps.store.read.sandboxUses({ statuses })) {
+  for (const { work, ...use } of await context.deps.store.read.sandboxUses({
+    hostId: context.deps.settings.hostId,
+    statuses,
+  })) {
     if (work === 'busy' || isHeld(context, use.sessionId)) continue;
     const known = context.entries.find(use.sessionId)?.lastUsedMs ?? 0;
     unused.push({ ...use, work, lastUsedMs: Math.max(known, Date.parse(use.lastUsedAt)) });

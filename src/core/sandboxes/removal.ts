@@ -1,12 +1,12 @@
 import { nowOf, type SandboxesContext } from './context.ts';
 
-/** Ends and removes the session's sandbox; idempotent, and repeated by a restart. */
+/** Ends and removes the session's sandbox, where it is this host's; idempotent, and repeated by a restart. */
 export async function destroySandboxes(context: SandboxesContext, sessionId: string): Promise<void> {
   const { deps, entries, events, closing } = context;
   entries.of(sessionId).gone.abort();
   await entries.serialised(sessionId, async () => {
     await entries.disconnect(sessionId);
-    for (const sandbox of await deps.store.read.sandboxes({ sessionId })) {
+    for (const sandbox of await deps.store.read.sandboxes({ sessionId, hostId: deps.settings.hostId })) {
       await deps.store.transaction((tx) =>
         tx.updateSandbox(sandbox.id, { status: 'destroying', updatedAt: nowOf(context) }),
       );

@@ -1,3 +1,4 @@
+import { BerthError } from '../../protocol/errors.ts';
 import { newId } from '../../protocol/ids.ts';
 import { claimWarm } from '../pool/claim-warm.ts';
 import type { Settings } from '../dependencies.ts';
@@ -10,6 +11,8 @@ export const slotHolding: readonly SandboxRecord['status'][] = ['creating', 'run
  * Gives the session's sandbox a slot, claiming a warm one or making its record where there is none; the caller's
  * transaction makes this atomic with the turn it is for. False when every slot is taken.
  *
+ * A sandbox lives on one host and only that host's server gives it a slot; `unavailable` elsewhere.
+ *
  * A record in `creating` means: this sandbox is to run, whatever of it exists already.
  */
 export async function reserveSlot(
@@ -20,8 +23,13 @@ export async function reserveSlot(
 ): Promise<boolean> {
   if (session.archivedAt !== null) await tx.updateSession(session.id, { archivedAt: null });
   const own = session.sandboxId === null ? null : await tx.sandbox(session.sandboxId);
+  if (own !== null && own.hostId !== null && own.hostId !== settings.hostId) {
+    throw new BerthError('unavailable', `the session's sandbox is on host ${own.hostId}`, {
+      context: { hostId: own.hostId },
+    });
+  }
   if (own !== null && slotHolding.includes(own.status)) return own.status !== 'destroying';
-  const awake = await tx.sandboxes({ statuses: slotHolding });
+  const awake = await tx.sandboxes({ hostId: settings.hostId, statuses: slotHolding });
   // Those that no session owns lie in free slots and give way.
   if (awake.filter(({ sessionId }) => sessionId !== null).length >= settings.slots) return false;
   if (own !== null) {
@@ -33,6 +41,7 @@ export async function reserveSlot(
   await tx.insertSandbox({
     id,
     sessionId: session.id,
+    hostId: settings.hostId,
     provider: session.provider,
     template: session.template,
     status: 'creating',

@@ -23,10 +23,11 @@ const patienceMs = 10_000;
 const callTimeoutMs = 60_000;
 
 export function createAnswers(
-  deps: Pick<Dependencies, 'store' | 'clock' | 'logger'>,
+  deps: Pick<Dependencies, 'store' | 'clock' | 'logger' | 'settings'>,
   sandboxes: Pick<SessionSandboxes, 'use'>,
 ): Answers {
   const { store, clock, logger } = deps;
+  const { hostId } = deps.settings;
   const closing = new AbortController();
   const underWay = new Map<string, Promise<void>>();
 
@@ -56,8 +57,8 @@ export function createAnswers(
 
   async function deliverKept(asked: PermissionRecord): Promise<void> {
     const { sessionId, requestId, optionId, answeredBy } = asked;
-    // A turn that has ended meanwhile hears no answer.
-    const [use] = await store.read.sandboxUses({ sessionId });
+    // A turn that has ended meanwhile hears no answer; one of another host hears it from that host's server.
+    const [use] = await store.read.sandboxUses({ sessionId, hostId });
     if (use?.work !== 'asking') return;
     try {
       await deliver(asked, { optionId, by: answeredBy ?? '' }, closing.signal);
@@ -109,7 +110,7 @@ export function createAnswers(
     },
     async check() {
       await tellKept();
-      for (const { sessionId, work } of await store.read.sandboxUses({ statuses: ['paused', 'hibernated'] })) {
+      for (const { sessionId, work } of await store.read.sandboxUses({ hostId, statuses: ['paused', 'hibernated'] })) {
         if (work === 'busy') once(sessionId, () => deliverCancel(sessionId));
       }
     },

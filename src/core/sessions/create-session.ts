@@ -48,6 +48,7 @@ export async function planSession(
     provider: deps.provider.name,
     template: request.template ?? deps.settings.defaultTemplate,
     sandboxId: null,
+    hostId: null,
     forkedFrom: null,
     repositoryUrl: repository?.url ?? null,
     baseBranch: checked?.baseBranch ?? null,

@@ -127,6 +127,7 @@ function forkRecord({ source, sessionId, owner }: ForkRequest, at: string): Sess
     status: 'idle',
     statusReason: null,
     sandboxId: null,
+    hostId: null,
     forkedFrom: sessionId,
     branch: source.branch === null ? null : `berth/${id}`,
     acpSessionId: null,

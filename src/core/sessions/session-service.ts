@@ -154,7 +154,7 @@ export function createSessionService(
 
     async prompt(id, request, by) {
       const inserted = await admitTurn(deps, id, request, by);
-      dispatcher.announce();
+      dispatcher.announce((await store.read.session(id))?.hostId ?? null);
       const turn = (await store.read.turn(inserted.id)) ?? inserted;
       return { turn, admission: await admissionOf(deps, store.read, turn) };
     },

@@ -14,6 +14,7 @@ export function viewSession(record: SessionRecord): Session {
     provider: record.provider,
     template: record.template,
     sandboxId: record.sandboxId,
+    hostId: record.hostId,
     forkedFrom: record.forkedFrom,
     repository: record.repositoryUrl,
     baseBranch: record.baseBranch,

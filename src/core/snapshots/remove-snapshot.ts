@@ -2,6 +2,7 @@ import { isId } from '../../protocol/ids.ts';
 import type { Dependencies } from '../dependencies.ts';
 
 type Needs = Pick<Dependencies, 'store' | 'provider' | 'logger'>;
+type RecoveryNeeds = Needs & Pick<Dependencies, 'settings'>;
 
 /** The first half of a removal: from here on nobody finds the snapshot, and a restart goes on. */
 export async function beginRemoval({ store }: Pick<Needs, 'store'>, id: string): Promise<void> {
@@ -17,18 +18,19 @@ export async function finishRemoval({ store, provider }: Needs, id: string, sign
 }
 
 /**
- * After a start: what was being made or deleted when the last process ended goes, and so does what the provider has
+ * After a start, on this host: what was being made or deleted when the last process ended goes, and so does what the provider has
  * of this installation that no record knows. Names that are not ours are left alone.
  */
-export async function recoverSnapshots(deps: Needs, signal: AbortSignal): Promise<void> {
+export async function recoverSnapshots(deps: RecoveryNeeds, signal: AbortSignal): Promise<void> {
   const { store, provider, logger } = deps;
+  const { hostId } = deps.settings;
   if (provider.capabilities.snapshot === 'none') return;
-  for (const { id, state } of await store.read.snapshots({ states: ['creating', 'deleting'] })) {
+  for (const { id, state } of await store.read.snapshots({ hostId, states: ['creating', 'deleting'] })) {
     logger.info({ snapshotId: id, state }, 'removing a snapshot that was not finished');
     await beginRemoval(deps, id);
     await finishRemoval(deps, id, signal);
   }
-  const known = new Set((await store.read.snapshots()).map(({ id }) => id));
+  const known = new Set((await store.read.snapshots({ hostId })).map(({ id }) => id));
   for (const { id } of await provider.listSnapshots({ signal })) {
     if (known.has(id) || !isId('snapshot', id)) continue;
     logger.warn({ snapshotId: id }, 'removing a snapshot that no record knows');

@@ -59,6 +59,7 @@ export function createSnapshotService(deps: Dependencies, sandboxes: SessionSand
           name,
           state: 'creating',
           memory,
+          hostId: deps.settings.hostId,
           provider: provider.name,
           sessionId,
           sandboxId: session.sandboxId,

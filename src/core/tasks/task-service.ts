@@ -1,6 +1,7 @@
 import { asBerthError, type BerthError } from '../../protocol/errors.ts';
 import { newId } from '../../protocol/ids.ts';
 import type { RepositoryRecord, StoreTransaction, TaskRecord, TaskTrigger } from '../ports/store.ts';
+import { isResponsible } from '../hosts/responsible-host.ts';
 import { openTurnStates } from '../turns/turn-states.ts';
 import { advanceTask, failTask, type TaskContext } from './advance-task.ts';
 import { isTaken } from './trigger-key.ts';
@@ -97,6 +98,9 @@ export function createTaskService(context: TaskContext): TaskService {
   async function advanceWithRetry(taskId: string): Promise<void> {
     for (let attempt = 0; ; attempt += 1) {
       try {
+        const task = await store.read.task(taskId);
+        // Another server's; this one looks again at each sweep.
+        if (task === null || !(await isResponsible(context.deps, task))) return;
         await advanceTask(context, taskId, closing.signal);
         await watch(taskId);
         return;

@@ -4,7 +4,7 @@ import type { StoreReads, TurnRecord } from '../ports/store.ts';
 import type { Place } from './queue-projection.ts';
 import { viewQueue } from './queue-view.ts';
 
-const noWait: Place = { position: 0, waitMs: 0 };
+const noWait: Place = { position: 0, waitMs: 0, away: null };
 
 /** Where a turn stands now: its place among those that must wait, and how long that is expected to take. */
 export async function admissionOf(
@@ -20,7 +20,7 @@ export async function admissionOf(
     status: turn.state,
     queuePosition: place.position,
     estimatedWaitSeconds: waitSeconds,
-    message: describe(turn, place.position, waitSeconds),
+    message: describe(turn, place, waitSeconds),
     webhookOnReady: turn.webhookUrl,
   };
 }
@@ -30,9 +30,10 @@ export function toWaitSeconds(waitMs: number): number {
   return Math.ceil(waitMs / 1000);
 }
 
-function describe(turn: TurnRecord, position: number, waitSeconds: number): string {
+function describe(turn: TurnRecord, { position, away }: Place, waitSeconds: number): string {
   switch (turn.state) {
     case 'queued':
+      if (away !== null) return `waits for host ${away}, which is away`;
       if (turn.retryAt !== null) return `tried again after a failure, about ${waitSeconds} s to wait`;
       if (position === 0) return 'a sandbox is being made ready';
       return `queued at position ${position}, about ${waitSeconds} s to wait`;

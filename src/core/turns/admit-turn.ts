@@ -23,7 +23,7 @@ export async function admitTurn(
   const session = existing(await deps.store.read.session(sessionId), sessionId);
   const turn = newTurn(deps, session, request, by);
   const joining = queueTurnOf(turn, session);
-  const place = (await viewQueue(deps, deps.store.read, joining)).places.get(turn.id) ?? { position: 0, waitMs: 0 };
+  const place = (await viewQueue(deps, deps.store.read, joining)).places.get(turn.id) ?? { position: 0, waitMs: 0, away: null };
 
   return deps.store.transaction(async (tx) => {
     existing(await tx.session(sessionId), sessionId);
@@ -73,6 +73,7 @@ function newTurn(
     attempts: 0,
     retryAt: null,
     claimedAt: null,
+    hostId: null,
     estimatedWaitMs: null,
     queuePosition: null,
     stopReason: null,
@@ -90,8 +91,8 @@ function defaultPriority({ settings }: Pick<Dependencies, 'settings'>, user: str
 }
 
 /** The turn as the queue will list it: behind all that are there. */
-function queueTurnOf(turn: TurnRecord, { owner, agent }: SessionRecord): QueueTurn {
-  return { ...turn, owner, agent, sandboxStatus: null, ordinal: Number.MAX_SAFE_INTEGER };
+function queueTurnOf(turn: TurnRecord, { owner, agent, hostId }: SessionRecord): QueueTurn {
+  return { ...turn, owner, agent, hostId, sandboxStatus: null, ordinal: Number.MAX_SAFE_INTEGER };
 }
 
 function existing(session: SessionRecord | null, id: string): SessionRecord {

@@ -1,7 +1,7 @@
 import type { Dependencies } from '../dependencies.ts';
-import type { StoreTransaction, TurnRecord } from '../ports/store.ts';
+import type { QueueTurn, StoreTransaction, TurnRecord } from '../ports/store.ts';
 import { reserveSlot, slotHolding } from '../sandboxes/slots.ts';
-import { createQueueOrder, type WaitingTurn } from './queue-order.ts';
+import { createQueueOrder } from './queue-order.ts';
 import { readQueue } from './queue-state.ts';
 import { activeTurnStates, settleSessionStatus } from './turn-states.ts';
 
@@ -36,14 +36,19 @@ export async function claimTurn(
   const state = await readQueue(deps.store.read, policy, nowMs);
   const order = createQueueOrder(state.waiting, state.served, policy);
   const passed = new Set(state.active.map((turn) => turn.sessionId));
-  const slotless = state.queued.filter(
+  const own = state.queued.filter(({ hostId }) => hostId === null || hostId === deps.settings.hostId);
+  // A session with a sandbox is for the server of the host that it lives on.
+  for (const { sessionId, hostId } of state.queued) {
+    if (hostId !== null && hostId !== deps.settings.hostId) passed.add(sessionId);
+  }
+  const slotless = own.filter(
     ({ sandboxStatus }) => sandboxStatus === null || !slotHolding.includes(sandboxStatus),
   );
   if (passOver) for (const { sessionId } of slotless) passed.add(sessionId);
   const due = slotless.filter(({ retryAt }) => retryAt === null || Date.parse(retryAt) <= nowMs);
   const found = {
-    nextRetryAt: nextRetry(state.waiting, nowMs),
-    mayPassOver: slotless.length < state.queued.length,
+    nextRetryAt: nextRetry(own, nowMs),
+    mayPassOver: slotless.length < own.length,
     slotsNeeded: new Set(due.map(({ sessionId }) => sessionId)).size,
   };
   let slotMissing = passOver;
@@ -60,8 +65,8 @@ export async function claimTurn(
   }
 }
 
-function nextRetry(waiting: readonly WaitingTurn[], nowMs: number): Date | null {
-  const dueMs = waiting.map((turn) => turn.notBeforeMs).filter((ms) => ms > nowMs);
+function nextRetry(queued: readonly QueueTurn[], nowMs: number): Date | null {
+  const dueMs = queued.map(({ retryAt }) => (retryAt === null ? 0 : Date.parse(retryAt))).filter((ms) => ms > nowMs);
   return dueMs.length === 0 ? null : new Date(Math.min(...dueMs));
 }
 
@@ -75,6 +80,7 @@ async function tryClaim(
   if (turn === null || turn.state !== 'queued') return 'taken';
   const session = await tx.session(turn.sessionId);
   if (session === null || session.deletingAt !== null) return 'taken';
+  if (session.hostId !== null && session.hostId !== deps.settings.hostId) return 'taken';
   if ((await tx.turns(session.id, activeTurnStates)).length > 0) return 'taken';
   const [oldest] = await tx.turns(session.id, ['queued']);
   if (oldest?.id !== id) return 'taken';
@@ -84,6 +90,7 @@ async function tryClaim(
     state: 'starting',
     attempts: turn.attempts + 1,
     claimedAt: at,
+    hostId: deps.settings.hostId,
     retryAt: null,
     queuePosition: null,
   } as const;

@@ -14,8 +14,10 @@ import { activeTurnStates } from './turn-states.ts';
 export interface Dispatcher {
   /** Something may have changed here: look at the queue. Cheap, and safe to call at any time. */
   wake(): void;
-  /** A turn came into the queue: whichever server can take it is to look. Cheap. */
-  announce(): void;
+  /** A turn came into the queue, of a session with a sandbox on this host or with none: who can take it is to look. Cheap. */
+  announce(hostId: string | null): void;
+  /** Looks for turns of this host that nothing drives, as after a time without the database. Cheap. */
+  takeUp(): void;
   /**
    * Drives again what an earlier process left in `starting` or `running`, but for what sleeps over a question, which
    * the answer wakes; then takes turns.
@@ -29,6 +31,7 @@ export interface Dispatcher {
 
 /** The queue is looked at this often whatever was announced: an announcement may be lost. Each server at its own time. */
 const sweepMs = 30_000;
+const afterErrorMs = 1_000;
 
 /** Each writes a memory image or ends processes: more at once would only take turns on the disk. */
 const maxEvictions = 3;
@@ -45,12 +48,14 @@ export function createDispatcher(
   let sweeping: Promise<void> = Promise.resolve();
   let again = false;
   let full = false;
+  let mayHaveLost = false;
   let lookedAtMs = 0;
   let evictions = 0;
 
   async function dispatchAll(): Promise<void> {
     let claim: Claim | null = null;
     lookedAtMs = deps.clock.now().getTime();
+    if (mayHaveLost) await driveLost();
     do {
       again = false;
       while (!closing.signal.aborted) {
@@ -66,8 +71,33 @@ export function createDispatcher(
     } while (again && !closing.signal.aborted);
     full = claim?.slotMissing ?? false;
     if (!full) queue.hasRoom();
-    if (claim !== null && claim.nextRetryAt !== null) queue.announce(anyHost, claim.nextRetryAt);
+    if (claim !== null && claim.nextRetryAt !== null) queue.announce(deps.settings.hostId, claim.nextRetryAt);
     positions.changed();
+  }
+
+  /**
+   * A claim whose commit was carried out though its connection broke, or a driver that could not write how it failed,
+   * leaves a turn that nothing drives. Looked for here, between claims, so that no claim is under way.
+   */
+  async function driveLost(): Promise<void> {
+    mayHaveLost = false;
+    const driven = new Set(drivers.keys());
+    for (const turn of await activeTurns()) {
+      if (driven.has(turn.id) || drivers.has(turn.id)) continue;
+      // One that runs is read from its sandbox's journal.
+      if (turn.state === 'running' && sandboxes.connected(turn.sessionId) !== null) continue;
+      deps.logger.warn({ turnId: turn.id, state: turn.state }, 'taking up a turn that nothing drove');
+      drive(turn, true);
+    }
+  }
+
+  /** What this host has claimed, but for what sleeps over a question, which the answer wakes. */
+  async function activeTurns(): Promise<TurnRecord[]> {
+    const { hostId } = deps.settings;
+    const uses = await deps.store.read.sandboxUses({ hostId, statuses: ['paused', 'hibernated'] });
+    const asleep = new Set(uses.filter((use) => use.work === 'asking').map((use) => use.sessionId));
+    const turns = await deps.store.read.turnsInState(activeTurnStates, hostId);
+    return turns.filter(({ sessionId }) => !asleep.has(sessionId));
   }
 
   /** Lets evictions go on beside what is claimed meanwhile; each end looks at the queue again. How many there are. */
@@ -87,7 +117,10 @@ export function createDispatcher(
   function drive(turn: TurnRecord, resumed: boolean): void {
     const controller = new AbortController();
     const done = driveTurn(deps, sandboxes, turn, { mayHaveIt: resumed }, controller.signal)
-      .catch((error: unknown) => deps.logger.error({ turnId: turn.id, err: error }, 'turn driver failed'))
+      .catch((error: unknown) => {
+        deps.logger.error({ turnId: turn.id, err: error }, 'turn driver failed');
+        takeUpSoon();
+      })
       .finally(() => {
         drivers.delete(turn.id);
         wake();
@@ -102,7 +135,10 @@ export function createDispatcher(
       return;
     }
     running = dispatchAll()
-      .catch((error: unknown) => deps.logger.error({ err: error }, 'dispatching failed'))
+      .catch((error: unknown) => {
+        deps.logger.error({ err: error }, 'dispatching failed');
+        takeUpSoon();
+      })
       .finally(() => {
         running = null;
         if (again) wake();
@@ -116,21 +152,34 @@ export function createDispatcher(
     return !full;
   }
 
+  /** The database is away, most likely. */
+  function takeUpSoon(): void {
+    void deps.clock.sleep(afterErrorMs, closing.signal).then(takeUp, () => {});
+  }
+
+  function takeUp(): void {
+    mayHaveLost = true;
+    wake();
+  }
+
   async function sweep(): Promise<void> {
     while (!closing.signal.aborted) {
       await deps.clock.sleep(sweepMs * (0.75 + Math.random() / 2), closing.signal).catch(() => {});
-      if (deps.clock.now().getTime() - lookedAtMs >= sweepMs / 2) wake();
+      if (deps.clock.now().getTime() - lookedAtMs < sweepMs / 2) continue;
+      takeUp();
     }
   }
 
   return {
     wake,
-    announce: () => queue.announce(anyHost),
+    announce(hostId) {
+      if (hostId === deps.settings.hostId) wake();
+      else queue.announce(hostId ?? anyHost);
+    },
+    takeUp,
     async start() {
-      const uses = await deps.store.read.sandboxUses({ statuses: ['paused', 'hibernated'] });
-      const asleep = new Set(uses.filter((use) => use.work === 'asking').map((use) => use.sessionId));
-      for (const turn of await deps.store.read.turnsInState(activeTurnStates)) {
-        if (!asleep.has(turn.sessionId)) drive(turn, true);
+      for (const turn of await activeTurns()) {
+        drive(turn, true);
       }
       await queue.listen(deps.settings.hostId, look);
       wake();

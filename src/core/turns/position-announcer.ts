@@ -39,7 +39,7 @@ export function createPositionAnnouncer(
     if (moved.length === 0) return;
     const at = deps.clock.now().toISOString();
     await deps.store.transaction(async (tx) => {
-      for (const turn of moved) await tell(tx, turn, places.get(turn.id) ?? { position: 0, waitMs: 0 }, at);
+      for (const turn of moved) await tell(tx, turn, places.get(turn.id) ?? { position: 0, waitMs: 0, away: null }, at);
     });
   }
 

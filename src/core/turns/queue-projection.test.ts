@@ -19,6 +19,7 @@ function turn(change: Partial<QueueTurn> = {}): QueueTurn {
     owner: `o${ordinal}`,
     agent: 'any',
     sandboxStatus: null,
+    hostId: null,
     state: 'queued',
     priority: 10,
     attempts: 0,
@@ -39,7 +40,7 @@ const ended = (seconds: number, change: Partial<QueueTurn> = {}) =>
 describe('places', () => {
   const places = (queued: QueueTurn[], active: QueueTurn[], slots: number, nowSeconds: number, past = [ended(100)]) => {
     const nowMs = startMs + nowSeconds * 1000;
-    const found = projectQueue(toQueueState(queued, active, nowMs), createTurnTimes(past), slots, policy, nowMs);
+    const found = projectQueue(toQueueState(queued, active, nowMs), createTurnTimes(past), [{ id: 'h', slots, live: true }], policy, nowMs);
     return queued.map((each) => [found.get(each.id)!.position, found.get(each.id)!.waitMs / 1000]);
   };
   const running = (claimedSeconds: number, change: Partial<QueueTurn> = {}) =>

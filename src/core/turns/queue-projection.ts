@@ -1,3 +1,4 @@
+import type { HostRecord } from '../ports/store.ts';
 import { createQueueOrder, type OrderPolicy } from './queue-order.ts';
 import type { QueueState } from './queue-state.ts';
 import type { TurnTimes } from './turn-times.ts';
@@ -7,61 +8,100 @@ export interface Place {
   /** 0: nothing stands in its way. Else the place among those that must wait; 1 is next. */
   position: number;
   waitMs: number;
+  /** The host that has its session's sandbox, when that is away: it comes after all others. */
+  away: string | null;
 }
+
+/** A host as the queue sees it. */
+export type QueueHost = Pick<HostRecord, 'id' | 'slots' | 'live'>;
 
 /**
  * Plays the queue forward: running turns end when turns of their agent do, each slot that comes free takes
- * the next turn by `queue-order.ts`. Gives every waiting turn its place, in the order in which they start.
+ * the next turn by `queue-order.ts` that may have it; a session with a sandbox takes slots of its host alone. Gives every
+ * waiting turn its place, in the order in which they start.
  */
 export function projectQueue(
   state: QueueState,
   times: TurnTimes,
-  slots: number,
+  hosts: readonly QueueHost[],
   policy: OrderPolicy,
   nowMs: number,
 ): Map<string, Place> {
   const places = new Map<string, Place>();
+  const queued = new Map(state.queued.map((turn) => [turn.sessionId, turn]));
   const agents = new Map(state.queued.map((turn) => [turn.id, turn.agent]));
-  const running = new Map<string, number>();
+  const free = new Map(hosts.filter(({ live }) => live).map(({ id, slots }) => [id, slots]));
+  const isUp = new Set(free.keys());
+  const running = new Map<string, { endsAtMs: number; hostId: string }>();
+  const start = (sessionId: string, endsAtMs: number, hostId: string): void => {
+    running.set(sessionId, { endsAtMs, hostId });
+    free.set(hostId, (free.get(hostId) ?? 0) - 1);
+  };
   for (const turn of state.active) {
     const elapsedMs = Math.max(0, nowMs - (turn.claimedAt === null ? nowMs : Date.parse(turn.claimedAt)));
-    running.set(turn.sessionId, nowMs + Math.max(1, times.remainingMs(turn.agent, elapsedMs)));
+    const endsAtMs = nowMs + Math.max(1, times.remainingMs(turn.agent, elapsedMs));
+    start(turn.sessionId, endsAtMs, turn.hostId ?? hosts[0]?.id ?? '');
   }
   const served = state.served.map((turn) => ({
     ...turn,
-    endedAtMs: turn.endedAtMs ?? running.get(turn.sessionId) ?? null,
+    endedAtMs: turn.endedAtMs ?? running.get(turn.sessionId)?.endsAtMs ?? null,
   }));
-  const order = createQueueOrder(state.waiting, served, policy);
-  const left = new Set(state.waiting.map((turn) => turn.id));
-  const retries = state.waiting
+  const awayOf = (sessionId: string): string | null => {
+    const hostId = queued.get(sessionId)?.hostId ?? null;
+    return hostId === null || isUp.has(hostId) ? null : hostId;
+  };
+  const reachable = state.waiting.filter(({ sessionId }) => awayOf(sessionId) === null);
+  const order = createQueueOrder(reachable, served, policy);
+  const left = new Set(reachable.map((turn) => turn.id));
+  const retries = reachable
     .map((turn) => turn.notBeforeMs)
     .filter((ms) => ms > nowMs)
     .sort((a, b) => a - b);
 
+  /** The host whose slot the session would take now. */
+  const hostFor = (sessionId: string): string | null => {
+    const own = queued.get(sessionId)?.hostId ?? null;
+    if (own !== null) return (free.get(own) ?? 0) > 0 ? own : null;
+    for (const [id, slots] of free) if (slots > 0 && isUp.has(id)) return id;
+    return null;
+  };
+  const hasRoom = (): boolean => [...free].some(([id, slots]) => slots > 0 && isUp.has(id));
+  const cannotStart = (sessionId: string): boolean => running.has(sessionId) || hostFor(sessionId) === null;
+
   let atMs = nowMs;
   let position = 0;
   while (left.size > 0) {
-    const turn = running.size < slots ? order.next(atMs, (sessionId) => running.has(sessionId)) : null;
-    if (turn !== null) {
+    const turn = hasRoom() ? order.next(atMs, cannotStart) : null;
+    const hostId = turn === null ? null : hostFor(turn.sessionId);
+    if (turn !== null && hostId !== null) {
       const endsAtMs = atMs + Math.max(1, times.expectedMs(agents.get(turn.id) ?? ''));
       order.take(turn, atMs, endsAtMs);
-      running.set(turn.sessionId, endsAtMs);
+      start(turn.sessionId, endsAtMs, hostId);
       left.delete(turn.id);
       if (atMs > nowMs) position += 1;
-      places.set(turn.id, { position: atMs > nowMs ? position : 0, waitMs: atMs - nowMs });
+      places.set(turn.id, { position: atMs > nowMs ? position : 0, waitMs: atMs - nowMs, away: null });
       continue;
     }
-    atMs = nextChange(atMs, running, retries);
-    if (atMs === Infinity) break;
-    for (const [sessionId, endsAtMs] of running) if (endsAtMs <= atMs) running.delete(sessionId);
+    const next = nextChange(atMs, running, retries);
+    if (next === Infinity) break;
+    atMs = next;
+    for (const [sessionId, { endsAtMs, hostId: of }] of running) {
+      if (endsAtMs > atMs) continue;
+      running.delete(sessionId);
+      free.set(of, (free.get(of) ?? 0) + 1);
+    }
+  }
+  for (const { id, sessionId } of state.waiting) {
+    const away = awayOf(sessionId);
+    if (away !== null) places.set(id, { position: (position += 1), waitMs: atMs - nowMs, away });
   }
   return places;
 }
 
 /** When the next slot comes free or the next failed turn may be tried again; `retries` in order, those past are taken out. */
-function nextChange(atMs: number, running: ReadonlyMap<string, number>, retries: number[]): number {
+function nextChange(atMs: number, running: ReadonlyMap<string, { endsAtMs: number }>, retries: number[]): number {
   while (retries.length > 0 && retries[0]! <= atMs) retries.shift();
   let next = retries[0] ?? Infinity;
-  for (const endsAtMs of running.values()) next = Math.min(next, endsAtMs);
+  for (const { endsAtMs } of running.values()) next = Math.min(next, endsAtMs);
   return next;
 }

@@ -21,15 +21,15 @@ export interface QueueService {
 }
 
 export function createQueueService(deps: Dependencies, dispatcher: Pick<Dispatcher, 'announce'>): QueueService {
-  const { store, clock, settings } = deps;
+  const { store, clock } = deps;
 
   return {
     async overview() {
-      const { state, places, measured } = await viewQueue(deps, store.read);
+      const { state, hosts, places, measured } = await viewQueue(deps, store.read);
       const nowMs = clock.now().getTime();
       const turns = new Map(state.queued.map((turn) => [turn.id, turn]));
       return {
-        slots: settings.slots,
+        slots: hosts.reduce((sum, { slots, live }) => sum + (live ? slots : 0), 0),
         running: state.active.length,
         // `places` is in the order of the expected starts.
         queued: [...places].flatMap(([turnId, place]) => {
@@ -44,6 +44,7 @@ export function createQueueService(deps: Dependencies, dispatcher: Pick<Dispatch
             estimatedWaitSeconds: toWaitSeconds(place.waitMs),
             waitedSeconds: Math.max(0, Math.round((nowMs - Date.parse(turn.createdAt)) / 1000)),
             retryAt: turn.retryAt,
+            away: place.away,
           };
         }),
         estimate: estimateError(measured),
@@ -73,7 +74,7 @@ export function createQueueService(deps: Dependencies, dispatcher: Pick<Dispatch
           await tx.upsertDeadLetter({ ...letter, replayedAt: admitted.createdAt, replayTurnId: admitted.id });
         },
       );
-      dispatcher.announce();
+      dispatcher.announce((await store.read.session(letter.sessionId))?.hostId ?? null);
       return (await store.read.turn(turn.id)) ?? turn;
     },
   };

@@ -1,6 +1,6 @@
 import type { Dependencies } from '../dependencies.ts';
 import type { QueueTurn, StoreReads } from '../ports/store.ts';
-import { projectQueue, type Place } from './queue-projection.ts';
+import { projectQueue, type Place, type QueueHost } from './queue-projection.ts';
 import { readQueue, toQueueState, type QueueState } from './queue-state.ts';
 import { createTurnTimes } from './turn-times.ts';
 
@@ -9,6 +9,7 @@ export const measuredTurns = 300;
 
 export interface QueueView {
   state: QueueState;
+  hosts: QueueHost[];
   places: Map<string, Place>;
   /** Those that were claimed last, newest first. */
   measured: QueueTurn[];
@@ -17,15 +18,18 @@ export interface QueueView {
 /** The queue now, with every turn's place in it. `joining`: a turn about to be admitted. */
 export async function viewQueue(
   deps: Pick<Dependencies, 'clock' | 'settings'>,
-  reads: Pick<StoreReads, 'queuedTurns' | 'servedTurns' | 'latestClaimedTurns'>,
+  reads: Pick<StoreReads, 'queuedTurns' | 'servedTurns' | 'latestClaimedTurns' | 'hosts'>,
   joining?: QueueTurn,
 ): Promise<QueueView> {
   const nowMs = deps.clock.now().getTime();
-  const { slots, queue } = deps.settings;
+  const { hostId, slots, queue } = deps.settings;
   const read = await readQueue(reads, queue.order, nowMs);
   const state = joining === undefined ? read : { ...read, ...withJoining(read, joining, nowMs) };
   const measured = await reads.latestClaimedTurns(measuredTurns);
-  return { state, measured, places: projectQueue(state, createTurnTimes(measured), slots, queue.order, nowMs) };
+  const registered = await reads.hosts();
+  const hosts = registered.length === 0 ? [{ id: hostId, slots, live: true }] : registered;
+  const places = projectQueue(state, createTurnTimes(measured), hosts, queue.order, nowMs);
+  return { state, hosts, measured, places };
 }
 
 function withJoining(state: QueueState, joining: QueueTurn, nowMs: number): Pick<QueueState, 'queued' | 'waiting'> {

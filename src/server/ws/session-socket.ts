@@ -105,11 +105,18 @@ async function act(
 ): Promise<unknown> {
   const { sessions } = deps.core;
   switch (message.type) {
-    case 'permission':
+    case 'permission': {
+      const { requestId, optionId } = message;
+      const path = `/api/sessions/${sessionId}/permissions/${encodeURIComponent(requestId)}`;
+      if (await deps.forwarding?.call(sessionId, user, 'POST', path, { optionId })) return null;
       await sessions.answerPermission(sessionId, message.requestId, message.optionId, user);
       return null;
-    case 'interrupt':
-      return sessions.interrupt(sessionId);
+    }
+    case 'interrupt': {
+      const path = `/api/sessions/${sessionId}/interrupt`;
+      const forwarded = await deps.forwarding?.call(sessionId, user, 'POST', path, undefined);
+      return forwarded ? forwarded.result : sessions.interrupt(sessionId);
+    }
     case 'prompt': {
       const { prompt, idempotencyKey } = message;
       const request = { prompt, ...(idempotencyKey === undefined ? {} : { idempotencyKey }) };

@@ -19,6 +19,7 @@ export function restingAndSnapshots(engine: Engine): Migration {
           .addColumn('name', id, (c) => c.notNull())
           .addColumn('state', 'text', (c) => c.notNull())
           .addColumn('memory', 'integer', (c) => c.notNull())
+          .addColumn('host_id', id)
           .addColumn('provider', 'text', (c) => c.notNull())
           .addColumn('session_id', id, (c) => c.notNull())
           .addColumn('sandbox_id', id, (c) => c.notNull())

@@ -3,6 +3,7 @@ import type { Kysely } from 'kysely';
 import { asBerthError } from '../../protocol/errors.ts';
 import type { Engine } from '../engine.ts';
 import { initial } from './0001-initial.ts';
+import { hosts } from './0002-hosts.ts';
 import { warmSandboxes } from './0003-warm-sandboxes.ts';
 import { restingAndSnapshots } from './0004-resting-and-snapshots.ts';
 import { egress } from './0005-egress.ts';
@@ -17,6 +18,7 @@ export async function migrate<Tables>(db: Kysely<Tables>, engine: Engine): Promi
     provider: {
       getMigrations: async () => ({
         '0001-initial': initial(engine),
+        '0002-hosts': hosts(engine),
         '0003-warm-sandboxes': warmSandboxes(),
         '0004-resting-and-snapshots': restingAndSnapshots(engine),
         '0005-egress': egress(engine),

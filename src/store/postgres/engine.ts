@@ -12,6 +12,9 @@ export const postgresEngine: Engine = {
   big: 'bigint',
   identity: (column) => column.generatedByDefaultAsIdentity().primaryKey(),
   tableEnd: sql``,
+  // The clock's own time: that of the transaction stands still while it waits for a lock.
+  later: (ms) =>
+    sql`to_char((clock_timestamp() + make_interval(secs => ${ms / 1000}::double precision)) at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`,
   rowLocks: true,
   // The protocol counts them in 16 bits.
   maxParameters: 65_535,

@@ -24,10 +24,10 @@ const uniqueViolation = '23505';
  * A lost connection is not repeated: at the commit it is unknown whether that was carried out.
  */
 export function createTransact(shared: Kysely<Database>, alone: Kysely<Database>): Transact {
-  return async (body) => {
+  return async (body, options = {}) => {
     let keyTaken = false;
     for (let attempt = 1; ; attempt += 1) {
-      const isAlone = attempt > sharedAttempts;
+      const isAlone = options.alone === true || attempt > sharedAttempts;
       try {
         return await (isAlone ? alone : shared).transaction().execute(body);
       } catch (error) {

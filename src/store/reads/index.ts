@@ -1,11 +1,13 @@
 import type { Kysely } from 'kysely';
 import type { StoreReads } from '../../core/ports/store.ts';
+import type { Engine } from '../engine.ts';
 import type { Database } from '../schema.ts';
 import { accessReads } from './access.ts';
 import { deadLetterReads } from './dead-letters.ts';
 import { egressReads } from './egress.ts';
 import { eventReads } from './events.ts';
 import { githubReads } from './github.ts';
+import { hostReads } from './hosts.ts';
 import { permissionReads } from './permissions.ts';
 import { queueReads } from './queue.ts';
 import { sandboxReads } from './sandboxes.ts';
@@ -16,7 +18,7 @@ import { turnReads } from './turns.ts';
 import { webhookReads } from './webhooks.ts';
 
 /** All reads, over a connection or inside a transaction. Each is one statement, so consistent by itself. */
-export function createReads(db: Kysely<Database>): StoreReads {
+export function createReads(db: Kysely<Database>, engine: Engine): StoreReads {
   return {
     ...sessionReads(db),
     ...turnReads(db),
@@ -28,6 +30,7 @@ export function createReads(db: Kysely<Database>): StoreReads {
     ...permissionReads(db),
     ...sandboxReads(db),
     ...snapshotReads(db),
+    ...hostReads(db, engine),
     ...accessReads(db),
     ...githubReads(db),
     ...taskReads(db),

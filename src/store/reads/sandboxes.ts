@@ -13,8 +13,9 @@ export function sandboxReads(
       return row === undefined ? null : toSandbox(row);
     },
 
-    async sandboxes({ statuses, sessionId, unowned = false } = {}) {
+    async sandboxes({ hostId, statuses, sessionId, unowned = false } = {}) {
       let query = db.selectFrom('sandboxes').selectAll().orderBy('id');
+      if (hostId !== undefined) query = query.where('host_id', '=', hostId);
       if (statuses !== undefined) query = query.where('status', 'in', [...statuses]);
       if (sessionId !== undefined) query = query.where('session_id', '=', sessionId);
       if (unowned) query = query.where('session_id', 'is', null);
@@ -30,7 +31,7 @@ export function sandboxReads(
       return new Map(rows.map(({ status, count }) => [check(sandboxStatuses, 'sandboxes.status', status), Number(count)]));
     },
 
-    async sandboxUses({ statuses, sessionId } = {}) {
+    async sandboxUses({ hostId, statuses, sessionId } = {}) {
       let query = db
         .selectFrom('sandboxes')
         .innerJoin('sessions', 'sessions.sandbox_id', 'sandboxes.id')
@@ -62,6 +63,7 @@ export function sandboxReads(
             open.select((inner) => inner.fn.min('permissions.expires_at').as('at')).as('expires_at'),
           ];
         });
+      if (hostId !== undefined) query = query.where('sandboxes.host_id', '=', hostId);
       if (sessionId !== undefined) query = query.where('sessions.id', '=', sessionId);
       if (statuses !== undefined) query = query.where('sandboxes.status', 'in', [...statuses]);
       return (await query.execute()).map(toSandboxUse);

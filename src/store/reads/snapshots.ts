@@ -10,8 +10,9 @@ export function snapshotReads(db: Kysely<Database>): Pick<StoreReads, 'snapshot'
       return row === undefined ? null : toSnapshot(row);
     },
 
-    async snapshots({ owner, name, sessionId, states } = {}) {
+    async snapshots({ hostId, owner, name, sessionId, states } = {}) {
       let query = db.selectFrom('snapshots').selectAll();
+      if (hostId !== undefined) query = query.where('host_id', '=', hostId);
       if (owner !== undefined) query = query.where('owner', '=', owner);
       if (name !== undefined) query = query.where('name', '=', name);
       if (sessionId !== undefined) query = query.where('session_id', '=', sessionId);

@@ -28,11 +28,13 @@ export function turnReads(db: Kysely<Database>): Pick<StoreReads, 'turn' | 'turn
     },
 
     /** The highest priority first. Two turns of one millisecond go by order of insertion. */
-    async turnsInState(states) {
-      const rows = await db
+    async turnsInState(states, hostId) {
+      let query = db
         .selectFrom('turns')
         .selectAll()
-        .where('state', 'in', [...states])
+        .where('state', 'in', [...states]);
+      if (hostId !== undefined) query = query.where('host_id', '=', hostId);
+      const rows = await query
         .orderBy('priority', 'desc')
         .orderBy('created_at')
         .orderBy('ordinal')

@@ -25,6 +25,7 @@ export function sandboxColumns(sandbox: Partial<SandboxRecord>): Columns<Sandbox
   return {
     id: sandbox.id,
     session_id: sandbox.sessionId,
+    host_id: sandbox.hostId,
     provider: sandbox.provider,
     template: sandbox.template,
     status: sandbox.status,
@@ -39,6 +40,7 @@ export function toSandbox(row: Selectable<SandboxesTable>): SandboxRecord {
   return {
     id: row.id,
     sessionId: row.session_id,
+    hostId: row.host_id,
     provider: row.provider,
     template: row.template,
     status: check(sandboxStatuses, 'sandboxes.status', row.status),

@@ -54,7 +54,8 @@ export function sessionColumns(session: Partial<SessionRecord>): Columns<Session
   };
 }
 
-export function toSession(row: Selectable<SessionsTable>): SessionRecord {
+/** With the host of its sandbox, which the query joins. */
+export function toSession(row: Selectable<SessionsTable> & { host_id: string | null }): SessionRecord {
   return {
     id: row.id,
     owner: row.owner,
@@ -66,6 +67,7 @@ export function toSession(row: Selectable<SessionsTable>): SessionRecord {
     provider: row.provider,
     template: row.template,
     sandboxId: row.sandbox_id,
+    hostId: row.host_id,
     forkedFrom: row.forked_from,
     repositoryUrl: row.repository_url,
     baseBranch: row.base_branch,

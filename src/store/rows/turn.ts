@@ -25,6 +25,7 @@ export function turnColumns(turn: Partial<TurnRecord>): Columns<TurnsTable> {
     attempts: turn.attempts,
     retry_at: turn.retryAt,
     claimed_at: turn.claimedAt,
+    host_id: turn.hostId,
     estimated_wait_ms: turn.estimatedWaitMs,
     queue_position: turn.queuePosition,
     stop_reason: turn.stopReason,
@@ -51,6 +52,7 @@ export function toTurn(row: Selectable<TurnsTable>): TurnRecord {
     attempts: row.attempts,
     retryAt: row.retry_at,
     claimedAt: row.claimed_at,
+    hostId: row.host_id,
     estimatedWaitMs: row.estimated_wait_ms,
     queuePosition: row.queue_position,
     stopReason: row.stop_reason,
@@ -82,7 +84,12 @@ export const queueTurnColumns = [
 type QueueColumn = (typeof queueTurnColumns)[number] extends `turns.${infer Name}` ? Name : never;
 
 export function toQueueTurn(
-  row: Pick<Selectable<TurnsTable>, QueueColumn> & { owner: string; agent: string; sandbox_status: string | null },
+  row: Pick<Selectable<TurnsTable>, QueueColumn> & {
+    owner: string;
+    agent: string;
+    sandbox_status: string | null;
+    sandbox_host_id: string | null;
+  },
 ): QueueTurn {
   return {
     ordinal: row.ordinal,
@@ -90,6 +97,7 @@ export function toQueueTurn(
     sessionId: row.session_id,
     owner: row.owner,
     agent: row.agent,
+    hostId: row.sandbox_host_id,
     sandboxStatus:
       row.sandbox_status === null ? null : check(sandboxStatuses, 'sandboxes.status', row.sandbox_status),
     state: check(states, 'turns.state', row.state),

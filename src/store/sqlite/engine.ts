@@ -7,6 +7,7 @@ export const sqliteEngine: Engine = {
   big: 'integer',
   identity: (column) => column.primaryKey().autoIncrement(),
   tableEnd: sql`strict`,
+  later: (ms) => sql`strftime('%Y-%m-%dT%H:%M:%fZ', 'now', ${`${ms / 1000} seconds`})`,
   rowLocks: false,
   maxParameters: 32_766,
 

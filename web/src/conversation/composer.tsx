@@ -169,9 +169,7 @@ export function Composer({ session, facts, busy }: { session: Session; facts: Fa
           ref={box}
           rows={1}
           aria-label="Prompt"
-          role="combobox"
-          aria-expanded={suggestions.length > 0}
-          aria-controls={listId}
+          aria-controls={suggestions.length > 0 ? listId : undefined}
           aria-autocomplete="list"
           aria-activedescendant={suggestions.length > 0 ? `${listId}-${at}` : undefined}
           placeholder={

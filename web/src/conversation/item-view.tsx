@@ -11,6 +11,7 @@ import {
   Info,
 } from 'lucide-react';
 import { memo, useState } from 'react';
+import { sanitizeLine } from '../../../src/protocol/inert-text.ts';
 import { classNames } from '../ui/class-names.ts';
 import { clockTime, count, duration } from '../ui/time.ts';
 import type { Item } from './items.ts';
@@ -82,7 +83,7 @@ function Prompt({ item }: { item: Item & { kind: 'prompt' } }) {
       <p className="flex gap-2 pr-1 text-xs text-muted">
         {item.queue !== null && <span className="font-medium text-queued">{placeInQueue(item.queue)}</span>}
         <span>
-          {item.by} · <time dateTime={item.at}>{clockTime(item.at)}</time>
+          {sanitizeLine(item.by)} · <time dateTime={item.at}>{clockTime(item.at)}</time>
         </span>
       </p>
     </div>
@@ -92,27 +93,30 @@ function Prompt({ item }: { item: Item & { kind: 'prompt' } }) {
 function Thought({ text }: { text: string }) {
   const [open, setOpen] = useState(false);
   const [first = ''] = text.split('\n');
-  const long = text.length > 160 || text.includes('\n');
+  const foldable = text.length > 160 || text.includes('\n');
+  const heading = (
+    <>
+      <Brain aria-hidden className="mt-1 size-4 shrink-0" />
+      <span className={classNames('min-w-0 flex-1 italic', foldable && !open ? 'truncate' : 'break-words')}>
+        <span className="sr-only">Thought: </span>
+        {open ? 'Thought' : first}
+      </span>
+    </>
+  );
+  if (!foldable) return <p className="flex items-start gap-2 text-[0.92rem] text-muted">{heading}</p>;
   return (
     <div className="text-[0.92rem] text-muted">
       <button
         type="button"
-        disabled={!long}
         aria-expanded={open}
         onClick={() => setOpen(!open)}
-        className="flex w-full items-start gap-2 rounded-md text-left disabled:cursor-auto"
+        className="flex w-full items-start gap-2 rounded-md text-left hover:text-text"
       >
-        <Brain aria-hidden className="mt-1 size-4 shrink-0" />
-        <span className={classNames('min-w-0 flex-1 italic', !open && 'truncate')}>
-          <span className="sr-only">Thought: </span>
-          {open ? 'Thought' : first}
-        </span>
-        {long && (
-          <ChevronRight
-            aria-hidden
-            className={classNames('mt-1 size-3.5 shrink-0 transition-transform', open && 'rotate-90')}
-          />
-        )}
+        {heading}
+        <ChevronRight
+          aria-hidden
+          className={classNames('mt-1 size-3.5 shrink-0 transition-transform', open && 'rotate-90')}
+        />
       </button>
       {open && <p className="mt-1 border-l-2 border-line pl-4 break-words whitespace-pre-wrap italic">{text}</p>}
     </div>

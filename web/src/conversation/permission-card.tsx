@@ -88,10 +88,10 @@ export function PermissionCard({
       aria-label="Permission wanted"
       className="animate-appear rounded-xl border-2 border-warn/60 bg-surface p-4"
     >
-      <h3 className="flex items-start gap-2.5 font-semibold">
+      <h2 className="flex items-start gap-2.5 font-semibold">
         <ShieldQuestionMark aria-hidden className="mt-0.5 size-5 shrink-0 text-warn" />
         <span className="min-w-0 break-words">{titleOfCall(call, cwd)}</span>
-      </h3>
+      </h2>
       {command !== null && command.trim() !== call.title.trim() && (
         <pre
           tabIndex={0}

@@ -1,6 +1,7 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, useNavigate } from '@tanstack/react-router';
 import {
+  Archive,
   ArrowLeft,
   Copy,
   EllipsisVertical,
@@ -75,7 +76,7 @@ function SessionMenu({ session }: { session: Session }) {
   const queries = useQueryClient();
   const [deleting, setDeleting] = useState(false);
 
-  const rest = (step: 'pause' | 'hibernate' | 'stop') => () =>
+  const rest = (step: 'pause' | 'hibernate' | 'stop' | 'archive') => () =>
     void client.sessions
       .rest(session.id, step)
       .then(() => queries.invalidateQueries({ queryKey: ['session', session.id] }), toastFailure(`Could not ${step}`));
@@ -124,6 +125,10 @@ function SessionMenu({ session }: { session: Session }) {
         <MenuItem onSelect={rest('stop')}>
           <Power />
           Stop
+        </MenuItem>
+        <MenuItem onSelect={rest('archive')}>
+          <Archive />
+          Archive
         </MenuItem>
         <MenuLine />
         <MenuItem danger onSelect={() => setDeleting(true)}>

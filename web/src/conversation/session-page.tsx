@@ -101,6 +101,7 @@ function OneSession({ sessionId }: { sessionId: string }) {
 
   return (
     <Split
+      label="Workspace"
       open={workspace}
       main={conversation}
       side={

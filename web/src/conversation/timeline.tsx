@@ -58,6 +58,13 @@ export function Timeline({ items, sessionId, cwd }: { items: readonly Item[]; se
         aria-label="Conversation"
         aria-live="off"
         className="h-full overflow-y-auto overscroll-contain px-4 outline-none focus-visible:ring-2 focus-visible:ring-accent focus-visible:ring-inset"
+        onKeyDown={(event) => {
+          if (event.target !== event.currentTarget || (event.key !== 'Home' && event.key !== 'End')) return;
+          event.preventDefault();
+          // By item, not by pixel: most of what lies between has never been measured.
+          if (event.key === 'Home') virtual.scrollToIndex(0, { align: 'start' });
+          else virtual.scrollToIndex(items.length - 1, { align: 'end' });
+        }}
         onScroll={(event) => {
           const { scrollHeight, scrollTop, clientHeight } = event.currentTarget;
           setAway(scrollHeight - scrollTop - clientHeight > 4 * endPx);

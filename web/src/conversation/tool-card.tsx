@@ -27,8 +27,9 @@ const icons: Record<string, ComponentType<{ className?: string }>> = {
   fetch: Globe,
 };
 
-/** Lines of output that stay in sight while a call runs. */
+/** Lines of output that stay in sight: the last ones while a command runs, the first ones of what it said. */
 const tailLines = 8;
+const headLines = 5;
 
 /** A tool call: one line, its edits, and its output behind a fold; while it runs, the end of its output as it comes. */
 export const ToolCard = memo(function ToolCard({ call, cwd }: { call: ToolCall; cwd: string | null }) {
@@ -41,7 +42,15 @@ export const ToolCard = memo(function ToolCard({ call, cwd }: { call: ToolCall; 
   const title = titleOfCall(call, cwd);
   const foldable = output.trim() !== '' || (command !== null && command.includes('\n'));
   const Icon = icons[call.kind] ?? Wrench;
-  const live = !ended && output !== '' && !open;
+  const lines = output.trimEnd().split('\n');
+  const preview = open
+    ? output
+    : !ended
+      ? lines.slice(-tailLines).join('\n')
+      : call.kind === 'execute'
+        ? lines.slice(0, headLines).join('\n')
+        : '';
+  const more = !open && ended && preview !== '' ? Math.max(0, lines.length - headLines) : 0;
 
   const heading = (
     <>
@@ -87,12 +96,17 @@ export const ToolCard = memo(function ToolCard({ call, cwd }: { call: ToolCall; 
           {command}
         </pre>
       )}
-      {(open || live) && output !== '' && (
+      {preview.trim() !== '' && (
         <pre
           tabIndex={0}
           className="mx-2.5 mb-2.5 max-h-96 overflow-auto rounded-md bg-code px-3 py-2 font-mono text-[0.82rem] leading-normal whitespace-pre-wrap"
         >
-          {live ? output.trimEnd().split('\n').slice(-tailLines).join('\n') : output}
+          {preview}
+          {more > 0 && (
+            <span className="block text-muted">
+              … {more} more {more === 1 ? 'line' : 'lines'}
+            </span>
+          )}
         </pre>
       )}
       {(edits.length > 0 || images.length > 0) && (

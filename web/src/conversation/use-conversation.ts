@@ -45,6 +45,7 @@ export function useConversation(sessionId: string, lastSeq: number | undefined):
 
     async function follow(): Promise<void> {
       const events = client.sessions.events(sessionId, {
+        over: 'websocket',
         signal: stop.signal,
         onConnect: () => {
           if (lost === null) return;

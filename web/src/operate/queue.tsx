@@ -2,8 +2,9 @@ import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { ListOrdered } from 'lucide-react';
 import { useState } from 'react';
 import { sanitizeLine } from '../../../src/protocol/inert-text.ts';
+import type { PoolOverview } from '../../../src/sdk/index.ts';
 import { client } from '../api.ts';
-import { queueQuery } from '../queries.ts';
+import { poolQuery, queueQuery } from '../queries.ts';
 import { Button } from '../ui/button.tsx';
 import { ConfirmDialog } from '../ui/dialog.tsx';
 import { Meter } from '../ui/meter.tsx';
@@ -17,10 +18,11 @@ import { Table } from './table.tsx';
 export function QueuePage() {
   const queries = useQueryClient();
   const queue = useQuery(queueQuery);
-  const [cancelling, setCancelling] = useState<string | null>(null);
+  const pool = useQuery(poolQuery);
+  const [cancelling, setCancelling] = useState<{ sessionId: string; turnId: string } | null>(null);
 
-  async function cancel(sessionId: string): Promise<void> {
-    await client.sessions.interrupt(sessionId);
+  async function cancel({ sessionId, turnId }: { sessionId: string; turnId: string }): Promise<void> {
+    await client.sessions.cancelTurn(sessionId, turnId);
     await queries.invalidateQueries({ queryKey: queueQuery.queryKey });
   }
 
@@ -47,6 +49,7 @@ export function QueuePage() {
               }
             />
           </Card>
+          {pool.data !== undefined && <PoolCard pool={pool.data} />}
           {queue.data.queued.length === 0 ? (
             <Empty icon={<ListOrdered />} title="Nothing waits">
               A turn that finds no free slot waits here, and whoever sent it sees its place.
@@ -68,7 +71,7 @@ export function QueuePage() {
                       : `about ${duration(entry.estimatedWaitSeconds * 1000)}`}
                   </td>
                   <td className="text-right">
-                    <Button size="small" tone="danger" onClick={() => setCancelling(entry.sessionId)}>
+                    <Button size="small" tone="danger" onClick={() => setCancelling(entry)}>
                       Cancel
                     </Button>
                   </td>
@@ -81,15 +84,34 @@ export function QueuePage() {
       <ConfirmDialog
         open={cancelling !== null}
         onClose={() => setCancelling(null)}
-        title="Cancel what waits?"
-        action="Cancel the turns"
+        title="Cancel this turn?"
+        action="Cancel the turn"
         onConfirm={() => {
           if (cancelling !== null) void cancel(cancelling).catch(toastFailure('Not cancelled'));
         }}
       >
-        Every waiting turn of this session is cancelled, and one that runs is interrupted.
+        It is taken out of the queue; whoever sent it is told.
       </ConfirmDialog>
     </Page>
+  );
+}
+
+/** What stands ready, and how often that was enough. */
+function PoolCard({ pool }: { pool: PoolOverview }) {
+  const { warm, claims } = pool;
+  const first = claims.warm + claims.cold;
+  return (
+    <Card className="grid gap-5 p-4 sm:grid-cols-3" title={`Pool: ${pool.provider}`}>
+      <Figure
+        label="Warm sandboxes"
+        value={`${warm.ready} of ${warm.wanted}${warm.making > 0 ? `, ${warm.making} being made` : ''}${warm.held === null ? '' : ` (${sanitizeLine(warm.held)})`}`}
+      />
+      <Figure
+        label="First sandboxes taken warm"
+        value={first === 0 ? 'none needed yet' : `${claims.warm} of ${first}`}
+      />
+      <Figure label="Put to rest for their slot" value={String(pool.evictions)} />
+    </Card>
   );
 }
 

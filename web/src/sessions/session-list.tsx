@@ -11,7 +11,7 @@ import { useNow } from '../ui/use-now.ts';
 import { StatusDot, statusLabel } from './status.tsx';
 import { repositoryName, titleOf } from './title.ts';
 
-type Filter = 'all' | 'active' | 'asking' | 'resting' | 'failed';
+type Filter = 'all' | 'active' | 'asking' | 'resting' | 'failed' | 'archived';
 
 const filters: Record<Filter, { label: string; statuses: readonly SessionStatus[] | null }> = {
   all: { label: 'All', statuses: null },
@@ -19,6 +19,7 @@ const filters: Record<Filter, { label: string; statuses: readonly SessionStatus[
   asking: { label: 'Asking', statuses: ['asking'] },
   resting: { label: 'Resting', statuses: ['idle', 'paused', 'hibernated', 'stopped'] },
   failed: { label: 'Failed', statuses: ['failed'] },
+  archived: { label: 'Archived', statuses: null },
 };
 
 /** Every session, live; who waits for an answer comes first. */
@@ -46,7 +47,7 @@ export function SessionList() {
             className="h-9 w-full rounded-lg border border-line bg-surface pr-2 pl-8.5 text-sm placeholder:text-muted"
           />
         </div>
-        <div role="group" aria-label="Filter by state" className="mt-2 flex gap-0.5">
+        <div role="group" aria-label="Filter by state" className="mt-2 flex flex-wrap gap-0.5">
           {Object.entries(filters).map(([name, { label }]) => (
             <button
               key={name}
@@ -133,6 +134,7 @@ function select(sessions: readonly Session[], search: string, filter: Filter): S
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
   const { statuses } = filters[filter];
   const matching = sessions.filter((session) => {
+    if ((session.archivedAt !== null) !== (filter === 'archived')) return false;
     if (statuses !== null && !statuses.includes(session.status)) return false;
     const text = [titleOf(session), session.repository, session.branch, session.agent, session.id, session.status]
       .join(' ')

@@ -39,7 +39,7 @@ function SignedIn() {
   useNotifications(open);
   useKeys({
     'mod+k': () => setPalette(true),
-    n: () => void navigate({ to: '/new' }),
+    c: () => void navigate({ to: '/new' }),
     '/': () => document.querySelector<HTMLInputElement>('input[type=search]')?.focus(),
   });
 

@@ -55,7 +55,7 @@ export function Sidebar({ className, onPalette }: { className?: string; onPalett
         <IconButton label="Commands" keys="Ctrl+K" onClick={onPalette}>
           <Command />
         </IconButton>
-        <Tip text="New session · N">
+        <Tip text="New session · C">
           <Link
             to="/new"
             aria-label="New session"

@@ -42,9 +42,9 @@ export function useTitle(title: string): void {
 
 export function Card({ title, children, className }: { title?: string; children: ReactNode; className?: string }) {
   return (
-    <section className={`rounded-xl border border-line bg-surface ${className ?? ''}`}>
-      {title !== undefined && <h2 className="border-b border-line px-4 py-2.5 text-sm font-semibold">{title}</h2>}
-      {children}
+    <section className="rounded-xl border border-line bg-surface">
+      {title !== undefined && <h2 className="border-b border-line px-4 py-2 text-sm font-semibold">{title}</h2>}
+      <div className={className}>{children}</div>
     </section>
   );
 }

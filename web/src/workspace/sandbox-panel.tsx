@@ -7,6 +7,9 @@ import { Meter } from '../ui/meter.tsx';
 import { Empty, Failure, Loading } from '../ui/states.tsx';
 import { bytes, duration } from '../ui/time.ts';
 
+/** The runner's own, in every sandbox. */
+const own: readonly number[] = [8079, 8080];
+
 /** What the sandbox uses of its limits, and the ports that something listens on. */
 export function SandboxPanel({ session, live }: { session: Session; live: boolean }) {
   const usage = useQuery(usageQuery(session.id, live));
@@ -16,6 +19,7 @@ export function SandboxPanel({ session, live }: { session: Session; live: boolea
     enabled: live,
     refetchInterval: 5_000,
   });
+  const open = ports.data?.filter((port) => !own.includes(port.port));
   if (!live) {
     return (
       <Empty icon={<Gauge />} title="The sandbox rests">
@@ -49,11 +53,19 @@ export function SandboxPanel({ session, live }: { session: Session; live: boolea
       </dl>
       <section>
         <h2 className="mb-1.5 text-sm font-semibold">Ports</h2>
-        {ports.data?.length === 0 && <p className="text-sm text-muted">Nothing listens.</p>}
+        {open?.length === 0 && <p className="text-sm text-muted">Nothing listens.</p>}
         <ul className="space-y-1 text-[0.92rem]">
-          {ports.data?.map((port) => (
+          {open?.map((port) => (
             <li key={`${port.address} ${port.port}`} className="font-mono">
-              {port.port} <span className="text-muted">{port.address}</span>
+              <a
+                href={`/api/sessions/${session.id}/ports/${port.port}/`}
+                target="_blank"
+                rel="noopener"
+                className="text-accent underline underline-offset-2"
+              >
+                {port.port}
+              </a>{' '}
+              <span className="text-muted">{port.address}</span>
             </li>
           ))}
         </ul>

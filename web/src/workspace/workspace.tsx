@@ -59,7 +59,7 @@ export default function Workspace({
       }}
       asChild
     >
-      <section aria-label="Workspace" className="flex h-full min-w-0 flex-col">
+      <div className="flex h-full min-w-0 flex-col">
         <div className="flex items-center border-b border-line px-2 py-1.5">
           <Tabs.List aria-label="Workspace" className="flex min-w-0 flex-1 gap-0.5 overflow-x-auto">
             {tabs.map(([value, label, Icon]) => (
@@ -88,7 +88,7 @@ export default function Workspace({
             <SandboxPanel session={session} live={!resting || woken} />
           </Panel>
         </Suspense>
-      </section>
+      </div>
     </Tabs.Root>
   );
 }

@@ -1,0 +1,380 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { BerthClient, Session } from '../../src/sdk/index.ts';
+import { createInstallation, root, type TestInstallation, type TestServer } from './harness.ts';
+import { allEvents, scriptedSession } from './scripted.ts';
+import { launchBrowser, newVisitor, type Visitor, type VisitorOptions } from './web/browser.ts';
+import { createCuttableProxy } from './web/cuttable-proxy.ts';
+import { hostileEvents, longConversation, serveEvents } from './web/made-events.ts';
+
+let installation: TestInstallation;
+let server: TestServer;
+let client: BerthClient;
+let browser: Browser;
+let repository: string;
+let session: Session;
+const visitors: Visitor[] = [];
+
+beforeAll(async () => {
+  execFileSync(join(root, 'scripts/build-web.sh'), { stdio: 'pipe' });
+  repository = makeRepository();
+  installation = await createInstallation({ BERTH_SLOTS: '4' });
+  [server, browser] = await Promise.all([installation.start(), launchBrowser()]);
+  client = server.client;
+  session = await scriptedSession(client, { repository: `file://${repository}` });
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await installation?.remove();
+  rmSync(repository, { recursive: true, force: true });
+});
+
+/** Whatever a test does, nothing of this may have happened meanwhile. */
+afterEach(async () => {
+  const wrong = visitors.flatMap((visitor) => visitor.wrong);
+  await Promise.all(visitors.splice(0).map((visitor) => visitor.context.close()));
+  expect(wrong).toEqual([]);
+});
+
+function makeRepository(): string {
+  const dir = mkdtempSync(join(tmpdir(), 'berth-web-'));
+  const git = (...args: string[]) => execFileSync('git', args, { cwd: dir, stdio: 'pipe' });
+  git('init', '-q', '-b', 'main');
+  execFileSync('sh', ['-c', 'echo "# Widget" > README.md; mkdir src; printf "one\\ntwo\\nthree\\n" > src/lines.txt'], {
+    cwd: dir,
+  });
+  git('add', '-A');
+  git('-c', 'user.email=a@b.c', '-c', 'user.name=A', 'commit', '-qm', 'first');
+  return dir;
+}
+
+async function visit(path: string, options: VisitorOptions & { origin?: string } = {}): Promise<Page> {
+  const origin = options.origin ?? server.url;
+  const visitor = await newVisitor(browser, origin, options);
+  visitors.push(visitor);
+  const answer = await visitor.context.request.post(`${origin}/api/login`, {
+    data: { token: server.token },
+    headers: { origin },
+  });
+  expect(answer.status()).toBe(200);
+  await visitor.page.goto(origin + path);
+  return visitor.page;
+}
+
+const visitSession = (options: VisitorOptions & { origin?: string } = {}, id = session.id) =>
+  visit(`/sessions/${id}`, options);
+const log = (page: Page) => page.getByRole('log', { name: 'Conversation' });
+
+async function say(page: Page, prompt: string): Promise<void> {
+  const box = page.getByRole('textbox', { name: 'Prompt' });
+  await box.fill(prompt);
+  await box.press('Enter');
+  await expect.poll(() => box.inputValue(), { timeout: 15_000 }).toBe('');
+}
+
+const hold = (page: Page, text: string | RegExp) => log(page).getByText(text).last().waitFor();
+
+describe('signing in', () => {
+  test('the printed link works once, leaves the address, and no script can read what it gave', async () => {
+    const first = await newVisitor(browser, server.url);
+    visitors.push(first);
+    await first.page.goto(server.signInUrl);
+    await first.page.getByRole('heading', { name: 'New session' }).waitFor();
+    expect(first.page.url()).toBe(`${server.url}/`);
+    expect(await first.page.evaluate(() => document.cookie + JSON.stringify(localStorage))).not.toContain('brth_');
+    expect(await first.page.evaluate(() => document.cookie)).toBe('');
+
+    const second = await newVisitor(browser, server.url);
+    visitors.push(second);
+    await second.page.goto(server.signInUrl);
+    await second.page.getByText('was used or has ended').waitFor();
+    expect(await violationsOf(second.page)).toEqual([]);
+    await second.page.getByLabel('Or paste your token').fill(server.token);
+    await second.page.getByRole('button', { name: 'Sign in' }).click();
+    await second.page.getByRole('heading', { name: 'New session' }).waitFor();
+  });
+});
+
+describe('a session', () => {
+  test('is started from the form, and its answer is read', async () => {
+    const page = await visit('/');
+    await page.getByLabel('What should be done?').fill('echo "it is $((40 + 2))"');
+    await page.getByLabel('Repository').fill(`file://${repository}`);
+    await page.getByLabel('Agent').selectOption('shell');
+    await page.getByRole('button', { name: 'Start session' }).click();
+    await page.waitForURL('**/sessions/ses_*');
+    await hold(page, 'it is 42');
+    await hold(page, /^Done/);
+    await page.getByRole('navigation').waitFor();
+    await page.getByRole('searchbox').fill('echo it is');
+    await page.getByRole('region', { name: 'Sessions' }).getByRole('link').filter({ hasText: 'idle' }).waitFor();
+    await page.getByRole('searchbox').fill('nothing is called so');
+    await page.getByText('No session matches.').waitFor();
+  });
+
+  test('two people: one prompts, the other answers from a phone by a tap; then by a key', async () => {
+    const [ada, bob] = await Promise.all([visitSession(), visitSession({ width: 390, height: 800, dark: true })]);
+    await say(ada, 'plan +read;>write\nask May I write?\nask And delete?');
+    await bob.getByRole('region', { name: 'Permission wanted' }).getByText('May I write?').first().waitFor();
+    expect(await violationsOf(bob)).toEqual([]);
+    await bob.getByRole('button', { name: /^Allow once/ }).click();
+    for (const page of [ada, bob]) await hold(page, /→ Allow once/);
+    await ada.getByRole('region', { name: 'Permission wanted' }).getByText('And delete?').first().waitFor();
+    await log(ada).focus();
+    await ada.keyboard.press('n');
+    for (const page of [ada, bob]) {
+      await hold(page, /→ Reject/);
+      await hold(page, /^Done/);
+    }
+    const resolved = (await allEvents(client, session.id)).filter((event) => event.type === 'permission.resolved');
+    expect(resolved.map((event) => event.data.optionId)).toEqual(['allow', 'reject']);
+  });
+
+  test('a follow-up waits while a turn runs, and Escape interrupts', async () => {
+    const page = await visitSession();
+    await say(page, 'say before\nhang');
+    await hold(page, 'before');
+    await say(page, 'say afterwards');
+    await page.getByRole('button', { name: 'Interrupt' }).waitFor();
+    await log(page).focus();
+    await page.keyboard.press('Escape');
+    await hold(page, /^Interrupted/);
+    await page.getByRole('button', { name: 'Interrupt' }).waitFor({ state: 'detached' });
+  });
+
+  test('a connection cut in the middle of a turn: nothing missing, nothing twice', async () => {
+    const proxy = await createCuttableProxy(server.url);
+    try {
+      const page = await visitSession({ origin: proxy.origin });
+      await say(
+        page,
+        [
+          'say alpha ',
+          'sleep 400',
+          'say bravo ',
+          'sleep 1500',
+          'say charlie ',
+          'bash echo delta',
+          'ask Go on?',
+          'say foxtrot',
+        ].join('\n'),
+      );
+      await hold(page, /alpha/);
+      proxy.cut();
+      await page.getByText('The connection was lost').waitFor();
+      const { id } = session;
+      await expect.poll(async () => (await client.sessions.get(id)).status, { timeout: 15_000 }).toBe('asking');
+      proxy.restore();
+      await page.getByRole('region', { name: 'Permission wanted' }).getByText('Go on?').first().waitFor();
+      await page.getByText('The connection was lost').waitFor({ state: 'detached' });
+      await log(page).focus();
+      await page.keyboard.press('y');
+      await hold(page, /foxtrot/);
+      const live = await log(page).innerText();
+      expect(live.match(/alpha\s*bravo\s*charlie/g)).toHaveLength(1);
+      await page.reload();
+      await hold(page, /^Done/);
+      expect((await log(page).innerText()).match(/alpha\s*bravo\s*charlie/g)).toHaveLength(1);
+    } finally {
+      await proxy.close();
+    }
+  });
+});
+
+describe('the workspace', () => {
+  test('changes with a comment that goes along, files, and a terminal that outlives the page', async () => {
+    const page = await visitSession();
+    await say(page, 'write src/made.txt made\\nby the agent\\n\nbash printf "one\\n2\\nthree\\n" > src/lines.txt');
+    await hold(page, /^Done/);
+    await page.getByRole('button', { name: 'Show the workspace' }).click();
+    const workspace = page.getByRole('region', { name: 'Workspace' });
+    await workspace.getByRole('button', { name: /src\/lines\.txt/ }).waitFor();
+    await workspace.getByRole('button', { name: 'Side by side' }).click();
+    await workspace
+      .getByRole('group', { name: 'Changes of src/lines.txt' })
+      .getByRole('button', { name: 'Comment on line 2' })
+      .last()
+      .click({ force: true });
+    await workspace.getByRole('textbox', { name: 'Comment on line 2' }).fill('Spell it out.');
+    await workspace.getByRole('button', { name: 'Add comment' }).click();
+    expect(await violationsOf(page)).toEqual([]);
+    await say(page, 'say thanks');
+    await hold(page, /Spell it out\./);
+    const prompts = (await allEvents(client, session.id)).flatMap((event) =>
+      event.type === 'turn.queued' ? event.data.prompt : [],
+    );
+    expect(prompts.at(-1)?.['text']).toBe('In src/lines.txt, line 2:\n> 2\nSpell it out.\n\nsay thanks');
+
+    await workspace.getByRole('tab', { name: 'Files' }).click();
+    await workspace.getByRole('button', { name: 'src', exact: true }).click();
+    await workspace.getByRole('button', { name: /made\.txt/ }).click();
+    await workspace.getByText('by the agent').waitFor();
+    expect(await violationsOf(page)).toEqual([]);
+
+    await workspace.getByRole('tab', { name: 'Terminals' }).click();
+    await workspace.getByRole('button', { name: 'Open a terminal' }).click();
+    const screen = page.getByTestId('terminal').locator('.xterm-rows');
+    await expect.poll(() => screen.innerText(), { timeout: 15_000 }).toContain('$');
+    // Colours, a title, a link and the clipboard: drawn, or nothing.
+    await page.keyboard.type(
+      `printf '\\033[38;2;9;9;9mdark\\033[0m \\033]0;evil\\007\\033]8;;https://evil.test\\007link\\033]8;;\\007\\033]52;c;ZXZpbA==\\007 end\\n'; echo $((6 * 7))kept\n`,
+    );
+    await expect.poll(() => screen.innerText(), { timeout: 15_000 }).toContain('42kept');
+    expect(await page.title()).not.toContain('evil');
+    expect(await violationsOf(page)).toEqual([]);
+    await page.reload();
+    await expect.poll(() => screen.innerText(), { timeout: 15_000 }).toContain('42kept');
+    await page.getByRole('button', { name: 'End this terminal' }).click();
+    await page.getByText('No terminal is open').waitFor();
+  });
+});
+
+describe('what is hostile', () => {
+  test('HTML, SVG, Markdown, escapes and names are text; nothing runs, loads or leads away', async () => {
+    const page = await visitSession();
+    await client.sessions.exec(session.id, {
+      argv: [
+        'sh',
+        '-c',
+        `cd "${session.cwd}" && printf x > '<img src=x onerror=reportWrong(1)>.txt' && printf x > "$(printf 'bidi\\342\\200\\256txt.exe')" && printf '<svg onload="reportWrong(1)"/>' > evil.svg`,
+      ],
+    });
+    await serveEvents(page, session.id, hostileEvents());
+    await page.reload();
+    await page.getByRole('region', { name: 'Permission wanted' }).waitFor();
+    await log(page)
+      .getByRole('button', { name: /onerror/, expanded: false })
+      .first()
+      .click();
+    await page.getByRole('button', { name: 'Show the workspace' }).click();
+    const workspace = page.getByRole('region', { name: 'Workspace' });
+    await workspace.getByRole('tab', { name: 'Changes' }).click();
+    await workspace.getByRole('button', { name: /onerror/ }).waitFor();
+    await workspace.getByRole('tab', { name: 'Files' }).click();
+    await workspace.getByRole('button', { name: /evil\.svg/ }).click();
+    await workspace.getByText('onload').first().waitFor();
+    await workspace.getByRole('tab', { name: 'Git' }).click();
+    await workspace.getByText('Pull request #1').waitFor();
+
+    const found = await page.evaluate(() => ({
+      links: [...document.querySelectorAll('a')]
+        .map((link) => link.protocol)
+        .filter((protocol) => !/^https?:$/.test(protocol)),
+      handlers: document.querySelectorAll('[onerror], [onload], iframe, object, embed').length,
+      pictures: [...document.querySelectorAll('img')]
+        .map((image) => image.src)
+        .filter((src) => !src.startsWith(location.origin)),
+      scripts: [...document.scripts].filter((script) => new URL(script.src).origin !== location.origin).length,
+      opened: [...document.querySelectorAll('a[target=_blank]')].filter(
+        (link) => !(link.getAttribute('rel') ?? '').includes('noopener'),
+      ).length,
+      // oxlint-disable-next-line no-control-regex -- finding them is the point
+      controls: /[\u0000-\u0008\u001b\u202a-\u202e\u2066-\u2069]/.test(document.body.innerText + document.title),
+    }));
+    expect(found).toEqual({ links: [], handlers: 0, pictures: [], scripts: 0, opened: 0, controls: false });
+    // The answer that allows is the one the key allows by, whatever it is called.
+    const allowing = page.getByRole('button', { name: /^No / });
+    expect(await allowing.getAttribute('title')).toBe('allows it once');
+  });
+});
+
+describe('the page itself', () => {
+  test('ten thousand events: the end is in sight, and only what is in sight is drawn', async () => {
+    const page = await visitSession();
+    await page.evaluate(() => localStorage.setItem('berth.workspace', 'closed'));
+    await serveEvents(page, session.id, longConversation(10_000));
+    await page.reload();
+    await log(page).getByText('Tool 9999').waitFor();
+    expect(await log(page).locator('[data-index]').count()).toBeLessThan(60);
+    await log(page).focus();
+    const first = log(page).getByText('Tool 1', { exact: true });
+    await expect
+      .poll(
+        async () => {
+          await page.keyboard.press('Home');
+          return first.isVisible();
+        },
+        { timeout: 15_000 },
+      )
+      .toBe(true);
+    await page.getByRole('button', { name: 'To the end' }).click();
+    await log(page).getByText('Tool 9999').waitFor();
+  });
+
+  test('no page has an accessibility violation, in light or dark', async () => {
+    const page = await visit('/queue');
+    for (const [path, heading] of [
+      ['/queue', 'Queue'],
+      ['/dead-letters', 'Dead letters'],
+      ['/sandboxes', 'Sandboxes'],
+      ['/health', 'Health'],
+      ['/github', 'GitHub'],
+      ['/nothing', 'There is nothing here'],
+      ['/', 'New session'],
+    ] as const) {
+      await page.goto(server.url + path);
+      await page.getByRole('heading', { name: heading, level: 1 }).waitFor();
+      await page.getByText(/…$/).first().waitFor({ state: 'detached' });
+      expect([path, await violationsOf(page)]).toEqual([path, []]);
+    }
+    await page.keyboard.press('Control+k');
+    await page.getByRole('dialog').getByPlaceholder('Go to a session').fill('dark');
+    expect(await violationsOf(page)).toEqual([]);
+    await page.getByRole('option', { name: 'Dark' }).click();
+    await expect
+      .poll(() => page.evaluate(() => document.documentElement.dataset['theme']), { timeout: 15_000 })
+      .toBe('dark');
+    expect(await violationsOf(page)).toEqual([]);
+    await page.goto(`${server.url}/sessions/${session.id}`);
+    await hold(page, /^Done/);
+    expect(await violationsOf(page)).toEqual([]);
+  });
+
+  test('a session view needs less than 250 kB of compressed script and style to begin', () => {
+    const dir = join(root, 'dist/web');
+    const manifest = JSON.parse(readFileSync(join(dir, '.vite/manifest.json'), 'utf8')) as Record<
+      string,
+      { file: string; imports?: string[]; css?: string[] }
+    >;
+    const files = new Set<string>();
+    const add = (name: string): void => {
+      const entry = manifest[name];
+      if (entry === undefined) throw new Error(`${name} is not in the build`);
+      if (files.has(entry.file)) return;
+      files.add(entry.file);
+      for (const file of entry.css ?? []) files.add(file);
+      for (const each of entry.imports ?? []) add(each);
+    };
+    add('index.html');
+    add('src/conversation/session-page.tsx');
+    const kilobytes =
+      [...files].map((file) => statSync(join(dir, `${file}.br`)).size).reduce((sum, size) => sum + size, 0) / 1000;
+    expect(kilobytes).toBeLessThan(250);
+  });
+});
+
+const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** What axe finds, as `rule: element`; the colours in a terminal are those of the program in it. */
+async function violationsOf(page: Page): Promise<string[]> {
+  await page.evaluate(axeSource);
+  return page.evaluate(async () => {
+    const { axe } = globalThis as unknown as {
+      axe: {
+        run: (
+          context: object,
+        ) => Promise<{ violations: { id: string; nodes: { html: string; failureSummary?: string }[] }[] }>;
+      };
+    };
+    const { violations } = await axe.run({ exclude: ['.xterm'] });
+    return violations.flatMap(({ id, nodes }) =>
+      nodes.map((node) => `${id}: ${node.html.slice(0, 160)} ${(node.failureSummary ?? '').slice(0, 200)}`),
+    );
+  });
+}
