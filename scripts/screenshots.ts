@@ -26,10 +26,13 @@ const work = [
 ].join('\n');
 
 function makeRepository(): string {
-  const dir = join(mkdtempSync(join(tmpdir(), 'berth-shots-')), 'slug');
+  const dir = join(mkdtempSync(join(tmpdir(), 'berth-shots-')), 'acme', 'slug');
   mkdirSync(join(dir, 'src'), { recursive: true });
   writeFileSync(join(dir, 'README.md'), '# slug\n\nMakes addresses of titles.\n');
-  writeFileSync(join(dir, 'src/slug.js'), 'export function slug(text) {\n  return text.toLowerCase().replace(" ", "-");\n}\n');
+  writeFileSync(
+    join(dir, 'src/slug.js'),
+    'export function slug(text) {\n  return text.toLowerCase().replace(" ", "-");\n}\n',
+  );
   const git = (...args: string[]) => execFileSync('git', args, { cwd: dir, stdio: 'pipe' });
   git('init', '-q', '-b', 'main');
   git('add', '-A');
@@ -54,9 +57,17 @@ try {
   await client.sessions.prompt(session.id, work);
   await untilAsking(client, session.id);
 
-  const shoot = async (name: string, path: string, options: VisitorOptions, prepare: (page: Page) => Promise<void>): Promise<void> => {
+  const shoot = async (
+    name: string,
+    path: string,
+    options: VisitorOptions,
+    prepare: (page: Page) => Promise<void>,
+  ): Promise<void> => {
     const { context, page } = await newVisitor(browser, server.url, options);
-    await context.request.post(`${server.url}/api/login`, { data: { token: server.token }, headers: { origin: server.url } });
+    await context.request.post(`${server.url}/api/login`, {
+      data: { token: server.token },
+      headers: { origin: server.url },
+    });
     await page.goto(server.url + path);
     await prepare(page);
     await page.waitForLoadState('networkidle').catch(() => undefined);
@@ -67,11 +78,14 @@ try {
   await shoot('session', `/sessions/${session.id}`, { width: 1280, height: 760 }, async (page) => {
     await asking(page);
     await page.getByRole('button', { name: 'Show the workspace' }).click();
-    await page.getByRole('region', { name: 'Workspace' }).getByRole('button', { name: /src\/slug\.js/ }).waitFor();
+    await page
+      .getByRole('region', { name: 'Workspace' })
+      .getByRole('button', { name: /src\/slug\.js/ })
+      .waitFor();
   });
   await shoot('phone', `/sessions/${session.id}`, { width: 390, height: 760, dark: true }, asking);
 } finally {
   await browser.close();
   await installation.remove();
-  rmSync(resolve(repository, '..'), { recursive: true, force: true });
+  rmSync(resolve(repository, '../..'), { recursive: true, force: true });
 }

@@ -33,6 +33,9 @@ export const hibernate: BenchCase = {
         if (restored !== 'memory') throw new Error(`the processes were lost: ${reason}`);
       },
     };
+    // The plain runtime uses what Berth makes at its first.
+    await berth.hibernate();
+    await berth.wake();
     const rounds = quick ? 4 : 20;
     const wakes = new Map<string, number[]>();
     const contenders: Contender[] = [berth, plainRuntime(host, plainId)].map((pair) => ({

@@ -42,12 +42,22 @@ export function Timeline({ items, sessionId, cwd }: { items: readonly Item[]; se
     scrollEndThreshold: endPx,
   });
 
-  const begun = useRef(false);
+  /** The reader is at the end, and wants to stay there; over when they go up. */
+  const follows = useRef(true);
+  const lastTop = useRef(0);
+  const totalPx = virtual.getTotalSize();
   useLayoutEffect(() => {
-    if (begun.current || items.length === 0) return;
-    begun.current = true;
-    virtual.scrollToIndex(items.length - 1, { align: 'end' });
-  }, [items.length, virtual]);
+    const box = scroll.current;
+    if (box === null) return;
+    const stay = (): void => {
+      if (follows.current) box.scrollTop = box.scrollHeight;
+    };
+    stay();
+    // A narrower page makes every paragraph taller.
+    const observer = new ResizeObserver(stay);
+    observer.observe(box);
+    return () => observer.disconnect();
+  }, [totalPx]);
 
   return (
     <div className="relative min-h-0 flex-1">
@@ -67,10 +77,14 @@ export function Timeline({ items, sessionId, cwd }: { items: readonly Item[]; se
         }}
         onScroll={(event) => {
           const { scrollHeight, scrollTop, clientHeight } = event.currentTarget;
-          setAway(scrollHeight - scrollTop - clientHeight > 4 * endPx);
+          const leftPx = scrollHeight - scrollTop - clientHeight;
+          if (leftPx <= endPx) follows.current = true;
+          else if (scrollTop < lastTop.current) follows.current = false;
+          lastTop.current = scrollTop;
+          setAway(leftPx > 4 * endPx);
         }}
       >
-        <div className="relative mx-auto w-full max-w-3xl" style={{ height: virtual.getTotalSize() }}>
+        <div className="relative mx-auto w-full max-w-3xl" style={{ height: totalPx }}>
           {virtual.getVirtualItems().map((row) => (
             <div
               key={row.key}

@@ -11,12 +11,11 @@ import { useNow } from '../ui/use-now.ts';
 import { StatusDot, statusLabel } from './status.tsx';
 import { repositoryName, titleOf } from './title.ts';
 
-type Filter = 'all' | 'active' | 'asking' | 'resting' | 'failed' | 'archived';
+type Filter = 'all' | 'active' | 'resting' | 'failed' | 'archived';
 
 const filters: Record<Filter, { label: string; statuses: readonly SessionStatus[] | null }> = {
   all: { label: 'All', statuses: null },
   active: { label: 'Active', statuses: ['creating', 'queued', 'running', 'asking'] },
-  asking: { label: 'Asking', statuses: ['asking'] },
   resting: { label: 'Resting', statuses: ['idle', 'paused', 'hibernated', 'stopped'] },
   failed: { label: 'Failed', statuses: ['failed'] },
   archived: { label: 'Archived', statuses: null },
@@ -31,7 +30,7 @@ export function SessionList() {
   const now = useNow();
 
   const shown = useMemo(() => select(sessions.data ?? [], search, filter), [sessions.data, search, filter]);
-  const asking = sessions.data?.filter((each) => each.status === 'asking').length ?? 0;
+  const active = sessions.data?.filter((each) => filters.active.statuses?.includes(each.status)).length ?? 0;
 
   return (
     <section aria-label="Sessions" className="flex min-h-0 flex-1 flex-col">
@@ -60,7 +59,7 @@ export function SessionList() {
               )}
             >
               {label}
-              {name === 'asking' && asking > 0 && ` ${asking}`}
+              {name === 'active' && active > 0 && ` ${active}`}
             </button>
           ))}
         </div>

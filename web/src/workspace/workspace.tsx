@@ -60,7 +60,7 @@ export default function Workspace({
       asChild
     >
       <div className="flex h-full min-w-0 flex-col">
-        <div className="flex items-center border-b border-line px-2 py-1.5">
+        <div className="@container flex items-center border-b border-line px-2 py-1.5">
           <Tabs.List aria-label="Workspace" className="flex min-w-0 flex-1 gap-0.5 overflow-x-auto">
             {tabs.map(([value, label, Icon]) => (
               <Tabs.Trigger
@@ -68,7 +68,7 @@ export default function Workspace({
                 value={value}
                 className="focus-inside inline-flex h-8 shrink-0 items-center gap-1.5 rounded-lg px-2.5 text-[0.87rem] font-medium text-muted hover:bg-hover data-[state=active]:bg-hover data-[state=active]:text-text"
               >
-                <Icon aria-hidden className="size-4" />
+                <Icon aria-hidden className="size-4 @max-lg:hidden" />
                 {label}
               </Tabs.Trigger>
             ))}
