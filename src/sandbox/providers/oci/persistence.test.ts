@@ -34,9 +34,10 @@ describe('oci: persistence', () => {
   });
 
   afterAll(async () => {
-    await provider.destroy(busy.spec.id, options());
-    expect(await harness.leftovers(busy.spec.id)).toEqual([]);
+    for (const info of await provider.list(options())) await provider.destroy(info.id, options());
+    const left = await harness.leftovers(busy.spec.id);
     await harness.cleanup();
+    expect(left).toEqual([]);
   });
 
   const can = () => provider.capabilities.hibernate !== 'none';
