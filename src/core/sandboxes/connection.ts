@@ -31,7 +31,7 @@ export function openConnection(
   const { sessionId, sandboxId } = options;
   const runner = deps.connectRunner(sandboxId);
   const stop = new AbortController();
-  const gateway = keepGatewayOpen(deps, sessionId, runner, stop.signal);
+  const gateway = keepGatewayOpen(deps, sessionId, runner, options.onLost, stop.signal);
   let following: Promise<void> | null = null;
   return {
     sandboxId,
@@ -58,11 +58,12 @@ export function openConnection(
   };
 }
 
-/** Offers the gateway to the sandbox for as long as it can be reached. */
+/** Offers the gateway to the sandbox for as long as it can be reached; its end is how the loss of an idle sandbox is noticed. */
 async function keepGatewayOpen(
   deps: Pick<Dependencies, 'gateway' | 'clock' | 'logger'>,
   sessionId: string,
   runner: RunnerClient,
+  onLost: () => Promise<boolean>,
   signal: AbortSignal,
 ): Promise<void> {
   let retryMs = firstRetryMs;
@@ -79,6 +80,7 @@ async function keepGatewayOpen(
     } catch (cause) {
       if (!signal.aborted) deps.logger.debug({ sessionId, err: cause }, 'gateway channel could not be opened');
     }
+    if (signal.aborted || !(await onLost())) return;
     await deps.clock.sleep(retryMs, signal).catch(() => {});
     retryMs = Math.min(retryMs * 2, lastRetryMs);
   }

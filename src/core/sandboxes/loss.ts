@@ -8,7 +8,7 @@ import { setSandboxStatus } from './settle.ts';
 const lookTimeoutMs = 30_000;
 
 /**
- * The journal's stream broke: is the sandbox still there? Resolves to whether it may come back by
+ * A stream to the runner broke: is the sandbox still there? Resolves to whether it may come back by
  * itself. A turn it was running is brought to its end by starting it again.
  */
 export function createLossCheck(
@@ -17,7 +17,9 @@ export function createLossCheck(
 ): (sessionId: string, sandboxId: string) => Promise<boolean> {
   return async (sessionId, sandboxId) => {
     const entry = entries.of(sessionId);
-    if (closing.aborted || entry.connection?.sandboxId !== sandboxId) return false;
+    if (closing.aborted) return false;
+    // Still being made ready, or told already: who asks is closed with its connection.
+    if (entry.connection?.sandboxId !== sandboxId) return true;
     let found: SandboxInfo | null;
     try {
       found = await findSandbox(deps, sandboxId, AbortSignal.any([closing, AbortSignal.timeout(lookTimeoutMs)]));

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { asBerthError } from '../../protocol/errors.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { SandboxInfo } from '../ports/sandbox-provider.ts';
 import type { SandboxRecord, SessionRecord } from '../ports/store.ts';
@@ -45,6 +46,18 @@ async function bind(
   return !Object.hasOwn(found.labels, 'session');
 }
 
+/** What ended while it was frozen, by the kernel's hand or a person's, starts from its disk. */
+async function resume(deps: Dependencies, sandboxId: string, progress: Progress, signal: AbortSignal): Promise<void> {
+  try {
+    await deps.provider.resume(sandboxId, { signal });
+  } catch (error) {
+    if (signal.aborted || asBerthError(error).code !== 'sandbox_lost') throw error;
+    await progress('sandbox', 'its processes ended while it was paused; starting it from its disk');
+    await deps.provider.stop(sandboxId, { signal });
+    await deps.provider.start(sandboxId, { signal });
+  }
+}
+
 /** Brings a sandbox to `running` from whatever the provider has of it; `isNew` when that was nothing, `wasWarm` when it had no session. */
 export async function makeRun(
   deps: Dependencies,
@@ -65,7 +78,7 @@ export async function makeRun(
       await deps.provider.create(sandboxSpecOf(deps, session, sandbox), { signal });
       break;
     case 'paused':
-      await deps.provider.resume(sandbox.id, { signal });
+      await resume(deps, sandbox.id, progress, signal);
       break;
     case 'hibernated': {
       await progress('sandbox', 'waking the sandbox');

@@ -19,6 +19,8 @@ const estimates: Record<ItemKind, number> = {
 };
 /** This close to the end counts as being there. */
 const endPx = 80;
+/** As long as a wheel or a finger keeps a page moving. */
+const touchMs = 1_500;
 
 /** The conversation. Only what is in sight is drawn; the end stays in sight while it grows, unless the reader went up. */
 export function Timeline({ items, sessionId, cwd }: { items: readonly Item[]; sessionId: string; cwd: string | null }) {
@@ -37,14 +39,16 @@ export function Timeline({ items, sessionId, cwd }: { items: readonly Item[]; se
     overscan: 6,
     paddingStart: 16,
     paddingEnd: 24,
-    anchorTo: 'end',
-    followOnAppend: true,
-    scrollEndThreshold: endPx,
   });
 
   /** The reader is at the end, and wants to stay there; over when they go up. */
   const follows = useRef(true);
   const lastTop = useRef(0);
+  /** When the reader last did something; measuring moves the page too, and means nothing. */
+  const touchedAt = useRef(-Infinity);
+  const touched = (): void => {
+    touchedAt.current = performance.now();
+  };
   const totalPx = virtual.getTotalSize();
   useLayoutEffect(() => {
     const box = scroll.current;
@@ -68,7 +72,12 @@ export function Timeline({ items, sessionId, cwd }: { items: readonly Item[]; se
         aria-label="Conversation"
         aria-live="off"
         className="h-full overflow-y-auto overscroll-contain px-4 outline-none focus-visible:ring-2 focus-visible:ring-accent focus-visible:ring-inset"
+        onWheel={touched}
+        onTouchMove={touched}
+        onPointerDown={touched}
+        onPointerMove={(event) => event.buttons !== 0 && touched()}
         onKeyDown={(event) => {
+          touched();
           if (event.target !== event.currentTarget || (event.key !== 'Home' && event.key !== 'End')) return;
           event.preventDefault();
           // By item, not by pixel: most of what lies between has never been measured.
@@ -79,7 +88,8 @@ export function Timeline({ items, sessionId, cwd }: { items: readonly Item[]; se
           const { scrollHeight, scrollTop, clientHeight } = event.currentTarget;
           const leftPx = scrollHeight - scrollTop - clientHeight;
           if (leftPx <= endPx) follows.current = true;
-          else if (scrollTop < lastTop.current) follows.current = false;
+          else if (scrollTop < lastTop.current && performance.now() - touchedAt.current < touchMs)
+            follows.current = false;
           lastTop.current = scrollTop;
           setAway(leftPx > 4 * endPx);
         }}
@@ -105,7 +115,10 @@ export function Timeline({ items, sessionId, cwd }: { items: readonly Item[]; se
       </div>
       <button
         type="button"
-        onClick={() => virtual.scrollToIndex(items.length - 1, { align: 'end' })}
+        onClick={() => {
+          follows.current = true;
+          virtual.scrollToIndex(items.length - 1, { align: 'end' });
+        }}
         className={classNames(
           'absolute bottom-3 left-1/2 inline-flex -translate-x-1/2 items-center gap-1.5 rounded-full border border-line bg-surface px-3 py-1.5 text-xs font-medium shadow-md',
           !away && 'invisible',
