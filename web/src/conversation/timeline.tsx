@@ -87,9 +87,11 @@ export function Timeline({ items, sessionId, cwd }: { items: readonly Item[]; se
         onScroll={(event) => {
           const { scrollHeight, scrollTop, clientHeight } = event.currentTarget;
           const leftPx = scrollHeight - scrollTop - clientHeight;
+          const byReader = performance.now() - touchedAt.current < touchMs;
           if (leftPx <= endPx) follows.current = true;
-          else if (scrollTop < lastTop.current && performance.now() - touchedAt.current < touchMs)
-            follows.current = false;
+          else if (scrollTop < lastTop.current && byReader) follows.current = false;
+          // Measuring corrects the position by what it was before the end was put in sight.
+          else if (follows.current && !byReader) event.currentTarget.scrollTop = scrollHeight;
           lastTop.current = scrollTop;
           setAway(leftPx > 4 * endPx);
         }}
