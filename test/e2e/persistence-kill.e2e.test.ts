@@ -75,8 +75,12 @@ async function startCounter(): Promise<void> {
   await output(id, 'until [ -s ~/count ]; do sleep 0.05; done');
 }
 
-const isCounting = async () =>
-  (await output(id, 'a=$(cat ~/count); sleep 0.1; b=$(cat ~/count); [ "$b" -gt "$a" ] && kill -0 $(cat ~/counter) && echo yes')) === 'yes';
+/** The file may be read in the moment in which it is written, and is empty then. */
+async function isCounting(): Promise<boolean> {
+  const look = 'a=$(cat ~/count); sleep 0.1; b=$(cat ~/count); [ "$b" -gt "$a" ] && kill -0 $(cat ~/counter) && echo yes';
+  for (let attempt = 0; attempt < 5; attempt += 1) if ((await output(id, look)) === 'yes') return true;
+  return false;
+}
 
 /** Whether the log tells of processes that could not be kept, after the event numbered `from`. */
 async function toldOfLoss(from: number): Promise<boolean> {

@@ -20,7 +20,7 @@ export interface JournalFollowerOptions {
   clock: Clock;
   logger: Logger;
   onTurnEnded: (turnId: string) => void;
-  /** The stream broke; resolves to whether following goes on. */
+  /** The stream broke; resolves to whether following goes on. Never rejects. */
   onLost: () => Promise<boolean>;
 }
 
@@ -57,19 +57,9 @@ export async function followJournal(options: JournalFollowerOptions, signal: Abo
       const error = asBerthError(cause);
       logger.debug({ sessionId, code: error.code, err: error }, 'journal stream broke');
     }
-    if (signal.aborted || !(await mayComeBack(options))) return;
+    if (signal.aborted || !(await options.onLost())) return;
     await clock.sleep(retryMs, signal).catch(() => {});
     retryMs = Math.min(retryMs * 2, lastRetryMs);
-  }
-}
-
-/** It could not be told, as while the database is away: asked again after the next attempt. */
-async function mayComeBack({ sessionId, logger, onLost }: JournalFollowerOptions): Promise<boolean> {
-  try {
-    return await onLost();
-  } catch (error) {
-    logger.warn({ sessionId, err: error }, 'whether a sandbox was lost could not be told');
-    return true;
   }
 }
 

@@ -17,7 +17,7 @@ export interface ConnectionOptions {
   sessionId: string;
   sandboxId: string;
   onTurnEnded: (turnId: string) => void;
-  /** The sandbox can no longer be reached; resolves to whether it may come back by itself. */
+  /** The sandbox can no longer be reached; resolves to whether it may come back by itself. Never rejects. */
   onLost: () => Promise<boolean>;
 }
 

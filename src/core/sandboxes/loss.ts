@@ -9,13 +9,20 @@ const lookTimeoutMs = 30_000;
 
 /**
  * A stream to the runner broke: is the sandbox still there? Resolves to whether it may come back by
- * itself. A turn it was running is brought to its end by starting it again.
+ * itself. A turn it was running is brought to its end by starting it again. Several streams may ask at once, and
+ * one of them is told of the loss. Never rejects: what cannot be told, as while the database is away, is asked again.
  */
 export function createLossCheck(
   { deps, entries, events, closing }: SandboxesContext,
   ensure: Ensure,
 ): (sessionId: string, sandboxId: string) => Promise<boolean> {
-  return async (sessionId, sandboxId) => {
+  return (sessionId, sandboxId) =>
+    check(sessionId, sandboxId).catch((error: unknown) => {
+      deps.logger.warn({ sessionId, err: error }, 'whether a sandbox was lost could not be told');
+      return true;
+    });
+
+  async function check(sessionId: string, sandboxId: string): Promise<boolean> {
     const entry = entries.of(sessionId);
     if (closing.aborted) return false;
     // Still being made ready, or told already: who asks is closed with its connection.
@@ -28,6 +35,8 @@ export function createLossCheck(
     }
     if (found?.status === 'running') return true;
     const { connection } = entry;
+    // Another stream of the same connection was told meanwhile.
+    if (connection?.sandboxId !== sandboxId) return true;
     entry.connection = null;
     // Not awaited: closing waits for the follower, which waits for this answer.
     void connection.close();
@@ -47,5 +56,5 @@ export function createLossCheck(
       events.onSlotFreed();
     }
     return false;
-  };
+  }
 }
