@@ -7,6 +7,7 @@ import { hibernate } from './cases/hibernate.ts';
 import { idleMemory } from './cases/idle-memory.ts';
 import { queue } from './cases/queue.ts';
 import { pause } from './cases/pause.ts';
+import { wakeToEvent } from './cases/wake-to-event.ts';
 import { warmClaim } from './cases/warm-claim.ts';
 import { sleepers } from './cases/sleepers.ts';
 import { startDocker } from './docker.ts';
@@ -15,7 +16,7 @@ import { describeMachine } from './machine.ts';
 import { renderTable, type Row } from './table.ts';
 
 /** Every figure in docs/benchmarks.md comes from this command. Needs root; see there. */
-const cases = [coldCreate, warmClaim, exec, pause, hibernate, fork, clone, queue, idleMemory, sleepers];
+const cases = [coldCreate, warmClaim, exec, pause, hibernate, wakeToEvent, fork, clone, queue, idleMemory, sleepers];
 
 const { values } = parseArgs({
   options: { quick: { type: 'boolean', default: false }, only: { type: 'string', multiple: true } },
