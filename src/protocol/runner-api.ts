@@ -9,6 +9,7 @@ import { prompt } from './content.ts';
  * | route | what |
  * |---|---|
  * | GET /health | `runnerHealth` |
+ * | POST /rest | 204; then ends every connection and takes its socket away for as long as there is a file beside it, see `restFileSuffix` |
  * | POST /exec | `execRequest` -> `execResult`; one request, one finished process |
  * | POST /processes | `processSpec` -> 201 `processInfo` |
  * | GET /processes, GET /processes/:id | `processInfo[]`, `processInfo` |
