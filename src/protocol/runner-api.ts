@@ -59,7 +59,12 @@ export const execRequest = z.object({
   stdin: z.base64().optional(),
   timeoutMs: z.number().int().positive().max(3_600_000).optional(),
   /** Output beyond this, per stream, is dropped and `truncated` set. Default 1 MiB. */
-  maxOutputBytes: z.number().int().positive().max(64 * 1024 * 1024).optional(),
+  maxOutputBytes: z
+    .number()
+    .int()
+    .positive()
+    .max(64 * 1024 * 1024)
+    .optional(),
 });
 export type ExecRequest = z.infer<typeof execRequest>;
 

@@ -11,7 +11,12 @@ import { createRunnerServer } from './server.ts';
  */
 function main(): void {
   const config = readConfig(process.env);
-  const server = createRunnerServer({ ...config, version: readVersion(), onActivity: createIdleMemory(), onRest: () => resting?.rest() });
+  const server = createRunnerServer({
+    ...config,
+    version: readVersion(),
+    onActivity: createIdleMemory(),
+    onRest: () => resting?.rest(),
+  });
   const { resting, listeners } = listen(config, () => server.createListener());
 
   process.on('uncaughtException', (error) => log(error.stack ?? error.message));

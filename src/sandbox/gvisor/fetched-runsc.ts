@@ -12,6 +12,9 @@ export function fetchedRunscPath(directory: string): string {
 /** The newest of what was fetched, or `null`. */
 export async function findFetchedRunsc(directory: string = fetchedGvisorDir): Promise<string | null> {
   const names = existsSync(directory) ? (await readdir(directory)).filter((name) => /^\d/.test(name)) : [];
-  const paths = names.toSorted().toReversed().map((name) => fetchedRunscPath(join(directory, name)));
+  const paths = names
+    .toSorted()
+    .toReversed()
+    .map((name) => fetchedRunscPath(join(directory, name)));
   return paths.find((path) => existsSync(path)) ?? null;
 }

@@ -80,11 +80,15 @@ export async function checkpointFinding(choice: RuntimeChoice): Promise<Finding>
   const subject = 'checkpoint';
   const off = 'hibernate is off: an idle sandbox is stopped and keeps its disk';
   const runtime = choice.chosen?.name ?? 'runc';
+  if (choice.chosen?.name === 'runsc') {
+    const { path, version } = choice.chosen;
+    const done = "hibernate writes processes and memory to disk, by gVisor's own checkpoint";
+    return { subject, status: 'ok', detected: `runsc ${version} (${path})`, choice: done, advice: null };
+  }
   const { criu, detected } = await findCriu();
-  if (runtime !== 'runc') {
-    const reason = runtime === 'crun' ? 'crun takes CRIU only as a library' : 'gVisor is not checkpointed';
-    const advice = runtime === 'crun' ? 'set BERTH_RUNTIME=runc, with runc installed' : null;
-    return { subject, status: 'degraded', detected, choice: `${off}, as ${reason}`, advice };
+  if (runtime === 'crun') {
+    const advice = 'set BERTH_RUNTIME=runc, with runc installed';
+    return { subject, status: 'degraded', detected, choice: `${off}, as crun takes CRIU only as a library`, advice };
   }
   if (criu === null) {
     return {
@@ -110,13 +114,13 @@ export async function gvisorFinding(choice: RuntimeChoice): Promise<Finding> {
   return {
     subject: 'gvisor',
     status: runsc === undefined ? 'missing' : 'ok',
-    detected: runsc === undefined ? 'no runsc' : `runsc ${runsc.version}`,
+    detected: runsc === undefined ? 'no runsc' : `runsc ${runsc.version} (${runsc.path})`,
     choice: used
-      ? 'sandboxes have a kernel of their own in user space'
+      ? 'sandboxes have a kernel of their own in user space, and can be paused and hibernated'
       : 'sandboxes share the kernel, behind namespaces and seccomp',
     advice: used
       ? null
-      : `${runsc === undefined ? 'install runsc (of 2023 or later: bookworm-backports, Debian 13) and set' : 'set'} BERTH_RUNTIME=runsc to keep hostile code off this kernel, at a third of the speed of system calls`,
+      : `${runsc === undefined ? 'fetch runsc (scripts/fetch-runsc.ts) or install it (of 2023 or later) and set' : 'set'} BERTH_RUNTIME=runsc to keep hostile code off this kernel, at a third of the speed of system calls`,
   };
 }
 

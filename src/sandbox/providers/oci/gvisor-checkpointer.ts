@@ -60,7 +60,10 @@ export function createGvisorCheckpointer(version: string, runtime: RuntimeCli): 
 
     async restore(parts, directory, description, lock) {
       if (description['version'] !== version) {
-        throw new BerthError('upstream_failed', `the image is of gVisor ${description['version']}, and this is ${version}`);
+        throw new BerthError(
+          'upstream_failed',
+          `the image is of gVisor ${description['version']}, and this is ${version}`,
+        );
       }
       const { limits } = await recordOf(parts);
       await parts.cgroup.make(limits);
@@ -122,18 +125,23 @@ const restFile = (parts: SandboxParts) => join(parts.disk.run, `${socketFileName
 /** The directory is writable by hostile code: whatever has the name goes, and no link is followed. */
 function makeRestFile(parts: SandboxParts): void {
   rmSync(restFile(parts), { recursive: true, force: true });
-  closeSync(openSync(restFile(parts), constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o444));
+  closeSync(
+    openSync(restFile(parts), constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o444),
+  );
 }
 
 async function askForRest(parts: SandboxParts, token: string, signal: AbortSignal): Promise<void> {
   const socket = await connectRunnerSocket(parts.disk.run, signal);
   const headers = { authorization: `Bearer ${token}`, connection: 'close' };
   await new Promise<void>((resolve, reject) => {
-    const call = request({ method: 'POST', path: '/rest', headers, createConnection: () => socket, signal }, (response) => {
-      response.resume();
-      if (response.statusCode === 204) resolve();
-      else reject(new BerthError('upstream_failed', `the runner does not rest: it answers ${response.statusCode}`));
-    });
+    const call = request(
+      { method: 'POST', path: '/rest', headers, createConnection: () => socket, signal },
+      (response) => {
+        response.resume();
+        if (response.statusCode === 204) resolve();
+        else reject(new BerthError('upstream_failed', `the runner does not rest: it answers ${response.statusCode}`));
+      },
+    );
     call.on('error', reject);
     call.end();
   }).finally(() => socket.destroy());

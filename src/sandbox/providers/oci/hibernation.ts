@@ -179,8 +179,7 @@ async function recoverImage(installation: Installation, id: string): Promise<voi
   if (existsSync(image.final)) {
     await haltSandbox(installation, parts, 0);
     await rm(parts.paths.held, { force: true });
-  }
-  else await installation.checkpointer?.unsettle(parts);
+  } else await installation.checkpointer?.unsettle(parts);
   // One that was being written; its processes are let go on by `recoverStillness`.
   await rm(image.pending, { recursive: true, force: true });
   await rm(image.lock, { force: true });

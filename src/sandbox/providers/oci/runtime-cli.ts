@@ -39,13 +39,7 @@ export interface RuntimeCli {
 }
 
 /** Of gVisor: system calls caught without KVM, files on the host's disk and not in its memory, sockets in bind mounts. */
-const runscFlags = [
-  '--platform=systrap',
-  '--ignore-cgroups',
-  '--network=none',
-  '--overlay2=none',
-  '--host-uds=create',
-];
+const runscFlags = ['--platform=systrap', '--ignore-cgroups', '--network=none', '--overlay2=none', '--host-uds=create'];
 
 export function createRuntimeCli(runtime: FoundRuntime, stateDir: string): RuntimeCli {
   const root = join(stateDir, runtime.name);
@@ -119,7 +113,11 @@ function inCgroup(directories: readonly string[], command: readonly string[]): s
 
 async function lastError(log: string): Promise<string | null> {
   const text = await readFile(log, 'utf8').catch(() => '');
-  for (const line of text.trim().split('\n').toReversed()) {
+  // gVisor ends no line.
+  for (const line of text
+    .trim()
+    .split(/\n|(?<=\})(?=\{"msg":)/)
+    .toReversed()) {
     try {
       const entry = JSON.parse(line) as { level?: string; msg?: string };
       if (entry.level === 'error' && entry.msg !== undefined) return entry.msg;
