@@ -14,6 +14,7 @@ const lookMs = 20;
 export function createRestingListener(path: string, listen: () => Server): { rest(): void; close(): void } {
   let sockets = new Set<Socket>();
   let listener = begin();
+  let looking: NodeJS.Timeout | undefined;
 
   function begin(): Server {
     const server = listen();
@@ -28,14 +29,19 @@ export function createRestingListener(path: string, listen: () => Server): { res
 
   return {
     rest() {
+      if (looking !== undefined) return;
       listener.close();
       for (const socket of sockets) socket.destroy();
-      const timer = setInterval(() => {
+      looking = setInterval(() => {
         if (existsSync(`${path}${restFileSuffix}`)) return;
-        clearInterval(timer);
+        clearInterval(looking);
+        looking = undefined;
         listener = begin();
       }, lookMs);
     },
-    close: () => listener.close(),
+    close() {
+      clearInterval(looking);
+      listener.close();
+    },
   };
 }

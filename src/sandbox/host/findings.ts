@@ -3,6 +3,7 @@ import { access, readFile, statfs } from 'node:fs/promises';
 import { availableParallelism, release, totalmem } from 'node:os';
 import type { Finding } from '../../core/ports/sandbox-provider.ts';
 import { findCriu } from '../criu/criu.ts';
+import { canCheckpoint } from '../gvisor/can-checkpoint.ts';
 import { missingCapabilities } from './capabilities.ts';
 import type { CgroupLayout } from './cgroups.ts';
 import type { RuntimeChoice } from './runtimes.ts';
@@ -76,14 +77,19 @@ export function cgroupFinding(layout: CgroupLayout): Finding {
 }
 
 /** What writes a sandbox's memory to disk. Debian 12's CRIU 3.17 does not start on newer kernels, so it is asked. */
-export async function checkpointFinding(choice: RuntimeChoice): Promise<Finding> {
+export async function checkpointFinding(runtimes: RuntimeChoice): Promise<Finding> {
   const subject = 'checkpoint';
   const off = 'hibernate is off: an idle sandbox is stopped and keeps its disk';
-  const runtime = choice.chosen?.name ?? 'runc';
-  if (choice.chosen?.name === 'runsc') {
-    const { path, version } = choice.chosen;
-    const done = "hibernate writes processes and memory to disk, by gVisor's own checkpoint";
-    return { subject, status: 'ok', detected: `runsc ${version} (${path})`, choice: done, advice: null };
+  const runtime = runtimes.chosen?.name ?? 'runc';
+  if (runtimes.chosen?.name === 'runsc') {
+    const { path, version } = runtimes.chosen;
+    const found = `runsc ${version} (${path})`;
+    if (!canCheckpoint(version)) {
+      const advice = 'run scripts/fetch-runsc.ts, or install runsc of July 2024 or later';
+      return { subject, status: 'degraded', detected: found, choice: off, advice };
+    }
+    const choice = "hibernate writes processes and memory to disk, by gVisor's own checkpoint";
+    return { subject, status: 'ok', detected: found, choice, advice: null };
   }
   const { criu, detected } = await findCriu();
   if (runtime === 'crun') {
@@ -116,7 +122,7 @@ export async function gvisorFinding(choice: RuntimeChoice): Promise<Finding> {
     status: runsc === undefined ? 'missing' : 'ok',
     detected: runsc === undefined ? 'no runsc' : `runsc ${runsc.version} (${runsc.path})`,
     choice: used
-      ? 'sandboxes have a kernel of their own in user space, and can be paused and hibernated'
+      ? 'sandboxes have a kernel of their own in user space'
       : 'sandboxes share the kernel, behind namespaces and seccomp',
     advice: used
       ? null

@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BerthError } from '../../../protocol/errors.ts';
 import { findCriu, type Criu } from '../../criu/criu.ts';
+import { canCheckpoint } from '../../gvisor/can-checkpoint.ts';
 import { detectCgroups, type CgroupLayout } from '../../host/cgroups.ts';
 import { maxOpenFiles } from '../../host/limits.ts';
 import { chooseRuntime, type FoundRuntime, type RuntimeName } from '../../host/runtimes.ts';
@@ -127,7 +128,9 @@ async function open(options: InstallationOptions, id: string, lock: InstanceLock
 }
 
 function chooseCheckpointer(chosen: FoundRuntime, runtime: RuntimeCli, criu: Criu | null): Checkpointer | null {
-  if (chosen.name === 'runsc') return createGvisorCheckpointer(chosen.version, runtime);
+  if (chosen.name === 'runsc') {
+    return canCheckpoint(chosen.version) ? createGvisorCheckpointer(chosen.version, runtime) : null;
+  }
   // crun takes libcriu in place of the program, and what it was built with.
   return criu !== null && chosen.name === 'runc' ? createCriuCheckpointer(criu, runtime) : null;
 }
