@@ -9,6 +9,7 @@ import { prompt } from './content.ts';
  * | route | what |
  * |---|---|
  * | GET /health | `runnerHealth` |
+ * | POST /rest | 204; then ends every connection and takes its socket away for as long as there is a file beside it, see `restFileSuffix` |
  * | POST /exec | `execRequest` -> `execResult`; one request, one finished process |
  * | POST /processes | `processSpec` -> 201 `processInfo` |
  * | GET /processes, GET /processes/:id | `processInfo[]`, `processInfo` |
@@ -58,7 +59,12 @@ export const execRequest = z.object({
   stdin: z.base64().optional(),
   timeoutMs: z.number().int().positive().max(3_600_000).optional(),
   /** Output beyond this, per stream, is dropped and `truncated` set. Default 1 MiB. */
-  maxOutputBytes: z.number().int().positive().max(64 * 1024 * 1024).optional(),
+  maxOutputBytes: z
+    .number()
+    .int()
+    .positive()
+    .max(64 * 1024 * 1024)
+    .optional(),
 });
 export type ExecRequest = z.infer<typeof execRequest>;
 

@@ -19,6 +19,9 @@ export const runnerEnv = {
   fileRoots: 'BERTH_RUNNER_FILE_ROOTS',
 } as const;
 
+/** A file of the socket's name with this makes a rest (`POST /rest`) last until it is removed. */
+export const restFileSuffix = '.rest';
+
 export const runnerEntry = 'main.mjs';
 
 /**

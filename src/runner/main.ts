@@ -2,6 +2,7 @@ import { chmodSync, readdirSync, readFileSync, unlinkSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { readConfig, type RunnerConfig } from './config.ts';
 import { createIdleMemory } from './idle-memory.ts';
+import { createRestingListener } from './rest.ts';
 import { createRunnerServer } from './server.ts';
 
 /**
@@ -10,8 +11,13 @@ import { createRunnerServer } from './server.ts';
  */
 function main(): void {
   const config = readConfig(process.env);
-  const server = createRunnerServer({ ...config, version: readVersion(), onActivity: createIdleMemory() });
-  const listeners = listen(config, () => server.createListener());
+  const server = createRunnerServer({
+    ...config,
+    version: readVersion(),
+    onActivity: createIdleMemory(),
+    onRest: () => resting?.rest(),
+  });
+  const { resting, listeners } = listen(config, () => server.createListener());
 
   process.on('uncaughtException', (error) => log(error.stack ?? error.message));
   process.on('unhandledRejection', (reason) =>
@@ -30,15 +36,24 @@ function main(): void {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void end());
 }
 
-function listen(config: RunnerConfig, createListener: () => Server): Server[] {
-  const listeners: Server[] = [];
+interface Listeners {
+  listeners: readonly { close(): void }[];
+  /** The one on the socket. */
+  resting: { rest(): void } | null;
+}
+
+function listen(config: RunnerConfig, createListener: () => Server): Listeners {
+  const listeners: { close(): void }[] = [];
+  let resting: ReturnType<typeof createRestingListener> | null = null;
   const { socketPath, port } = config;
   if (socketPath !== null) {
-    removeSocket(socketPath);
-    const listener = createListener();
-    listener.on('error', (error) => fail(`cannot listen on ${socketPath}: ${error.message}`));
-    listener.listen(socketPath, () => chmodSync(socketPath, 0o600));
-    listeners.push(listener);
+    resting = createRestingListener(socketPath, () => {
+      removeSocket(socketPath);
+      const listener = createListener();
+      listener.on('error', (error) => fail(`cannot listen on ${socketPath}: ${error.message}`));
+      return listener.listen(socketPath, () => chmodSync(socketPath, 0o600));
+    });
+    listeners.push(resting);
   }
   if (port !== null) {
     const listener = createListener();
@@ -50,7 +65,7 @@ function listen(config: RunnerConfig, createListener: () => Server): Server[] {
     listeners.push(listener);
   }
   if (listeners.length === 0) fail('neither a socket nor a port to listen on');
-  return listeners;
+  return { listeners, resting };
 }
 
 /** Of a runner that was killed. */

@@ -4,7 +4,7 @@ import type { RunnerHealth } from '../protocol/runner-api.ts';
 import { createAuthorizer } from './auth.ts';
 import { execRoute } from './exec.ts';
 import { createFeatures } from './features.ts';
-import { createRouter, sendError, sendJson, type Route } from './router.ts';
+import { createRouter, sendError, sendJson, sendNoContent, type Route } from './router.ts';
 import { handleUpgrade } from './upgrade.ts';
 
 export interface RunnerServerOptions {
@@ -14,6 +14,8 @@ export interface RunnerServerOptions {
   fileRoots: readonly string[];
   /** Called at each request. */
   onActivity(): void;
+  /** Called when it has been answered that the socket goes away for a while. */
+  onRest(): void;
 }
 
 export interface RunnerServer {
@@ -41,7 +43,15 @@ export function createRunnerServer(options: RunnerServerOptions): RunnerServer {
       sendJson(res, 200, health);
     },
   };
-  const router = createRouter([healthRoute, execRoute], features.routes);
+  const restRoute: Route = {
+    method: 'POST',
+    pattern: '/rest',
+    handler({ res }) {
+      res.once('finish', () => options.onRest());
+      sendNoContent(res);
+    },
+  };
+  const router = createRouter([healthRoute, restRoute, execRoute], features.routes);
   const check = (req: IncomingMessage) => authorize(req.headers.authorization);
 
   async function onRequest(req: IncomingMessage, res: ServerResponse): Promise<void> {

@@ -5,21 +5,19 @@ import { mustRun } from '../run-command.ts';
 
 const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
 const defaultMirror = 'http://deb.debian.org/debian';
-/** Debian's release that has CRIU 4.2; 13 (trixie) has 4.1.1, which cannot dump an internet socket on Linux 6.16 and newer. */
-const suite = 'forky';
-
 /** Whether packages can be fetched and their signatures checked. */
 export function canFetchPackages(): boolean {
   return existsSync(keyring) && existsSync('/usr/bin/apt-get') && existsSync('/usr/bin/dpkg-deb');
 }
 
 /**
- * Downloads a Debian package and everything it depends on, and unpacks them below `root`. Nothing is
+ * Downloads a package of a release of Debian (`suite`) and everything it depends on, and unpacks them below `root`. Nothing is
  * installed and the machine's own package state is not read: apt works in `scratch`, takes an empty machine
  * for granted and so brings the C library and its loader too, and checks the archive's signature.
  */
 export async function unpackDebianPackage(
   name: string,
+  suite: string,
   scratch: string,
   root: string,
   signal: AbortSignal,

@@ -5,6 +5,8 @@ import { checkCriu, fetchedArgv, fetchedCriuDir, findCriu, type Criu } from './c
 import { canFetchPackages, unpackDebianPackage } from './debian-packages.ts';
 
 const fetchDeadlineMs = 120_000;
+/** Debian's release that has CRIU 4.2; 13 (trixie) has 4.1.1, which cannot dump an internet socket on Linux 6.16 and newer. */
+const suite = 'forky';
 
 /** What `findCriu` finds, else one from Debian's packages (10 MB), unpacked into `directory`. Throws `unavailable` with the reason. */
 export async function fetchCriu(directory: string = fetchedCriuDir): Promise<Criu> {
@@ -22,7 +24,7 @@ export async function fetchCriu(directory: string = fetchedCriuDir): Promise<Cri
   await mkdir(staging, { recursive: true, mode: 0o755 });
   try {
     const signal = AbortSignal.timeout(fetchDeadlineMs);
-    await unpackDebianPackage('criu', join(staging, 'apt'), join(staging, 'root'), signal);
+    await unpackDebianPackage('criu', suite, join(staging, 'apt'), join(staging, 'root'), signal);
     await rm(join(staging, 'apt'), { recursive: true });
     const { version, problem } = await checkCriu(fetchedArgv(staging));
     if (problem !== null) throw new BerthError('unavailable', `the CRIU ${version} of Debian ${problem}`);

@@ -3,6 +3,7 @@ import { access, readFile, statfs } from 'node:fs/promises';
 import { availableParallelism, release, totalmem } from 'node:os';
 import type { Finding } from '../../core/ports/sandbox-provider.ts';
 import { findCriu } from '../criu/criu.ts';
+import { canCheckpoint } from '../gvisor/can-checkpoint.ts';
 import { missingCapabilities } from './capabilities.ts';
 import type { CgroupLayout } from './cgroups.ts';
 import type { RuntimeChoice } from './runtimes.ts';
@@ -76,15 +77,24 @@ export function cgroupFinding(layout: CgroupLayout): Finding {
 }
 
 /** What writes a sandbox's memory to disk. Debian 12's CRIU 3.17 does not start on newer kernels, so it is asked. */
-export async function checkpointFinding(choice: RuntimeChoice): Promise<Finding> {
+export async function checkpointFinding(runtimes: RuntimeChoice): Promise<Finding> {
   const subject = 'checkpoint';
   const off = 'hibernate is off: an idle sandbox is stopped and keeps its disk';
-  const runtime = choice.chosen?.name ?? 'runc';
+  const runtime = runtimes.chosen?.name ?? 'runc';
+  if (runtimes.chosen?.name === 'runsc') {
+    const { path, version } = runtimes.chosen;
+    const found = `runsc ${version} (${path})`;
+    if (!canCheckpoint(version)) {
+      const advice = 'run scripts/fetch-runsc.ts, or install runsc of July 2024 or later';
+      return { subject, status: 'degraded', detected: found, choice: off, advice };
+    }
+    const choice = "hibernate writes processes and memory to disk, by gVisor's own checkpoint";
+    return { subject, status: 'ok', detected: found, choice, advice: null };
+  }
   const { criu, detected } = await findCriu();
-  if (runtime !== 'runc') {
-    const reason = runtime === 'crun' ? 'crun takes CRIU only as a library' : 'gVisor is not checkpointed';
-    const advice = runtime === 'crun' ? 'set BERTH_RUNTIME=runc, with runc installed' : null;
-    return { subject, status: 'degraded', detected, choice: `${off}, as ${reason}`, advice };
+  if (runtime === 'crun') {
+    const advice = 'set BERTH_RUNTIME=runc, with runc installed';
+    return { subject, status: 'degraded', detected, choice: `${off}, as crun takes CRIU only as a library`, advice };
   }
   if (criu === null) {
     return {
@@ -110,13 +120,13 @@ export async function gvisorFinding(choice: RuntimeChoice): Promise<Finding> {
   return {
     subject: 'gvisor',
     status: runsc === undefined ? 'missing' : 'ok',
-    detected: runsc === undefined ? 'no runsc' : `runsc ${runsc.version}`,
+    detected: runsc === undefined ? 'no runsc' : `runsc ${runsc.version} (${runsc.path})`,
     choice: used
       ? 'sandboxes have a kernel of their own in user space'
       : 'sandboxes share the kernel, behind namespaces and seccomp',
     advice: used
       ? null
-      : `${runsc === undefined ? 'install runsc (of 2023 or later: bookworm-backports, Debian 13) and set' : 'set'} BERTH_RUNTIME=runsc to keep hostile code off this kernel, at a third of the speed of system calls`,
+      : `${runsc === undefined ? 'fetch runsc (scripts/fetch-runsc.ts) or install it (of 2023 or later) and set' : 'set'} BERTH_RUNTIME=runsc to keep hostile code off this kernel, at a third of the speed of system calls`,
   };
 }
 

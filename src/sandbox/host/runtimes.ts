@@ -1,4 +1,5 @@
 import { findProgram } from '../find-program.ts';
+import { findFetchedRunsc } from '../gvisor/fetched-runsc.ts';
 import { runCommand } from '../run-command.ts';
 import type { CgroupMode } from './cgroups.ts';
 
@@ -45,9 +46,11 @@ export async function chooseRuntime(mode: CgroupMode, forced: RuntimeName | null
 }
 
 async function findRuntime(name: RuntimeName): Promise<FoundRuntime | null> {
-  const path = await findProgram(name);
+  // One that was fetched is newer than what a stable release of Debian installs, which may not work on this kernel.
+  const fetched = name === 'runsc' ? await findFetchedRunsc() : null;
+  const path = fetched ?? (await findProgram(name));
   if (path === null) return null;
   const { exitCode, stdout } = await runCommand(path, ['--version']);
   if (exitCode !== 0) return null;
-  return { name, path, version: /version:? (\S+)/.exec(stdout)?.[1] ?? 'unknown' };
+  return { name, path, version: /version:? (?:release-)?(\S+)/.exec(stdout)?.[1] ?? 'unknown' };
 }

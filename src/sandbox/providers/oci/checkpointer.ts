@@ -9,13 +9,16 @@ export interface Checkpointer {
   /** For people: which program, and its version. */
   readonly name: string;
   /**
-   * Whether the processes, which are frozen, are in the middle of something that cannot be written, and must go on for a moment.
+   * Brings the processes to a state in which they can be written, and in which nobody outside is connected to them.
+   * `paused`: they stand still already. Throws `conflict` when someone does not let go of them.
    */
-  isMidway(parts: SandboxParts): Promise<boolean>;
+  settle(parts: SandboxParts, paused: boolean, signal: AbortSignal): Promise<void>;
+  /** After a `settle` or a `dump` that came to nothing, also in an earlier process: takes back what the freezer does not know of. */
+  unsettle(parts: SandboxParts): Promise<void>;
   /** What `restore` must be told and only the live processes know; kept with the image. Throws when they can never be written. */
   describe(parts: SandboxParts): Promise<ImageDescription>;
   /**
-   * Writes the frozen processes to `directory` and leaves them frozen as they are. The lock is held until nothing of it is
+   * Writes the processes to `directory` and leaves them standing still. The lock is held until nothing of it is
    * at work any more, also when Berth is killed. Not cancelled: a checkpoint that is ended in the middle damages the
    * processes. Throws `upstream_failed` or `resource_exhausted` with the reason.
    */

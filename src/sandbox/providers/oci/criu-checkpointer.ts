@@ -5,6 +5,7 @@ import { BerthError } from '../../../protocol/errors.ts';
 import type { Criu } from '../../criu/criu.ts';
 import { hostEnv, runCommand, type CommandResult } from '../../run-command.ts';
 import type { Checkpointer } from './checkpointer.ts';
+import { comeToRest } from './come-to-rest.ts';
 import type { ImageLock } from './image-lock.ts';
 import { dumpIdentity } from './criu-identity.ts';
 import { tail, type RuntimeCli } from './runtime-cli.ts';
@@ -43,7 +44,12 @@ export function createCriuCheckpointer(criu: Criu, runtime: RuntimeCli): Checkpo
   return {
     name: `CRIU ${criu.version}`,
 
-    isMidway: async (parts) => (await parts.cgroup.processes()).some(isStartingAnother),
+    async settle(parts, paused, signal) {
+      const isMidway = async () => (await parts.cgroup.processes()).some(isStartingAnother);
+      await comeToRest(parts, paused, isMidway, signal);
+    },
+
+    unsettle: () => Promise.resolve(),
 
     async describe(parts) {
       await refuseTraced(parts);

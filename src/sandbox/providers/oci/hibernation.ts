@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { BerthError } from '../../../protocol/errors.ts';
 import type { Checkpointer } from './checkpointer.ts';
 import { takeImageLock, type ImageLock } from './image-lock.ts';
@@ -19,12 +18,11 @@ import {
   writeFacts,
   type MemoryImage,
 } from './memory-image.ts';
-import { awaitOuterStreams, hasOuterStream } from './outer-streams.ts';
 import { readRecord } from './record.ts';
 import { mountRoot } from './root-mount.ts';
 import { waitForRunner } from './runner-socket.ts';
 import { allDone, haltSandbox, rebootSandbox, sandboxParts, type SandboxParts } from './sandbox.ts';
-import { hold, letGo } from './stillness.ts';
+import { letGo } from './stillness.ts';
 
 /** In which time a runner that is there has answered, on a machine with much to do. */
 const answerMs = 10_000;
@@ -47,10 +45,7 @@ export async function hibernateSandbox(
   await demandSpace(installation, parts);
   const lock = await lockImage(image, parts);
   try {
-    await awaitOuterStreams(parts, signal);
-    await comeToRest(checkpointer, parts, paused, signal);
-    // One that came in between.
-    if (await hasOuterStream(parts)) throw new BerthError('conflict', `sandbox ${parts.id} is being talked to`);
+    await checkpointer.settle(parts, paused, signal);
     const description = await checkpointer.describe(parts);
     await startImage(image);
     await checkpointer.dump(parts, image.pending, description, lock);
@@ -62,6 +57,7 @@ export async function hibernateSandbox(
     await lock.close();
     await (await lockImage(image, parts)).close();
     await rm(image.pending, { recursive: true, force: true });
+    await checkpointer.unsettle(parts);
     throw await goOn(installation, parts, paused, error);
   } finally {
     await lock.close();
@@ -73,31 +69,6 @@ export async function hibernateSandbox(
   await haltSandbox(installation, parts, 0);
   await rm(parts.paths.held, { force: true });
 }
-
-const restDeadlineMs = 10_000;
-
-/** Freezes it at an instant at which it can be written. */
-async function comeToRest(
-  checkpointer: Checkpointer,
-  parts: SandboxParts,
-  paused: boolean,
-  signal: AbortSignal,
-): Promise<void> {
-  const deadline = performance.now() + restDeadlineMs;
-  for (;;) {
-    if (paused) await parts.freezer.freeze(signal);
-    else await hold(parts, signal);
-    if (!(await checkpointer.isMidway(parts))) return;
-    if (performance.now() > deadline) {
-      throw new BerthError('upstream_failed', `a process of ${parts.id} has long been about to start another program`);
-    }
-    parts.freezer.thaw();
-    await sleep(midwayMs);
-  }
-}
-
-/** A process has started its program by then. */
-const midwayMs = 2;
 
 /** After a checkpoint that failed: the sandbox is what it was before. Resolves to the error to throw. */
 async function goOn(
@@ -208,7 +179,7 @@ async function recoverImage(installation: Installation, id: string): Promise<voi
   if (existsSync(image.final)) {
     await haltSandbox(installation, parts, 0);
     await rm(parts.paths.held, { force: true });
-  }
+  } else await installation.checkpointer?.unsettle(parts);
   // One that was being written; its processes are let go on by `recoverStillness`.
   await rm(image.pending, { recursive: true, force: true });
   await rm(image.lock, { force: true });

@@ -2,10 +2,11 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BerthError } from '../../../protocol/errors.ts';
-import { findCriu } from '../../criu/criu.ts';
+import { findCriu, type Criu } from '../../criu/criu.ts';
+import { canCheckpoint } from '../../gvisor/can-checkpoint.ts';
 import { detectCgroups, type CgroupLayout } from '../../host/cgroups.ts';
 import { maxOpenFiles } from '../../host/limits.ts';
-import { chooseRuntime, type RuntimeName } from '../../host/runtimes.ts';
+import { chooseRuntime, type FoundRuntime, type RuntimeName } from '../../host/runtimes.ts';
 import { installationCgroup, runtimeStateDir } from '../../installation-paths.ts';
 import { installationId, lockInstallation, type InstanceLock } from '../../instance-lock.ts';
 import type { PlaceBundle } from '../../runner-layer/bundle.ts';
@@ -15,6 +16,7 @@ import { openStorage, type Storage, type StorageChoice } from '../../storage/sto
 import { createTemplates, type Templates } from '../../templates/template.ts';
 import { createCriuCheckpointer } from './criu-checkpointer.ts';
 import type { Checkpointer } from './checkpointer.ts';
+import { createGvisorCheckpointer } from './gvisor-checkpointer.ts';
 import { createRuntimeCli, type RuntimeCli } from './runtime-cli.ts';
 
 export interface InstallationOptions {
@@ -82,8 +84,7 @@ async function open(options: InstallationOptions, id: string, lock: InstanceLock
   const imagesDir = join(storage.root, 'images');
   const stateDir = runtimeStateDir(id);
   const runtime = createRuntimeCli(chosen, stateDir);
-  // crun takes libcriu in place of the program, and what it was built with; gVisor has a way of its own.
-  const checkpointer = criu !== null && runtime.name === 'runc' ? createCriuCheckpointer(criu, runtime) : null;
+  const checkpointer = chooseCheckpointer(chosen, runtime, criu);
   const sandboxesDir = join(options.dataDir, 'sandboxes');
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   await mkdir(sandboxesDir, { recursive: true, mode: 0o700 });
@@ -124,4 +125,12 @@ async function open(options: InstallationOptions, id: string, lock: InstanceLock
       await lock.release();
     },
   };
+}
+
+function chooseCheckpointer(chosen: FoundRuntime, runtime: RuntimeCli, criu: Criu | null): Checkpointer | null {
+  if (chosen.name === 'runsc') {
+    return canCheckpoint(chosen.version) ? createGvisorCheckpointer(chosen.version, runtime) : null;
+  }
+  // crun takes libcriu in place of the program, and what it was built with.
+  return criu !== null && chosen.name === 'runc' ? createCriuCheckpointer(criu, runtime) : null;
 }

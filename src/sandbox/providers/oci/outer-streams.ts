@@ -55,7 +55,8 @@ export async function hasOuterStream(parts: SandboxParts): Promise<boolean> {
   return held.flat().some((inode) => outside.has(inode));
 }
 
-async function socketsOf(pid: number): Promise<string[]> {
+/** The inodes of the sockets that it has open. */
+export async function socketsOf(pid: number): Promise<string[]> {
   const directory = `/proc/${pid}/fd`;
   // A process, and a descriptor, may be gone by the time it is looked at.
   const names = await readdir(directory).catch(() => []);

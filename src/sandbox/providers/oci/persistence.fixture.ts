@@ -2,10 +2,10 @@ import { createOciProvider } from './oci.ts';
 
 /**
  * Does one operation of persistence to a sandbox over and over until it is killed, and says `go` before each:
- * `node persistence.fixture.ts <data directory> <id> <operation>`. A fork is named `<id>-fork`.
+ * `node persistence.fixture.ts <data directory> <id> <operation> [runtime]`. A fork is named `<id>-fork`.
  */
-const [dataDir, id, operation] = process.argv.slice(2) as [string, string, string];
-const provider = createOciProvider({ dataDir });
+const [dataDir, id, operation, runtime] = process.argv.slice(2) as [string, string, string, 'runsc' | undefined];
+const provider = createOciProvider({ dataDir, runtime });
 const options = () => ({ signal: AbortSignal.timeout(60_000) });
 const go = () => process.stdout.write('go\n');
 

@@ -32,11 +32,10 @@ export type PersistenceCapabilities = Pick<SandboxCapabilities, 'pause' | 'hiber
 
 /** What this host can. `null`: not looked at yet, so the most that any can. */
 export function persistenceCapabilities(installation: Installation | null): PersistenceCapabilities {
-  const { cgroups, copies, checkpointer, runtime } = installation ?? {};
+  const { cgroups, copies, checkpointer } = installation ?? {};
   const freezer = cgroups === undefined || cgroups.mode === 'v2' || cgroups.controllers.has('freezer');
   return {
-    // Nobody has tried how gVisor's kernel takes it to stand still for days.
-    pause: freezer && runtime?.name !== 'runsc' ? 'memory' : 'none',
+    pause: freezer ? 'memory' : 'none',
     hibernate: freezer && checkpointer !== null ? 'memory+disk' : 'none',
     snapshot: copies === null ? 'none' : 'disk',
     fork: copies === null ? 'none' : 'live',

@@ -28,6 +28,8 @@ export interface RuntimeCli {
   lastError(id: string): Promise<string | null>;
   /** Starts the sandbox in the background; resolves when its init runs. */
   run(request: RunRequest, signal: AbortSignal): Promise<void>;
+  /** A command of this runtime, as it must be started so that its processes are in the cgroup when `startsInCgroup`. */
+  inCgroup(directories: readonly string[], command: readonly string[]): readonly string[];
   /** Drops the runtime's state of a sandbox whose processes have ended. No-op when there is none. */
   forget(id: string): Promise<void>;
   /** As `forget`, of one whose processes have just ended: without starting the runtime, where that is not needed. */
@@ -37,13 +39,7 @@ export interface RuntimeCli {
 }
 
 /** Of gVisor: system calls caught without KVM, files on the host's disk and not in its memory, sockets in bind mounts. */
-const runscFlags = [
-  '--platform=systrap',
-  '--ignore-cgroups',
-  '--network=sandbox',
-  '--overlay2=none',
-  '--host-uds=create',
-];
+const runscFlags = ['--platform=systrap', '--ignore-cgroups', '--network=none', '--overlay2=none', '--host-uds=create'];
 
 export function createRuntimeCli(runtime: FoundRuntime, stateDir: string): RuntimeCli {
   const root = join(stateDir, runtime.name);
@@ -55,11 +51,18 @@ export function createRuntimeCli(runtime: FoundRuntime, stateDir: string): Runti
     return { args: ['--root', root, '--log', target, '--log-format', 'json', ...(gvisor ? runscFlags : [])], log };
   }
 
+  /** gVisor's are files: that of the container, its lock, and where its kernel listens. */
+  function statePaths(id: string): string[] {
+    if (!gvisor) return [join(root, id)];
+    const container = join(root, `${id}_sandbox:${id}`);
+    return [`${container}.state`, `${container}.lock`, join(root, `runsc-${id}.sock`)];
+  }
+
   /** A start that was killed leaves state that the runtime itself does not recognise. */
   async function removeState(id: string): Promise<void> {
     // A restore that was killed leaves the root mounted here a second time.
     if (existsSync(join(root, id))) await unmountBelow(join(root, id));
-    await rm(join(root, id), { recursive: true, force: true });
+    for (const path of statePaths(id)) await rm(path, { recursive: true, force: true });
     await rm(globalArgs(id).log, { force: true });
   }
 
@@ -69,6 +72,7 @@ export function createRuntimeCli(runtime: FoundRuntime, stateDir: string): Runti
     startsInCgroup: gvisor,
     command: (id, args) => [runtime.path, ...globalArgs(id).args, ...args],
     lastError: (id) => lastError(globalArgs(id).log),
+    inCgroup: (directories, command) => (gvisor ? inCgroup(directories, command) : command),
     async run({ id, bundle, logFile, cgroupDirectories }, signal) {
       const { args, log } = globalArgs(id);
       await rm(log, { force: true });
@@ -78,7 +82,7 @@ export function createRuntimeCli(runtime: FoundRuntime, stateDir: string): Runti
         const result = await runCommand(
           // If Berth is killed, a half-done start ends with it instead of finishing unseen.
           'setpriv',
-          ['--pdeathsig', 'KILL', '--', ...(gvisor ? inCgroup(cgroupDirectories, command) : command)],
+          ['--pdeathsig', 'KILL', '--', ...this.inCgroup(cgroupDirectories, command)],
           { signal, stdio: ['ignore', output.fd, output.fd] },
         );
         if (result.exitCode !== 0) {
@@ -93,13 +97,11 @@ export function createRuntimeCli(runtime: FoundRuntime, stateDir: string): Runti
     },
     async forget(id) {
       const { args } = globalArgs(id);
-      if (existsSync(join(root, id)) || gvisor) await runCommand(runtime.path, [...args, 'delete', '--force', id]);
+      if (existsSync(statePaths(id)[0]!) && !gvisor) await runCommand(runtime.path, [...args, 'delete', '--force', id]);
       await removeState(id);
     },
-    async forgetEnded(id) {
-      await (gvisor ? this.forget(id) : removeState(id));
-    },
-    knows: (id) => existsSync(join(root, id, 'state.json')),
+    forgetEnded: removeState,
+    knows: (id) => existsSync(gvisor ? statePaths(id)[0]! : join(root, id, 'state.json')),
   };
 }
 
@@ -111,7 +113,11 @@ function inCgroup(directories: readonly string[], command: readonly string[]): s
 
 async function lastError(log: string): Promise<string | null> {
   const text = await readFile(log, 'utf8').catch(() => '');
-  for (const line of text.trim().split('\n').toReversed()) {
+  // gVisor ends no line.
+  for (const line of text
+    .trim()
+    .split(/\n|(?<=\})(?=\{"msg":)/)
+    .toReversed()) {
     try {
       const entry = JSON.parse(line) as { level?: string; msg?: string };
       if (entry.level === 'error' && entry.msg !== undefined) return entry.msg;

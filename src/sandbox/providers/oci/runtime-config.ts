@@ -37,6 +37,11 @@ export interface RuntimeConfigInput {
   maxOpenFiles: number;
   /** Whether the template has a glibc loader of its own for programs that are not Berth's. */
   templateHasLoader: boolean;
+  /**
+   * gVisor runs no program that it may not read. There a process cannot trace its ancestor, so the runner, started by
+   * the same program as anyone's Node, is as safe.
+   */
+  gvisor: boolean;
 }
 
 /** What the kernel tells everyone who looks, about the host and not about the sandbox. As the runtime-spec's defaults. */
@@ -75,7 +80,7 @@ export function createRuntimeConfig(input: RuntimeConfigInput): object {
       args: [
         `${guestRunnerPath}/bin/tini`,
         '--',
-        `${guestRunnerPath}/bin/${runnerProgram}`,
+        `${guestRunnerPath}/bin/${input.gvisor ? 'node' : runnerProgram}`,
         ...runnerNodeFlags,
         `${guestRunnerPath}/${runnerEntry}`,
       ],
@@ -167,6 +172,8 @@ function ownMounts(input: RuntimeConfigInput): object[] {
     readOnly(input.agentsDir, guestAgentsPath),
     readOnly(input.objectsDir, guestObjectsPath),
     writable(disk.run, guestRunPath, ['noexec']),
+    // gVisor would put a file system in memory there, whose files no snapshot has.
+    ...(input.gvisor ? [writable(`${input.paths.rootfs}/tmp`, '/tmp')] : []),
   ];
 }
 

@@ -103,6 +103,7 @@ export async function bootSandbox(
     cgroupPath: installation.cgroupPath(parts.id),
     maxOpenFiles: installation.maxOpenFiles,
     templateHasLoader: hasLoader(template, layer.loader),
+    gvisor: runtime.name === 'runsc',
   });
   await writeFile(parts.paths.config, JSON.stringify(config), { mode: 0o600 });
   await ready();
