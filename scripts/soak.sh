@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The long runs, alone on a quiet machine: some 40 minutes. `scripts/soak.sh` runs all, `scripts/soak.sh kills` one of them.
+# The long runs, alone on a quiet machine: some 15 minutes, and 15 more for `provider`. `scripts/soak.sh` runs all, `scripts/soak.sh kills` one of them.
 #   hibernate   100 rounds of hibernate and wake with a live Claude Code, a counter, a terminal and a listening server
 #   kills       50 kill -9 of the server and 20 of processes of a sandbox in the middle of pause, hibernate, wake, snapshot, fork
-#   provider    30 kill -9 of the driver's process, each operation in turn
+#   provider    30 kill -9 of the driver's process in each operation
 #   queue       200 turns of 10 owners and three priorities on 5 slots
 #   outages     two servers on one PostgreSQL and Redis; 10 times one of the four is killed or restarted
 set -euo pipefail
