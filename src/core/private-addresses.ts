@@ -55,9 +55,14 @@ export function isPrivateAddress(address: string): boolean {
   return family === null || refused.check(address, family);
 }
 
-export function isLoopback(address: string): boolean {
+function isLoopback(address: string): boolean {
   const family = familyOf(address);
   return family !== null && loopback.check(address, family);
+}
+
+/** Whether a connection may go there: to what is public and, for tests and development, to this machine's loopback. */
+export function isReachable(address: string, { allowLoopback }: { allowLoopback: boolean }): boolean {
+  return !isPrivateAddress(address) || (allowLoopback && isLoopback(address));
 }
 
 function familyOf(address: string): 'ipv4' | 'ipv6' | null {

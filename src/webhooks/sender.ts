@@ -4,7 +4,7 @@ import { request as httpsRequest } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import type { WebhookSender } from '../core/ports/webhook-sender.ts';
 import { asBerthError, BerthError } from '../protocol/errors.ts';
-import { isLoopback, isPrivateAddress } from '../core/private-addresses.ts';
+import { isReachable } from '../core/private-addresses.ts';
 
 /** Finds all addresses of a name, as `dns.lookup` does with `all`. */
 export type Resolve = (hostname: string) => Promise<readonly LookupAddress[]>;
@@ -25,7 +25,7 @@ export function createWebhookSender({
   userAgent,
   resolve = resolveBySystem,
 }: WebhookSenderOptions): WebhookSender {
-  const isAllowed = (address: string) => !isPrivateAddress(address) || (allowLoopback && isLoopback(address));
+  const isAllowed = (address: string) => isReachable(address, { allowLoopback });
 
   async function checkedAddresses(hostname: string): Promise<readonly LookupAddress[]> {
     const addresses = await resolve(hostname);

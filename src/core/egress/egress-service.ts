@@ -59,7 +59,7 @@ export function createEgressService({ store, clock, logger, defaultPolicy }: Egr
     return {
       policy: session.egress ?? defaultPolicy,
       isDefault: session.egress === null,
-      decisions: decisions.map(({ sessionId: _, ...decision }) => decision),
+      decisions: decisions.map(({ sessionId: _sessionId, ...decision }) => decision),
     };
   }
 

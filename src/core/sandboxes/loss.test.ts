@@ -42,7 +42,7 @@ function lossCheck() {
 test('two streams that break at once tell of one loss', async () => {
   const check = lossCheck();
   const answers = await Promise.all([check(sessionId, sandboxId), check(sessionId, sandboxId)]);
-  expect(answers.toSorted()).toEqual([false, true]);
+  expect(answers.toSorted((a, b) => Number(a) - Number(b))).toEqual([false, true]);
   expect(closed).toBe(1);
   expect(entries.of(sessionId).connection).toBeNull();
   expect((await store.read.sandbox(sandboxId))?.status).toBe('broken');

@@ -1,6 +1,6 @@
 import { lookup, type LookupAddress } from 'node:dns';
 import { connect, isIP, type Socket } from 'node:net';
-import { isLoopback, isPrivateAddress } from '../../core/private-addresses.ts';
+import { isReachable } from '../../core/private-addresses.ts';
 import { BerthError } from '../../protocol/errors.ts';
 
 /** All addresses of a name, as the machine resolves it. Rejects when there is none. */
@@ -28,7 +28,7 @@ export function createPublicDial({
   resolve = resolveBySystem,
   connectTimeoutMs = 10_000,
 }: PublicDialOptions): PublicDial {
-  const isAllowed = (address: string) => !isPrivateAddress(address) || (allowLoopback && isLoopback(address));
+  const isAllowed = (address: string) => isReachable(address, { allowLoopback });
 
   return async (host, port, signal) => {
     const addresses = isIP(host) === 0 ? await resolved(resolve, host, signal) : [{ address: host, family: isIP(host) }];
