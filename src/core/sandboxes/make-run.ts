@@ -3,6 +3,7 @@ import { asBerthError } from '../../protocol/errors.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { SandboxInfo, SandboxProvider } from '../ports/sandbox-provider.ts';
 import type { SandboxRecord, SessionRecord } from '../ports/store.ts';
+import { failOver } from '../placement/fail-over.ts';
 import { findSandbox } from './records.ts';
 import { sandboxSpecOf } from './sandbox-spec.ts';
 import { setSandboxStatus } from './settle.ts';
@@ -64,6 +65,27 @@ async function resume(
   }
 }
 
+/** On its provider, else on the next of its placement, as long as there is one. */
+async function createSomewhere(
+  deps: Dependencies,
+  session: SessionRecord,
+  sandbox: SandboxRecord,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let at = { session, sandbox }; ; ) {
+    await progress('sandbox', `creating a sandbox on ${at.sandbox.provider}`);
+    try {
+      await deps.providers.of(at.sandbox.provider).create(sandboxSpecOf(deps, at.session, at.sandbox), { signal });
+      return;
+    } catch (error) {
+      const next = signal.aborted ? null : await failOver(deps, at.session, at.sandbox, error);
+      if (next === null) throw error;
+      at = next;
+    }
+  }
+}
+
 /** Brings a sandbox to `running` from whatever the provider has of it; `isNew` when that was nothing, `wasWarm` when it had no session. */
 export async function makeRun(
   deps: Dependencies,
@@ -81,8 +103,7 @@ export async function makeRun(
       if (sandbox.status === 'running') return { isNew: false, wasWarm };
       break;
     case undefined:
-      await progress('sandbox', `creating a sandbox on ${session.provider}`);
-      await provider.create(sandboxSpecOf(deps, session, sandbox), { signal });
+      await createSomewhere(deps, session, sandbox, progress, signal);
       break;
     case 'paused':
       await resume(provider, sandbox.id, progress, signal);
