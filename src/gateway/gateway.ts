@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { EgressControl } from '../core/ports/egress.ts';
 import type { Gateway as GatewayPort, GatewayAttachment } from '../core/ports/gateway.ts';
 import type { Logger } from '../core/ports/logger.ts';
+import type { ModelMeter } from '../core/ports/model-meter.ts';
 import { attachGateway } from './channel.ts';
 import { createEgressProxy, type EgressProxy } from './egress/egress-proxy.ts';
 import type { PublicDial } from './egress/public-dial.ts';
@@ -15,6 +16,8 @@ import type { ModelApi, ModelUpstreams } from './upstreams.ts';
 
 export interface GatewayOptions {
   upstreams: ModelUpstreams;
+  /** Absent: model calls are neither counted nor limited. */
+  meter?: ModelMeter;
   /** What placeholder keys are derived from; see `placeholderKey`. */
   placeholderSecret: string | Uint8Array;
   /** Absent: a sandbox reaches its model and nothing else. */

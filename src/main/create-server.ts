@@ -14,6 +14,7 @@ import { defaultWebhookSettings } from '../core/webhooks/webhook-worker.ts';
 import type { SandboxCapabilities, SandboxLimits } from '../core/ports/sandbox-provider.ts';
 import { createPublicDial } from '../gateway/egress/public-dial.ts';
 import { createGateway } from '../gateway/gateway.ts';
+import { createUsageMeter } from '../core/usage/usage-meter.ts';
 import { createTaskService } from '../core/tasks/task-service.ts';
 import { createGit } from '../git/create-git.ts';
 import { createGithub } from '../github/index.ts';
@@ -36,6 +37,7 @@ import { egressRoutes } from '../server/routes/egress.ts';
 import { githubRoutes, githubWebhookRoutes } from '../server/routes/github.ts';
 import { repositoryRoutes } from '../server/routes/repositories.ts';
 import { taskRoutes } from '../server/routes/tasks.ts';
+import { usageRoutes } from '../server/routes/usage.ts';
 import { webhookRoutes } from '../server/routes/webhooks.ts';
 import { webAppRoutes } from '../server/web-app.ts';
 import { createSecretBox } from '../store/secret-box.ts';
@@ -50,6 +52,7 @@ import { checkKey } from './key-check.ts';
 import { deriveKeys } from './keys.ts';
 import { createLogger } from './log.ts';
 import { owner, ownerToken } from './owner-token.ts';
+import { readPrices } from './prices.ts';
 import { systemClock } from './system-clock.ts';
 import { readWebFiles } from './web-files.ts';
 
@@ -135,8 +138,11 @@ export async function createServer(config: Config, say: (line: string) => void):
     onClose.push(() => github.close());
     const egress = createEgressService({ store, clock: systemClock, logger, defaultPolicy: config.egress });
     onClose.push(() => egress.close());
+    const meter = createUsageMeter({ store, clock: systemClock, logger, prices: await readPrices(config.pricesFile) });
+    onClose.push(() => meter.close());
     const gateway = createGateway({
       upstreams: config.upstreams,
+      meter,
       placeholderSecret: keys.placeholderSecret,
       egress: { control: egress, dial: createPublicDial({ allowLoopback: config.egressToLoopback }) },
       logger,
@@ -221,6 +227,7 @@ export async function createServer(config: Config, say: (line: string) => void):
           repositoryRoutes({ store, agents, forgeApp }),
           taskRoutes({ store, tasks, forge }),
           egressRoutes(egress),
+          usageRoutes(store),
           webhookRoutes({ secret: keys.webhookSecret, owner }),
         ],
       },

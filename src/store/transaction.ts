@@ -15,6 +15,7 @@ import { sessionWrites } from './writes/sessions.ts';
 import { snapshotWrites } from './writes/snapshots.ts';
 import { taskWrites } from './writes/tasks.ts';
 import { turnWrites } from './writes/turns.ts';
+import { usageWrites } from './writes/usage.ts';
 import { webhookWrites } from './writes/webhooks.ts';
 
 /** What the function given to `Store.transaction` sees, over an open database transaction. */
@@ -38,5 +39,6 @@ export function createTransaction(
     ...accessWrites(db),
     ...githubWrites(db),
     ...taskWrites(db),
+    ...usageWrites(db),
   };
 }

@@ -15,6 +15,7 @@ import { sessionReads } from './sessions.ts';
 import { snapshotReads } from './snapshots.ts';
 import { taskReads } from './tasks.ts';
 import { turnReads } from './turns.ts';
+import { usageReads } from './usage.ts';
 import { webhookReads } from './webhooks.ts';
 
 /** All reads, over a connection or inside a transaction. Each is one statement, so consistent by itself. */
@@ -34,5 +35,6 @@ export function createReads(db: Kysely<Database>, engine: Engine): StoreReads {
     ...accessReads(db),
     ...githubReads(db),
     ...taskReads(db),
+    ...usageReads(db),
   };
 }
