@@ -29,6 +29,8 @@ import type { Generated } from 'kysely';
  * | turn_usage | turn_id | | outlive their session |
  * | user_budgets | user_id | | |
  * | budget_raises | scope, subject, day, measure | | what people added to a limit |
+ * | audit | seq | | append-only: triggers refuse UPDATE and DELETE; each entry has the hash of the one before; outlives what it tells of |
+ * | audit_head | singleton = 1 | | exactly one row: the number and hash of the last entry of `audit` |
  * | webhooks | id | | outlive their session: what happened is still told |
  *
  * `turn_id` in events and permissions is no foreign key: a log is never rewritten, and both go with
@@ -52,6 +54,8 @@ export interface Database {
   dead_letters: DeadLettersTable;
   webhooks: WebhooksTable;
   hosts: HostsTable;
+  audit: AuditTable;
+  audit_head: AuditHeadTable;
   installation: InstallationTable;
   egress_decisions: EgressDecisionsTable;
   model_usage: ModelUsageTable;
@@ -349,4 +353,22 @@ export interface WebhooksTable {
   last_error: string | null;
   created_at: string;
   delivered_at: string | null;
+}
+
+export interface AuditTable {
+  seq: number;
+  at: string;
+  actor: string;
+  action: string;
+  target: string | null;
+  session_id: string | null;
+  detail: string;
+  prev_hash: string;
+  hash: string;
+}
+
+export interface AuditHeadTable {
+  singleton: number;
+  seq: number;
+  hash: string;
 }
