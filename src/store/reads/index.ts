@@ -15,6 +15,7 @@ import { sessionReads } from './sessions.ts';
 import { snapshotReads } from './snapshots.ts';
 import { taskReads } from './tasks.ts';
 import { turnReads } from './turns.ts';
+import { userReads } from './users.ts';
 import { webhookReads } from './webhooks.ts';
 
 /** All reads, over a connection or inside a transaction. Each is one statement, so consistent by itself. */
@@ -32,6 +33,7 @@ export function createReads(db: Kysely<Database>, engine: Engine): StoreReads {
     ...snapshotReads(db),
     ...hostReads(db, engine),
     ...accessReads(db),
+    ...userReads(db),
     ...githubReads(db),
     ...taskReads(db),
   };
