@@ -4,6 +4,7 @@ import type { Engine } from './engine.ts';
 import { createReads } from './reads/index.ts';
 import type { Database } from './schema.ts';
 import { accessWrites } from './writes/access.ts';
+import type { AuditWrites } from './writes/audit.ts';
 import { deadLetterWrites } from './writes/dead-letters.ts';
 import { egressWrites } from './writes/egress.ts';
 import { eventWrites } from './writes/events.ts';
@@ -22,6 +23,7 @@ import { webhookWrites } from './writes/webhooks.ts';
 export function createTransaction(
   db: Kysely<Database>,
   engine: Engine,
+  { appendAudit }: AuditWrites,
   onAppend: (sessionId: string, lastSeq: number) => void,
 ): StoreTransaction {
   return {
@@ -38,6 +40,7 @@ export function createTransaction(
     ...hostWrites(db, engine),
     ...accessWrites(db),
     ...userWrites(db),
+    appendAudit,
     ...githubWrites(db),
     ...taskWrites(db),
   };
