@@ -10,7 +10,7 @@ import type { Store } from '../core/ports/store.ts';
 import { createWorld, type World } from '../core/testing/doubles.ts';
 import { listen, type HttpServer } from '../main/http-server.ts';
 import { createApp } from '../server/app.ts';
-import { issueToken } from '../server/auth.ts';
+import { givenToken } from '../core/testing/accounts.ts';
 import { createBrowserLogin } from '../server/browser-login.ts';
 import { createSqliteStore } from '../store/sqlite.ts';
 
@@ -51,7 +51,7 @@ beforeAll(async () => {
   });
   server = await listen(app, '127.0.0.1', 0);
   home = await mkdtemp(join(tmpdir(), 'berth-cli-'));
-  const token = await issueToken(store, 'test', 'ada', new Date());
+  const token = await givenToken(store, 'ada');
   env = {
     PATH: process.env['PATH'] ?? '',
     HOME: home,

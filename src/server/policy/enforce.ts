@@ -2,8 +2,6 @@ import type { MiddlewareHandler } from 'hono';
 import type { Core } from '../../core/create-core.ts';
 import type { Logger } from '../../core/ports/logger.ts';
 import type { Store } from '../../core/ports/store.ts';
-import { requireClaim } from '../../core/users/claims.ts';
-import { identify } from '../../core/users/principal.ts';
 import { tokenHashOf } from '../auth.ts';
 import type { AppEnv, BrowserAccess } from '../context.ts';
 import { findClaims, handlersOf } from './find-claims.ts';
@@ -26,7 +24,7 @@ const pages = 'GET /*';
 export function enforcePolicy({ core, store, browser, logger }: PolicyDependencies): MiddlewareHandler<AppEnv> {
   const { accounts } = core;
   const requests = createOpenRequests(logger);
-  accounts.onChange(() => requests.recheck());
+  accounts.onNarrowed(() => void requests.recheck());
 
   return async (c, next) => {
     const handlers = handlersOf(c);
@@ -36,16 +34,12 @@ export function enforcePolicy({ core, store, browser, logger }: PolicyDependenci
     if (claims.length === 0 && !isUnknown) return next();
 
     const tokenHash = tokenHashOf(c, browser);
-    const require = async () => {
-      const principal = await identify(store.read, tokenHash, accounts.now());
-      for (const claim of claims) await requireClaim(store.read, principal, claim);
-      return principal;
-    };
-    const principal = await require();
+    const admit = () => accounts.admit(tokenHash, claims);
+    const principal = await admit();
     c.set('identity', principal);
     c.set('tokenHash', tokenHash);
-    accounts.noteUse(principal.tokenId);
-    requests.add(c.env as Connection | undefined, require);
+    accounts.noteUse(principal);
+    requests.add(c.env as Connection | undefined, admit);
     await next();
   };
 }

@@ -19,6 +19,7 @@ export function sessionReads(db: Kysely<Database>): Pick<StoreReads, 'session' |
     },
 
     async sessions({ owner, visibleTo, ids, statuses, archived, deleting, before, limit }) {
+      if (ids?.length === 0) return [];
       let query = sessions();
       if (owner !== undefined) query = query.where('sessions.owner', '=', owner);
       if (visibleTo !== undefined) query = query.where((where) => isVisible(where, visibleTo));
