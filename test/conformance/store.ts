@@ -758,7 +758,7 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
           await tx.touchSession('ses_absent', '2026-01-01T00:00:02.000Z');
         });
         const use = async () => (await store.read.sandboxUses({ sessionId: id, statuses: ['running'] }))[0];
-        const quiet = { sessionId: id, sandboxId: sandbox.id, status: 'running', idle, archivedAt: null };
+        const quiet = { sessionId: id, sandboxId: sandbox.id, provider: sandbox.provider, status: 'running', idle, archivedAt: null };
         expect(await use()).toEqual({ ...quiet, work: 'none', lastUsedAt: '2026-01-01T00:00:03.000Z', questionExpiresAt: null });
 
         const turn = turnRecord(id, { state: 'running' });

@@ -454,6 +454,7 @@ export interface SandboxFilter {
 export interface SandboxUse {
   sessionId: string;
   sandboxId: string;
+  provider: string;
   status: SandboxRecord['status'];
   idle: IdlePolicyOverride | null;
   archivedAt: string | null;
