@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ModelUsageRecord, NewEvent, SnapshotRecord, Store, StoreTransaction } from '../../src/core/ports/store.ts';
 import { snapshotSourceOf } from '../../src/core/sessions/fork-session.ts';
 import { newId } from '../../src/protocol/ids.ts';
+import type { TokenScope } from '../../src/protocol/users-api.ts';
 import { auditSuite } from './store-audit.ts';
 import {
   deadLetterRecord,
@@ -981,6 +982,10 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
           name: 'laptop',
           owner: 'ada',
           hash: 'ab'.repeat(32),
+          scopes: ['read', 'answer'] as TokenScope[],
+          expiresAt: null,
+          lastUsedAt: null,
+          revokedAt: null,
           createdAt: '2026-11-23T10:00:00.000Z',
         };
         await write((tx) => tx.insertToken(token));

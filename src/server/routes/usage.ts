@@ -16,7 +16,10 @@ export function usageRoutes(store: Store): Extension {
         request: { query: usageQuery },
         responses: { 200: json(usageReport, 'What models used, grouped as asked'), ...failures },
       }),
-      async (c) => c.json(await reportUsage(store.read, c.req.valid('query'), c.get('identity').user), 200),
+      async (c) => {
+        const { user, role } = c.get('identity');
+        return c.json(await reportUsage(store.read, c.req.valid('query'), role === 'owner' ? null : user), 200);
+      },
     );
   };
 }
