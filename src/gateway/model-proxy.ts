@@ -7,10 +7,11 @@ import type { MeteredCall, ModelMeter } from '../core/ports/model-meter.ts';
 import { asBerthError } from '../protocol/errors.ts';
 import { requestHeadersFor, responseHeadersFor } from './headers.ts';
 import { meterAnswer, meterNothing, type Metering } from './metering/meter-answer.ts';
+import { BodyTooLarge } from './limit-bytes.ts';
 import { sendModelError } from './model-errors.ts';
 import type { GatewayFailure } from './model-errors.ts';
 import { equalSecrets } from './placeholder.ts';
-import { BodyTooLarge, createRequestBody } from './request-body.ts';
+import { createRequestBody } from './request-body.ts';
 import { credentialHeaders, isAllowedRoute, isMeteredRoute, modelApiRules, upstreamUrl } from './upstreams.ts';
 import type { ModelApi, ModelUpstreams } from './upstreams.ts';
 

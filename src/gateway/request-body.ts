@@ -1,6 +1,5 @@
-import { Transform } from 'node:stream';
-
-export class BodyTooLarge extends Error {}
+import type { Transform } from 'node:stream';
+import { limitBytes } from './limit-bytes.ts';
 
 /** A request's body on its way to the upstream, untouched: bounded, and looked at as it passes. */
 export interface RequestBody {
@@ -18,13 +17,9 @@ export function createRequestBody(maxBytes: number): RequestBody {
   let sizeBytes = 0;
   let head = '';
   return {
-    stream: new Transform({
-      transform(chunk: Buffer, _encoding, done) {
-        if (sizeBytes < headBytes) head += chunk.toString('latin1', 0, headBytes - sizeBytes);
-        sizeBytes += chunk.length;
-        if (sizeBytes > maxBytes) done(new BodyTooLarge());
-        else done(null, chunk);
-      },
+    stream: limitBytes(maxBytes, (chunk) => {
+      if (sizeBytes < headBytes) head += chunk.toString('latin1', 0, headBytes - sizeBytes);
+      sizeBytes += chunk.length;
     }),
     sizeBytes: () => sizeBytes,
     model: () => /"model"\s*:\s*"([\x21\x23-\x5b\x5d-\x7e]{1,200})"/.exec(head)?.[1] ?? null,
