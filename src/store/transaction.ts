@@ -16,6 +16,8 @@ import { sessionWrites } from './writes/sessions.ts';
 import { snapshotWrites } from './writes/snapshots.ts';
 import { taskWrites } from './writes/tasks.ts';
 import { turnWrites } from './writes/turns.ts';
+import { usageWrites } from './writes/usage.ts';
+import { userWrites } from './writes/users.ts';
 import { webhookWrites } from './writes/webhooks.ts';
 
 /** What the function given to `Store.transaction` sees, over an open database transaction. */
@@ -38,8 +40,10 @@ export function createTransaction(
     ...snapshotWrites(db),
     ...hostWrites(db, engine),
     ...accessWrites(db),
+    ...userWrites(db),
     appendAudit,
     ...githubWrites(db),
     ...taskWrites(db),
+    ...usageWrites(db),
   };
 }

@@ -9,6 +9,8 @@ const mebibyte = 1024 ** 2;
 /** What of a session decides where it goes. */
 export interface Wish {
   owner: string;
+  /** That the owner is a member of. */
+  teams: readonly string[];
   repositoryUrl: string | null;
   labels: readonly string[];
   gpu: boolean;
@@ -32,7 +34,7 @@ export function chooseProvider(
     const message = `there is no provider ${wish.provider}; this server has ${providers.names.join(', ')}`;
     throw new BerthError('invalid_request', message, { field: 'provider' });
   }
-  const rule = policy.rules.find((each) => holds(each, policy, wish)) ?? null;
+  const rule = policy.rules.find((each) => holds(each, wish)) ?? null;
   const preferred = rule?.providers ?? policy.default ?? null;
   const why = rule === null ? (preferred === null ? 'the first provider of this server' : 'the default of the policy') : `the rule "${rule.name}"`;
   // Without a list nobody is kept from any provider by name.
@@ -57,10 +59,10 @@ export function chooseProvider(
   };
 }
 
-function holds(rule: PlacementRule, policy: PlacementPolicy, wish: Wish): boolean {
+function holds(rule: PlacementRule, wish: Wish): boolean {
   const { users, teams, repositories, labels, gpu, residency, memoryMibAtLeast } = rule;
   if (users !== undefined && !users.includes(wish.owner)) return false;
-  if (teams !== undefined && !teams.some((team) => policy.teams[team]?.includes(wish.owner))) return false;
+  if (teams !== undefined && !teams.some((team) => wish.teams.includes(team))) return false;
   if (repositories !== undefined && !repositories.some((pattern) => isLike(wish.repositoryUrl, pattern))) return false;
   if (labels !== undefined && !labels.some((label) => wish.labels.includes(label))) return false;
   if (gpu !== undefined && gpu !== wish.gpu) return false;

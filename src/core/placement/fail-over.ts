@@ -14,6 +14,8 @@ const elsewhere: ReadonlySet<ErrorCode> = new Set([
   'sandbox_lost',
 ]);
 
+const removeTimeoutMs = 15_000;
+
 /** A session that has nothing anywhere: no disk, no conversation, nothing of another session's. */
 function hasNoState(session: SessionRecord): boolean {
   return session.baseCommit === null && session.acpSessionId === null && session.forkedFrom === null;
@@ -61,6 +63,11 @@ export async function failOver(
     return true;
   });
   if (!moved) return null;
+  // Nothing is left after a failed `create`; what an earlier one left half made goes now, or at the next start.
+  await deps.providers
+    .of(session.provider)
+    .destroy(sandbox.id, { signal: AbortSignal.timeout(removeTimeoutMs) })
+    .catch((error: unknown) => deps.logger.warn({ sandboxId: sandbox.id, err: error }, 'what a provider may have left was not removed'));
   deps.logger.warn({ sessionId: session.id, from: session.provider, to: next, err: cause }, 'a session goes to another provider');
   return {
     session: { ...session, provider: next, limits, placement },

@@ -18,6 +18,7 @@ export const placementRule = z.strictObject({
   /** Told as the reason. */
   name: z.string().min(1).max(200),
   users: names.optional(),
+  /** Whoever is a member of one. */
   teams: names.optional(),
   /** `host/owner/name`, with `*` for anything. */
   repositories: names.optional(),
@@ -30,22 +31,12 @@ export const placementRule = z.strictObject({
 });
 
 /** Which provider a session gets: the first rule that holds decides, else `default`. */
-export const placementPolicy = z
-  .strictObject({
-    teams: z.record(z.string().min(1), names).default({}),
-    providers: z.record(z.string().min(1), providerOffer).default({}),
-    rules: z.array(placementRule).max(500).default([]),
-    /** Absent: the server's first provider. */
-    default: providerList.optional(),
-  })
-  .superRefine((policy, context) => {
-    for (const [index, rule] of policy.rules.entries()) {
-      for (const team of rule.teams ?? []) {
-        if (Object.hasOwn(policy.teams, team)) continue;
-        context.addIssue({ code: 'custom', path: ['rules', index, 'teams'], message: `there is no team "${team}"` });
-      }
-    }
-  });
+export const placementPolicy = z.strictObject({
+  providers: z.record(z.string().min(1), providerOffer).default({}),
+  rules: z.array(placementRule).max(500).default([]),
+  /** Absent: the server's first provider. */
+  default: providerList.optional(),
+});
 export type PlacementPolicy = z.infer<typeof placementPolicy>;
 export type PlacementRule = z.infer<typeof placementRule>;
 

@@ -65,19 +65,20 @@ async function resume(
   }
 }
 
-/** On its provider, else on the next of its placement, as long as there is one. */
-async function createSomewhere(
+/**
+ * Brings a sandbox to `running` from whatever the provider has of it; `isNew` when that was nothing, `wasWarm` when it
+ * had no session. The first of a session goes to the next provider of its placement when its own fails.
+ */
+export async function makeRun(
   deps: Dependencies,
   session: SessionRecord,
   sandbox: SandboxRecord,
   progress: Progress,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<{ isNew: boolean; wasWarm: boolean }> {
   for (let at = { session, sandbox }; ; ) {
-    await progress('sandbox', `creating a sandbox on ${at.sandbox.provider}`);
     try {
-      await deps.providers.of(at.sandbox.provider).create(sandboxSpecOf(deps, at.session, at.sandbox), { signal });
-      return;
+      return await makeRunThere(deps, at.session, at.sandbox, progress, signal);
     } catch (error) {
       const next = signal.aborted ? null : await failOver(deps, at.session, at.sandbox, error);
       if (next === null) throw error;
@@ -86,8 +87,7 @@ async function createSomewhere(
   }
 }
 
-/** Brings a sandbox to `running` from whatever the provider has of it; `isNew` when that was nothing, `wasWarm` when it had no session. */
-export async function makeRun(
+async function makeRunThere(
   deps: Dependencies,
   session: SessionRecord,
   sandbox: SandboxRecord,
@@ -103,7 +103,8 @@ export async function makeRun(
       if (sandbox.status === 'running') return { isNew: false, wasWarm };
       break;
     case undefined:
-      await createSomewhere(deps, session, sandbox, progress, signal);
+      await progress('sandbox', `creating a sandbox on ${provider.name}`);
+      await provider.create(sandboxSpecOf(deps, session, sandbox), { signal });
       break;
     case 'paused':
       await resume(provider, sandbox.id, progress, signal);

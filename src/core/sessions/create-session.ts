@@ -15,7 +15,7 @@ import { planIdle } from './update-session.ts';
  * latter two with the remote itself. Throws with the field at fault.
  */
 export async function planSession(
-  deps: Pick<Dependencies, 'agents' | 'git' | 'providers' | 'settings' | 'clock'>,
+  deps: Pick<Dependencies, 'agents' | 'git' | 'providers' | 'settings' | 'clock' | 'store'>,
   request: CreateSessionRequest,
   owner: string,
   signal: AbortSignal,
@@ -28,11 +28,13 @@ export async function planSession(
   }
 
   const id = newId('session');
-  const repository = request.repository === undefined
-    ? null
-    : parseRepositoryUrl(request.repository, { allowLocal: deps.settings.allowLocalRepositories });
+  const repository =
+    request.repository === undefined
+      ? null
+      : parseRepositoryUrl(request.repository, { allowLocal: await mayNameLocal(deps, owner) });
   const { provider, placement } = chooseProvider(deps.providers, deps.settings.placement, {
     owner,
+    teams: (await deps.store.read.teamMembers({ member: owner })).map(({ team }) => team),
     repositoryUrl: repository?.url ?? null,
     labels: request.labels ?? [],
     gpu: request.needs?.gpu ?? false,
@@ -46,6 +48,7 @@ export async function planSession(
   return {
     id,
     owner,
+    team: null,
     title: request.title ?? repository?.name ?? 'session',
     status: 'idle',
     statusReason: null,
@@ -90,6 +93,11 @@ export async function planSession(
 
 function askedLimits(asked: CreateSessionRequest['limits']): Partial<SandboxLimits> {
   return Object.fromEntries(Object.entries(asked ?? {}).filter(([, value]) => value !== undefined));
+}
+
+/** Whoever may read this machine's files by a session must own the machine. */
+async function mayNameLocal({ settings, store }: Pick<Dependencies, 'settings' | 'store'>, user: string): Promise<boolean> {
+  return settings.allowLocalRepositories && (await store.read.user(user))?.role === 'owner';
 }
 
 function planLimits(
