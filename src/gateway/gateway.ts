@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { Gateway as GatewayPort, GatewayAttachment } from '../core/ports/gateway.ts';
 import type { GitControl } from '../core/ports/git-control.ts';
 import type { Logger } from '../core/ports/logger.ts';
+import type { ModelMeter } from '../core/ports/model-meter.ts';
 import { attachGateway } from './channel.ts';
 import { createEgressProxy, type EgressProxy, type EgressProxyOptions } from './egress/egress-proxy.ts';
 import { createGitGateway, type GitGateway } from './git/git-gateway.ts';
@@ -16,6 +17,8 @@ import type { ModelApi, ModelUpstreams } from './upstreams.ts';
 
 export interface GatewayOptions {
   upstreams: ModelUpstreams;
+  /** Absent: model calls are neither counted nor limited. */
+  meter?: ModelMeter;
   /** What placeholder keys are derived from; see `placeholderKey`. */
   placeholderSecret: string | Uint8Array;
   /** Absent: a sandbox reaches its model and nothing else. */

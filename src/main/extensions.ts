@@ -13,6 +13,7 @@ import { githubRoutes, githubWebhookRoutes } from '../server/routes/github.ts';
 import { repositoryRoutes } from '../server/routes/repositories.ts';
 import { secretRoutes } from '../server/routes/secrets.ts';
 import { taskRoutes } from '../server/routes/tasks.ts';
+import { usageRoutes } from '../server/routes/usage.ts';
 import { webhookRoutes } from '../server/routes/webhooks.ts';
 import { webAppRoutes, type WebFiles } from '../server/web-app.ts';
 
@@ -46,6 +47,7 @@ export function serverExtensions(parts: ExtensionParts): Extensions {
       taskRoutes({ store, tasks, forge }),
       egressRoutes(egress),
       secretRoutes(secrets),
+      usageRoutes(store),
       webhookRoutes({ secret: webhookSecret }),
     ],
   };

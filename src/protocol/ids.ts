@@ -11,6 +11,7 @@ export const idPrefixes = {
   journal: 'jnl',
   snapshot: 'snp',
   secret: 'sec',
+  call: 'cal',
 } as const;
 
 export type IdKind = keyof typeof idPrefixes;
