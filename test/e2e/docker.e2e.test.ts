@@ -65,11 +65,13 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await installation.remove();
-  const [containers, { Volumes }] = await Promise.all([engine.listContainers({ all: true }), engine.listVolumes()]);
-  await Promise.all([dockerd.stop(), model.close(), forge.close(), rm(policyDir, { recursive: true })]);
-  expect(containers.map(({ Names }) => Names)).toEqual([]);
-  expect(Volumes ?? []).toEqual([]);
+  try {
+    await installation.remove();
+    expect((await engine.listContainers({ all: true })).map(({ Names }) => Names)).toEqual([]);
+    expect((await engine.listVolumes()).Volumes ?? []).toEqual([]);
+  } finally {
+    await Promise.all([dockerd.stop(), model.close(), forge.close(), rm(policyDir, { recursive: true })]);
+  }
 });
 
 async function api<T>(method: string, path: string, body?: unknown): Promise<T> {

@@ -30,6 +30,10 @@ export async function openHarness(dockerd: Dockerd, more: Partial<DockerOptions>
       provider = create();
       return provider;
     },
+    async killInside(id) {
+      const [container] = await engine.listContainers({ filters: { label: [`berth.sandbox=${id}`] } });
+      await engine.getContainer(container!.Id).kill();
+    },
     leftovers: (id) => leftovers(engine, dataDir, id),
     async cleanup() {
       await provider.close();
