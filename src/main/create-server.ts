@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { createAgentCatalog } from '../agents/catalog.ts';
 import { createAgentInstaller } from '../agents/installer.ts';
 import { agentSettingsPatterns } from '../agents/settings-paths.ts';
+import { createSessionGit } from '../core/git/session-git.ts';
 import { createEgressService } from '../core/egress/egress-service.ts';
 import { createCore } from '../core/create-core.ts';
 import type { Logger } from '../core/ports/logger.ts';
@@ -106,10 +107,26 @@ export async function createServer(config: Config, say: (line: string) => void):
     onClose.push(() => github.close());
     const egress = createEgressService({ store, clock: systemClock, logger, defaultPolicy: config.egress });
     onClose.push(() => egress.close());
+    const git = createGit({
+      dir: join(dataDir, 'storage', 'git'),
+      env: config.environment,
+      allowLocal: config.allowLocalRepositories,
+      credentials: github.credentialsFor,
+      excludes: agentSettingsPatterns,
+      logger,
+    });
     const gateway = createGateway({
       upstreams: config.upstreams,
       placeholderSecret: keys.placeholderSecret,
       egress: { control: egress, dial: createPublicDial({ allowLoopback: config.egressToLoopback }) },
+      git: createSessionGit({
+        store,
+        egress,
+        git,
+        readCredential: (url, signal) => github.credentialsFor(url, signal, 'read'),
+        clock: systemClock,
+        logger,
+      }),
       logger,
     });
     onClose.push(() => gateway.close());
@@ -126,14 +143,7 @@ export async function createServer(config: Config, say: (line: string) => void):
         }),
       runnerToken: (id) => keys.runnerToken(id),
       gateway,
-      git: createGit({
-        dir: join(dataDir, 'storage', 'git'),
-        env: config.environment,
-        allowLocal: config.allowLocalRepositories,
-        credentials: github.credentialsFor,
-        excludes: agentSettingsPatterns,
-        logger,
-      }),
+      git,
       agents,
       installer,
       webhookSender: createWebhookSender({ allowLoopback: config.webhooksToLoopback, userAgent: `berth/${version}` }),

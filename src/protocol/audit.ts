@@ -41,6 +41,7 @@ export const auditActions = {
   'team.member_removed': 'target: the team; detail: the member',
   'session.shared': 'target: the session; detail: with whom, and the rights',
   'session.unshared': 'target: the session; detail: with whom',
+  'git.pushed': 'target: the branch; detail: the commit and the repository',
   'signin.link_created': 'target: the user that it signs in',
   'signin.succeeded': 'target: the user; detail: by a link or a token',
   'signin.failed': 'detail: how often since it was last told',
