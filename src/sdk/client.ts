@@ -31,6 +31,7 @@ import {
   type TokensResource,
   type UsersResource,
 } from './resources/users.ts';
+import { createUsageResource, type UsageResource } from './resources/usage.ts';
 import { Transport, type TransportOptions } from './transport.ts';
 
 export type BerthClientOptions = TransportOptions;
@@ -53,6 +54,7 @@ export interface BerthClient {
   readonly teams: TeamsResource;
   readonly tokens: TokensResource;
   readonly shares: SharesResource;
+  readonly usage: UsageResource;
   /** Prompts a session, or makes one of the other fields first; sent again after a network failure, under one idempotency key. */
   prompt(input: PromptInput, options?: CallOptions): Promise<Admission>;
   agents(options?: CallOptions): Promise<AgentInfo[]>;
@@ -90,6 +92,7 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
     teams: createTeamsResource(transport),
     tokens: createTokensResource(transport),
     shares: createSharesResource(transport),
+    usage: createUsageResource(transport),
     prompt: (input, callOptions) =>
       transport.json(admission, 'POST', '/api/session/prompt', {
         json: { idempotencyKey: crypto.randomUUID(), ...input },
