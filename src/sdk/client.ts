@@ -17,6 +17,7 @@ import {
 import { loginLink, me, type LoginLink, type LoginRequest, type Me } from '../protocol/login-api.ts';
 import { account, type Account } from '../protocol/users-api.ts';
 import { createDeadLettersResource, type DeadLettersResource } from './resources/dead-letters.ts';
+import { createSecretsResource, type SecretsResource } from './resources/secrets.ts';
 import { createEgressResource, type EgressResource } from './resources/egress.ts';
 import type { CallOptions } from './resources/files.ts';
 import { createGithubResource, type GithubResource } from './resources/github.ts';
@@ -49,6 +50,7 @@ export interface BerthClient {
   readonly deadLetters: DeadLettersResource;
   readonly hosts: HostsResource;
   readonly egress: EgressResource;
+  readonly secrets: SecretsResource;
   readonly github: GithubResource;
   readonly users: UsersResource;
   readonly teams: TeamsResource;
@@ -87,6 +89,7 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
     deadLetters: createDeadLettersResource(transport),
     hosts: createHostsResource(transport),
     egress: createEgressResource(transport),
+    secrets: createSecretsResource(transport),
     github: createGithubResource(transport),
     users: createUsersResource(transport),
     teams: createTeamsResource(transport),

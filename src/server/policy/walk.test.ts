@@ -6,6 +6,7 @@ import type { ForgeApp } from '../../core/ports/forge-app.ts';
 import type { Forge } from '../../core/ports/forge.ts';
 import type { SnapshotRecord, Store } from '../../core/ports/store.ts';
 import { snapshotSourceOf } from '../../core/sessions/fork-session.ts';
+import type { SecretService } from '../../core/secrets/secret-service.ts';
 import type { TaskService } from '../../core/tasks/task-service.ts';
 import { givenToken } from '../../core/testing/accounts.ts';
 import { createWorld } from '../../core/testing/doubles.ts';
@@ -138,6 +139,7 @@ function extensions() {
     forgeApp: silent<ForgeApp>(),
     tasks: silent<TaskService>(),
     egress: createEgressService({ ...deps, defaultPolicy: { presets: [], allow: [] } }),
+    secrets: silent<SecretService>(),
     webFiles: { page: '<p>', find: () => null },
     webhookSecret: 'whsec_x',
     isSecure: () => false,
