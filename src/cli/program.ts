@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import * as allow from './commands/allow.ts';
+import * as audit from './commands/audit.ts';
 import * as attach from './commands/attach.ts';
 import * as cp from './commands/cp.ts';
 import * as dead from './commands/dead.ts';
@@ -31,7 +32,7 @@ import * as up from './commands/up.ts';
 
 /** Commands under the heading where help lists them. */
 const groups: Record<string, readonly { register(program: Command): void }[]> = {
-  'This machine:': [up, open, doctor],
+  'This machine:': [up, open, doctor, audit],
   'Working with agents:': [run, attach, prompt, interrupt, allow, deny],
   'Sessions:': [ls, show, logs, diff, rest, idle, fork, snapshot, rm],
   'The queue:': [queue, pool, dead, hosts],

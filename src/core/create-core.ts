@@ -1,3 +1,4 @@
+import { createAuditService, type AuditService } from './audit/audit-service.ts';
 import type { Dependencies } from './dependencies.ts';
 import { createHostService, type HostService } from './hosts/host-service.ts';
 import { recover, recoverFromAbsence } from './recovery.ts';
@@ -21,6 +22,7 @@ export interface Core {
   queue: QueueService;
   hosts: HostService;
   pool: PoolService;
+  audit: AuditService;
   /** Recovers what the last process left, then takes up its turns. */
   start(signal: AbortSignal): Promise<void>;
   /** This host was away and has registered anew: takes up what it still has. */
@@ -75,6 +77,7 @@ export function createCore(deps: Dependencies): Core {
     queue: createQueueService(deps, dispatcher),
     hosts: createHostService(deps, () => dispatcher.announce(null)),
     pool: createPoolService(deps, warm, figures),
+    audit: createAuditService(deps),
     async start(signal) {
       await recover(deps, sandboxes, signal);
       await dispatcher.start();

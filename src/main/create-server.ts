@@ -31,6 +31,7 @@ import { createApp } from '../server/app.ts';
 import { hashToken } from '../server/auth.ts';
 import { createBrowserLogin } from '../server/browser-login.ts';
 import { signInUrl } from '../server/routes/login.ts';
+import { auditRoutes } from '../server/routes/audit.ts';
 import { githubSetupRoutes } from '../server/routes/github-setup.ts';
 import { egressRoutes } from '../server/routes/egress.ts';
 import { githubRoutes, githubWebhookRoutes } from '../server/routes/github.ts';
@@ -221,6 +222,7 @@ export async function createServer(config: Config, say: (line: string) => void):
           repositoryRoutes({ store, agents, forgeApp }),
           taskRoutes({ store, tasks, forge }),
           egressRoutes(egress),
+          auditRoutes({ audit: core.audit, owner }),
           webhookRoutes({ secret: keys.webhookSecret, owner }),
         ],
       },

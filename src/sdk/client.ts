@@ -15,6 +15,7 @@ import {
   type ServerHealth,
 } from '../protocol/api.ts';
 import { loginLink, me, type LoginLink, type LoginRequest, type Me } from '../protocol/login-api.ts';
+import { createAuditResource, type AuditResource } from './resources/audit.ts';
 import { createDeadLettersResource, type DeadLettersResource } from './resources/dead-letters.ts';
 import { createEgressResource, type EgressResource } from './resources/egress.ts';
 import type { CallOptions } from './resources/files.ts';
@@ -39,6 +40,7 @@ export interface BerthClient {
   readonly deadLetters: DeadLettersResource;
   readonly hosts: HostsResource;
   readonly egress: EgressResource;
+  readonly audit: AuditResource;
   readonly github: GithubResource;
   /** Prompts a session, or makes one of the other fields first; sent again after a network failure, under one idempotency key. */
   prompt(input: PromptInput, options?: CallOptions): Promise<Admission>;
@@ -72,6 +74,7 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
     deadLetters: createDeadLettersResource(transport),
     hosts: createHostsResource(transport),
     egress: createEgressResource(transport),
+    audit: createAuditResource(transport),
     github: createGithubResource(transport),
     prompt: (input, callOptions) =>
       transport.json(admission, 'POST', '/api/session/prompt', {

@@ -5,6 +5,7 @@ export { parseExit } from './attached-process.ts';
 export type { AttachedProcess, ProcessExit } from './attached-process.ts';
 export type { ForwardedConnection } from './forwarded-connection.ts';
 export type { EventsOptions } from './session-events.ts';
+export type { AuditQuery, AuditResource } from './resources/audit.ts';
 export type { DeadLettersResource, ListDeadLettersOptions } from './resources/dead-letters.ts';
 export type { CallOptions, FilesResource, WriteOptions } from './resources/files.ts';
 export type { AttachOptions, ProcessesResource } from './resources/processes.ts';
@@ -40,6 +41,7 @@ export type {
   WebhookEvent,
   WebhookPayload,
 } from '../protocol/api.ts';
+export type { AuditEntry, AuditPage, AuditVerdict } from '../protocol/audit.ts';
 export type { GithubStatus, Repository, RepositoryChange, SetupLink, Task } from '../protocol/forge-api.ts';
 export type { PermissionOption, SessionEvent, SessionEventType, SessionStatus } from '../protocol/events.ts';
 export type { FileChange, FileInfo, PortInfo, ProcessInfo } from '../protocol/runner-api.ts';

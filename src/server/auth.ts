@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Context, MiddlewareHandler } from 'hono';
 import { getCookie } from 'hono/cookie';
+import { serverActor } from '../core/audit/actor.ts';
 import type { Store } from '../core/ports/store.ts';
 import { BerthError } from '../protocol/errors.ts';
 import { newId } from '../protocol/ids.ts';
@@ -41,9 +42,20 @@ function hashOfCookie(c: Context<AppEnv>, { login, publicUrl }: BrowserAccess): 
 /** A new token of 256 random bits; only its digest is stored. */
 export async function issueToken(store: Store, name: string, owner: string, at: Date): Promise<string> {
   const token = `brth_${randomBytes(32).toString('base64url')}`;
-  await store.transaction((tx) =>
-    tx.insertToken({ id: newId('token'), name, owner, hash: hashToken(token), createdAt: at.toISOString() }),
-  );
+  await store.transaction(async (tx) => {
+    const record = { id: newId('token'), name, owner, hash: hashToken(token), createdAt: at.toISOString() };
+    await tx.insertToken(record);
+    await tx.appendAudit([
+      {
+        at: record.createdAt,
+        actor: serverActor,
+        action: 'token.created',
+        target: record.id,
+        sessionId: null,
+        detail: { name, owner },
+      },
+    ]);
+  });
   return token;
 }
 

@@ -1,5 +1,7 @@
 import type { JournalEvent } from '../../protocol/events.ts';
-import type { NewEvent, StoreTransaction } from '../ports/store.ts';
+import { sessionActor } from '../audit/actor.ts';
+import type { NewEvent, PermissionRecord, StoreTransaction } from '../ports/store.ts';
+import { answerDetail } from '../sessions/answer-detail.ts';
 import { endTurnByRunner } from '../turns/end-turn.ts';
 import { markStarted } from '../turns/start-turn.ts';
 import { hasEnded, settleSessionStatus } from '../turns/turn-states.ts';
@@ -90,6 +92,7 @@ async function applyEntry(tx: StoreTransaction, sessionId: string, entry: Journa
     case 'permission.resolved': {
       const asked = await tx.permission(sessionId, entry.data.requestId);
       if (asked !== null) {
+        await tellUnknownAnswer(tx, asked, entry);
         await tx.upsertPermission({
           ...asked,
           state: entry.data.outcome,
@@ -103,6 +106,25 @@ async function applyEntry(tx: StoreTransaction, sessionId: string, entry: Journa
     default:
       return kept;
   }
+}
+
+/**
+ * Answers that this server gave are in the audit log already. One that it did not give is the runner's word only: that a
+ * question ended unanswered, or, from a runner that was taken over, that somebody said yes.
+ */
+async function tellUnknownAnswer(
+  tx: StoreTransaction,
+  asked: PermissionRecord,
+  entry: JournalEvent & { type: 'permission.resolved' },
+): Promise<void> {
+  const { sessionId, requestId } = asked;
+  const action = 'permission.answered';
+  const given = await tx.audit({ sessionId, action, target: requestId, order: 'newest', limit: 1 });
+  if (given.length > 0) return;
+  const { outcome, optionId, by } = entry.data;
+  const option = asked.options.find((each) => each.optionId === optionId) ?? null;
+  const detail = { ...answerDetail(asked, option), outcome, claimedBy: by };
+  await tx.appendAudit([{ at: entry.at, actor: sessionActor(sessionId), action, target: requestId, sessionId, detail }]);
 }
 
 async function applyTurnStarted(tx: StoreTransaction, sessionId: string, entry: JournalEvent): Promise<Applied> {

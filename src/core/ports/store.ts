@@ -190,6 +190,7 @@ export interface AuditFilter {
   actor?: string;
   /** One, or all of a kind: `session.*`. */
   action?: string;
+  target?: string;
   /** At or after this time. */
   since?: string;
   /** Before this time. */

@@ -115,6 +115,7 @@ export async function createSite(options: SiteOptions = {}): Promise<Site> {
     async register() {
       await github.forgeApp.register(
         { appId: forge.app.id, privateKey: forge.app.privateKey, webhookSecret: forge.webhookSecret },
+        'owner',
         signal,
       );
     },

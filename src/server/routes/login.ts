@@ -1,15 +1,36 @@
 import { createRoute } from '@hono/zod-openapi';
 import { deleteCookie, setCookie } from 'hono/cookie';
-import { loginLink, loginRequest, me } from '../../protocol/login-api.ts';
-import { BerthError } from '../../protocol/errors.ts';
+import { serverActor } from '../../core/audit/actor.ts';
+import { isTold } from '../../core/audit/told-counts.ts';
+import type { TokenRecord } from '../../core/ports/store.ts';
+import { loginLink, loginRequest, me, type LoginRequest } from '../../protocol/login-api.ts';
+import { asBerthError, BerthError } from '../../protocol/errors.ts';
 import { hashToken } from '../auth.ts';
 import type { AppDependencies, Router } from '../context.ts';
 import { requireSameOrigin } from '../same-origin.ts';
 import { failures, json, jsonBody, tokenNeeded } from '../schemas.ts';
 
 /** Signing a browser in and out; both are outside the token's wall. */
-export function signInRoutes(app: Router, { store, browser }: AppDependencies): void {
+export function signInRoutes(app: Router, { core, store, browser }: AppDependencies): void {
   const { login, publicUrl } = browser;
+  /** In this process; anybody may fail, so the log has only some. */
+  let failed = 0;
+
+  async function tokenOf(body: LoginRequest): Promise<TokenRecord> {
+    try {
+      const hash = 'code' in body ? login.redeemCode(body.code) : hashToken(body.token);
+      const record = await store.read.tokenByHash(hash);
+      if (record === null) throw new BerthError('unauthorized', 'the token is not valid', { field: 'token' });
+      return record;
+    } catch (cause) {
+      if (asBerthError(cause).code === 'unauthorized' && isTold(failed, ++failed)) {
+        const detail = { with: 'code' in body ? 'link' : 'token', count: failed };
+        await core.audit.record(serverActor, { action: 'signin.failed', target: null, sessionId: null, detail });
+      }
+      throw cause;
+    }
+  }
+
   const isSecure = (): boolean => publicUrl()?.startsWith('https:') ?? false;
 
   app.openapi(
@@ -22,10 +43,14 @@ export function signInRoutes(app: Router, { store, browser }: AppDependencies): 
     async (c) => {
       requireSameOrigin(c, publicUrl());
       const body = c.req.valid('json');
-      const tokenHash = 'code' in body ? login.redeemCode(body.code) : hashToken(body.token);
-      const record = await store.read.tokenByHash(tokenHash);
-      if (record === null) throw new BerthError('unauthorized', 'the token is not valid', { field: 'token' });
-      setCookie(c, login.cookieName, login.signCookie(tokenHash), {
+      const record = await tokenOf(body);
+      await core.audit.record(record.owner, {
+        action: 'signin.succeeded',
+        target: record.owner,
+        sessionId: null,
+        detail: { with: 'code' in body ? 'link' : 'token', token: record.id },
+      });
+      setCookie(c, login.cookieName, login.signCookie(record.hash), {
         path: '/',
         httpOnly: true,
         sameSite: 'Strict',
@@ -51,7 +76,7 @@ export function signInRoutes(app: Router, { store, browser }: AppDependencies): 
 }
 
 /** Behind the wall: who one is, and links that sign in another browser as the same user. */
-export function loginRoutes(app: Router, { browser }: AppDependencies): void {
+export function loginRoutes(app: Router, { core, browser }: AppDependencies): void {
   app.openapi(
     createRoute({
       method: 'get',
@@ -69,7 +94,9 @@ export function loginRoutes(app: Router, { browser }: AppDependencies): void {
       security: tokenNeeded,
       responses: { 201: json(loginLink, 'Signs one browser in, once'), ...failures },
     }),
-    (c) => {
+    async (c) => {
+      const { user } = c.get('identity');
+      await core.audit.record(user, { action: 'signin.link_created', target: user, sessionId: null, detail: {} });
       const { code, expiresAt } = browser.login.createCode(c.get('tokenHash'));
       const base = browser.publicUrl() ?? new URL(c.req.url).origin;
       return c.json({ url: signInUrl(base, code), expiresAt: expiresAt.toISOString() }, 201);

@@ -91,7 +91,7 @@ export function sessionRoutes(app: Router, deps: AppDependencies): void {
       request: { params: sessionParams, ...jsonBody(updateSessionRequest) },
       responses: { 200: json(session, 'The session'), ...failures },
     }),
-    async (c) => c.json(viewSession(await sessions.update(c.req.valid('param').id, c.req.valid('json'))), 200),
+    async (c) => c.json(viewSession(await sessions.update(c.req.valid('param').id, c.req.valid('json'), c.get('identity').user)), 200),
   );
 
   app.openapi(
@@ -102,7 +102,7 @@ export function sessionRoutes(app: Router, deps: AppDependencies): void {
       request: { params: sessionParams },
       responses: { 200: json(session, 'The session, its sandbox running'), ...failures },
     }),
-    async (c) => c.json(viewSession(await sessions.wake(c.req.valid('param').id, c.req.raw.signal)), 200),
+    async (c) => c.json(viewSession(await sessions.wake(c.req.valid('param').id, c.req.raw.signal, c.get('identity').user)), 200),
   );
 
   app.openapi(
@@ -114,7 +114,7 @@ export function sessionRoutes(app: Router, deps: AppDependencies): void {
       responses: { 204: { description: 'The session and its sandbox are gone' }, ...failures },
     }),
     async (c) => {
-      await sessions.delete(c.req.valid('param').id);
+      await sessions.delete(c.req.valid('param').id, c.get('identity').user);
       return c.body(null, 204);
     },
   );
@@ -142,7 +142,7 @@ export function sessionRoutes(app: Router, deps: AppDependencies): void {
       request: { params: sessionParams },
       responses: { 202: json(z.object({ interrupted: z.string().nullable() }), 'The turn that ends'), ...failures },
     }),
-    async (c) => c.json(await sessions.interrupt(c.req.valid('param').id), 202),
+    async (c) => c.json(await sessions.interrupt(c.req.valid('param').id, c.get('identity').user), 202),
   );
 
   app.openapi(
@@ -153,7 +153,7 @@ export function sessionRoutes(app: Router, deps: AppDependencies): void {
       request: { params: sessionParams, ...jsonBody(restRequest) },
       responses: { 200: json(session, 'The session at rest'), ...failures },
     }),
-    async (c) => c.json(viewSession(await sessions.rest(c.req.valid('param').id, c.req.valid('json').step)), 200),
+    async (c) => c.json(viewSession(await sessions.rest(c.req.valid('param').id, c.req.valid('json').step, c.get('identity').user)), 200),
   );
 
   app.openapi(
@@ -181,7 +181,7 @@ export function sessionRoutes(app: Router, deps: AppDependencies): void {
       responses: { 200: json(session, 'The session'), ...failures },
     }),
     async (c) =>
-      c.json(viewSession(await sessions.setMode(c.req.valid('param').id, c.req.valid('json').modeId)), 200),
+      c.json(viewSession(await sessions.setMode(c.req.valid('param').id, c.req.valid('json').modeId, c.get('identity').user)), 200),
   );
 
   app.openapi(
@@ -193,7 +193,7 @@ export function sessionRoutes(app: Router, deps: AppDependencies): void {
       responses: { 200: json(session, 'The session'), ...failures },
     }),
     async (c) =>
-      c.json(viewSession(await sessions.setConfig(c.req.valid('param').id, 'model', c.req.valid('json').model)), 200),
+      c.json(viewSession(await sessions.setConfig(c.req.valid('param').id, 'model', c.req.valid('json').model, c.get('identity').user)), 200),
   );
 
   app.openapi(
@@ -206,7 +206,7 @@ export function sessionRoutes(app: Router, deps: AppDependencies): void {
     }),
     async (c) => {
       const { configId, value } = c.req.valid('json');
-      return c.json(viewSession(await sessions.setConfig(c.req.valid('param').id, configId, value)), 200);
+      return c.json(viewSession(await sessions.setConfig(c.req.valid('param').id, configId, value, c.get('identity').user)), 200);
     },
   );
 }
