@@ -13,6 +13,7 @@ import { createSnapshotService, type SnapshotService } from './snapshots/snapsho
 import { createDispatcher, type Dispatcher } from './turns/dispatcher.ts';
 import { createPositionAnnouncer } from './turns/position-announcer.ts';
 import { createQueueService, type QueueService } from './turns/queue-service.ts';
+import { createAccounts, type Accounts } from './users/accounts.ts';
 import { createWebhookWorker } from './webhooks/webhook-worker.ts';
 
 /** The running core of one server process. */
@@ -23,6 +24,7 @@ export interface Core {
   hosts: HostService;
   pool: PoolService;
   audit: AuditService;
+  accounts: Accounts;
   /** Recovers what the last process left, then takes up its turns. */
   start(signal: AbortSignal): Promise<void>;
   /** This host was away and has registered anew: takes up what it still has. */
@@ -78,6 +80,7 @@ export function createCore(deps: Dependencies): Core {
     hosts: createHostService(deps, () => dispatcher.announce(null)),
     pool: createPoolService(deps, warm, figures),
     audit: createAuditService(deps),
+    accounts: createAccounts(deps),
     async start(signal) {
       await recover(deps, sandboxes, signal);
       await dispatcher.start();

@@ -1,9 +1,10 @@
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
-import { Transform, pipeline } from 'node:stream';
+import { pipeline } from 'node:stream';
 import type { Logger } from '../core/ports/logger.ts';
 import { requestHeadersFor, responseHeadersFor } from './headers.ts';
+import { BodyTooLarge, limitBytes } from './limit-bytes.ts';
 import { sendModelError } from './model-errors.ts';
 import type { GatewayFailure } from './model-errors.ts';
 import { equalSecrets } from './placeholder.ts';
@@ -177,19 +178,6 @@ function presentsKey(request: IncomingMessage, call: ModelCall): boolean {
   const bearer = /^Bearer +(.+)$/i.exec(request.headers.authorization ?? '')?.[1];
   const presented = [request.headers['x-api-key'], request.headers['x-goog-api-key'], bearer, call.query.get('key')];
   return presented.some((value) => typeof value === 'string' && equalSecrets(value, call.placeholder));
-}
-
-class BodyTooLarge extends Error {}
-
-function limitBytes(maxBytes: number): Transform {
-  let sizeBytes = 0;
-  return new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      sizeBytes += chunk.length;
-      if (sizeBytes > maxBytes) done(new BodyTooLarge());
-      else done(null, chunk);
-    },
-  });
 }
 
 function drain(request: IncomingMessage, maxBytes: number): void {

@@ -4,8 +4,10 @@ import { z } from 'zod';
 import type { WarmSettings } from '../core/pool/warm-plan.ts';
 import { priority, type Priority } from '../protocol/api.ts';
 import { parseEgressPolicy, type EgressPolicy } from '../protocol/egress.ts';
+import { handle } from '../protocol/users-api.ts';
 import { parseRepositoryUrl } from '../core/git-names.ts';
 import { asBerthError, BerthError } from '../protocol/errors.ts';
+import { providerNames } from '../sandbox/registry.ts';
 
 const gibibyte = 1024 ** 3;
 
@@ -32,6 +34,8 @@ const environment = z.object({
   BERTH_ADVERTISE_URL: z.url({ protocol: /^https?$/ }).optional(),
   /** The installation's key, the same for all servers on one database. Default `key` in the data directory. */
   BERTH_KEY_FILE: z.string().startsWith('/').optional(),
+  /** The providers of this server, with commas; the first is for sessions that nothing places elsewhere. */
+  BERTH_PROVIDERS: z.string().default('oci').transform(parseProviders),
   /** OCI runtime: `runc`, `crun` or `runsc`; default what suits the host. */
   BERTH_RUNTIME: z.enum(['runc', 'crun', 'runsc']).optional(),
   BERTH_SLOTS: wholePositive.optional(),
@@ -52,6 +56,8 @@ const environment = z.object({
   BERTH_ASKING_HIBERNATE_MINUTES: minutes(30),
   /** Default priorities of users: `ada=premium,ci=background`. */
   BERTH_PRIORITIES: z.string().default('').transform(parsePriorities),
+  /** The user whose the sessions are that GitHub asks for. */
+  BERTH_TASK_OWNER: handle.default('owner'),
   /** Where sandboxes may connect to unless a session says otherwise: `none`, or of `packages`, `git`, `open` and hosts. */
   BERTH_EGRESS: z.string().default('packages,git').transform(readEgress),
   /** `true` lets sandboxes reach this machine's loopback: for tests and development. */
@@ -108,6 +114,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     redisUrl: e.BERTH_REDIS_URL ?? null,
     advertiseUrl: e.BERTH_ADVERTISE_URL ?? null,
     keyFile: e.BERTH_KEY_FILE ?? join(e.BERTH_DATA_DIR, 'key'),
+    providers: e.BERTH_PROVIDERS,
     runtime: e.BERTH_RUNTIME ?? null,
     slots,
     warm: {
@@ -134,6 +141,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
       hibernateAskingMs: toMs(e.BERTH_ASKING_HIBERNATE_MINUTES),
     },
     userPriorities: e.BERTH_PRIORITIES,
+    taskOwner: e.BERTH_TASK_OWNER,
     egress: e.BERTH_EGRESS,
     egressToLoopback: e.BERTH_EGRESS_TO_LOOPBACK === 'true',
     webhooksToLoopback: e.BERTH_WEBHOOKS_TO_LOOPBACK === 'true',
@@ -154,6 +162,14 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
       pacing: e.BERTH_GITHUB_PACING === 'on',
     },
   };
+}
+
+function parseProviders(text: string, context: z.RefinementCtx): string[] {
+  const names = text.split(',').map((name) => name.trim());
+  const unknown = names.find((name) => !providerNames.includes(name));
+  if (unknown !== undefined) context.addIssue(`"${unknown}" is not one of ${providerNames.join(', ')}`);
+  if (new Set(names).size !== names.length) context.addIssue('a provider is named twice');
+  return names;
 }
 
 function readEgress(text: string, context: z.RefinementCtx): EgressPolicy {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { createAgentCatalog } from '../agents/catalog.ts';
 import { createAgentInstaller } from '../agents/installer.ts';
 import { agentSettingsPatterns } from '../agents/settings-paths.ts';
+import { createSessionGit } from '../core/git/session-git.ts';
 import { createEgressService } from '../core/egress/egress-service.ts';
 import { createCore } from '../core/create-core.ts';
 import type { Logger } from '../core/ports/logger.ts';
@@ -11,9 +12,9 @@ import type { Store } from '../core/ports/store.ts';
 import type { Dependencies } from '../core/dependencies.ts';
 import { defaultQueueSettings } from '../core/turns/queue-settings.ts';
 import { defaultWebhookSettings } from '../core/webhooks/webhook-worker.ts';
-import type { SandboxCapabilities, SandboxLimits } from '../core/ports/sandbox-provider.ts';
 import { createPublicDial } from '../gateway/egress/public-dial.ts';
 import { createGateway } from '../gateway/gateway.ts';
+import { hashToken } from '../core/users/principal.ts';
 import { createTaskService } from '../core/tasks/task-service.ts';
 import { createGit } from '../git/create-git.ts';
 import { createGithub } from '../github/index.ts';
@@ -22,35 +23,26 @@ import { createRedisQueue } from '../queue/redis-queue.ts';
 import { joinHosts } from '../core/hosts/membership.ts';
 import { createForwarding } from '../server/forwarding/index.ts';
 import { createStoreQueue } from '../queue/store-queue.ts';
-import { guarded } from '../sandbox/guarded.ts';
 import { hostPressure } from '../sandbox/host/pressure.ts';
 import { installationId } from '../sandbox/instance-lock.ts';
-import { loadProvider } from '../sandbox/registry.ts';
 import { createRunnerClient } from '../sandbox/runner-client/index.ts';
 import { createApp } from '../server/app.ts';
-import { hashToken } from '../server/auth.ts';
 import { createBrowserLogin } from '../server/browser-login.ts';
 import { signInUrl } from '../server/routes/login.ts';
-import { auditRoutes } from '../server/routes/audit.ts';
-import { githubSetupRoutes } from '../server/routes/github-setup.ts';
-import { egressRoutes } from '../server/routes/egress.ts';
-import { githubRoutes, githubWebhookRoutes } from '../server/routes/github.ts';
-import { repositoryRoutes } from '../server/routes/repositories.ts';
-import { taskRoutes } from '../server/routes/tasks.ts';
-import { webhookRoutes } from '../server/routes/webhooks.ts';
-import { webAppRoutes } from '../server/web-app.ts';
 import { createSecretBox } from '../store/secret-box.ts';
 import { createSqliteStore } from '../store/sqlite.ts';
 import { version } from '../version.ts';
 import { createWebhookSender } from '../webhooks/sender.ts';
 import type { Config } from './config.ts';
+import { serverExtensions } from './extensions.ts';
 import { findings } from './findings.ts';
 import { giveMemoryBack } from './give-memory-back.ts';
 import { listen } from './http-server.ts';
 import { checkKey } from './key-check.ts';
 import { deriveKeys } from './keys.ts';
 import { createLogger } from './log.ts';
-import { owner, ownerToken } from './owner-token.ts';
+import { ownerToken } from './owner-token.ts';
+import { openProviders } from './open-providers.ts';
 import { systemClock } from './system-clock.ts';
 import { readWebFiles } from './web-files.ts';
 
@@ -83,28 +75,7 @@ export async function createServer(config: Config, say: (line: string) => void):
   };
 
   try {
-    const provider = guarded(
-      await loadProvider(
-        'oci',
-        { dataDir, logger },
-        {
-          agentsDir: config.agentsDir,
-          ...(config.runtime === null ? {} : { runtime: config.runtime }),
-        },
-      ),
-      { logger },
-    );
-    onClose.push(() => provider.close());
-    say('checking what this machine has');
-    const report = await provider.probe({ signal });
-    if (!report.usable) {
-      const missing = report.findings.filter((finding) => finding.status === 'missing');
-      const why = missing.map((finding) => `${finding.subject}: ${finding.advice ?? finding.detected}`).join('; ');
-      throw new BerthError('unavailable', `this machine cannot run sandboxes yet: ${why}`);
-    }
-    say('preparing storage, runner and template');
-    // The first list takes the data directory's lock and mounts its storage.
-    await provider.list({ signal });
+    const providers = await openProviders(config, logger, (provider) => onClose.push(() => provider.close()), say, signal);
 
     const keys = await deriveKeys(config.keyFile);
     const bareStore = await openStore(config, logger);
@@ -136,10 +107,26 @@ export async function createServer(config: Config, say: (line: string) => void):
     onClose.push(() => github.close());
     const egress = createEgressService({ store, clock: systemClock, logger, defaultPolicy: config.egress });
     onClose.push(() => egress.close());
+    const git = createGit({
+      dir: join(dataDir, 'storage', 'git'),
+      env: config.environment,
+      allowLocal: config.allowLocalRepositories,
+      credentials: github.credentialsFor,
+      excludes: agentSettingsPatterns,
+      logger,
+    });
     const gateway = createGateway({
       upstreams: config.upstreams,
       placeholderSecret: keys.placeholderSecret,
       egress: { control: egress, dial: createPublicDial({ allowLoopback: config.egressToLoopback }) },
+      git: createSessionGit({
+        store,
+        egress,
+        git,
+        readCredential: (url, signal) => github.credentialsFor(url, signal, 'read'),
+        clock: systemClock,
+        logger,
+      }),
       logger,
     });
     onClose.push(() => gateway.close());
@@ -148,22 +135,15 @@ export async function createServer(config: Config, say: (line: string) => void):
     const deps: Dependencies = {
       store,
       queue: openQueue(config, store, logger),
-      provider,
-      connectRunner: (sandboxId) =>
+      providers,
+      connectRunner: ({ id, provider }) =>
         createRunnerClient({
-          dial: (port, options) => provider.dial(sandboxId, port, options),
-          token: keys.runnerToken(sandboxId),
+          dial: (port, options) => providers.of(provider).dial(id, port, options),
+          token: keys.runnerToken(id),
         }),
       runnerToken: (id) => keys.runnerToken(id),
       gateway,
-      git: createGit({
-        dir: join(dataDir, 'storage', 'git'),
-        env: config.environment,
-        allowLocal: config.allowLocalRepositories,
-        credentials: github.credentialsFor,
-        excludes: agentSettingsPatterns,
-        logger,
-      }),
+      git,
       agents,
       installer,
       webhookSender: createWebhookSender({ allowLoopback: config.webhooksToLoopback, userAgent: `berth/${version}` }),
@@ -175,12 +155,13 @@ export async function createServer(config: Config, say: (line: string) => void):
         slots: config.slots,
         warm: config.warm,
         defaultTemplate: 'default',
-        defaultLimits: enforceable(config.sandboxLimits, provider.capabilities),
+        defaultLimits: config.sandboxLimits,
         maxLimits: config.maxSandboxLimits,
         defaultPermissionTimeoutMs,
         idle: config.idle,
         queue: { ...defaultQueueSettings, userPriorities: config.userPriorities },
         webhooks: { ...defaultWebhookSettings, secret: keys.webhookSecret },
+        taskOwner: config.taskOwner,
         allowLocalRepositories: config.allowLocalRepositories,
         author: { name: 'Berth', email: 'berth@localhost' },
       },
@@ -205,29 +186,30 @@ export async function createServer(config: Config, say: (line: string) => void):
         agents,
         installer,
         logger,
-        providerName: provider.name,
+        providerName: providers.first.name,
         version,
         report: () => findings(config),
         ...(isShared ? { forwarding } : {}),
         browser: { login, publicUrl: () => config.publicUrl },
       },
-      {
-        public: [
-          githubWebhookRoutes(forgeApp),
-          githubSetupRoutes({ forgeApp, logger, isSecure: () => publicUrl?.startsWith('https:') ?? false }),
-          webAppRoutes(await readWebFiles()),
-        ],
-        authenticated: [
-          githubRoutes(forgeApp),
-          repositoryRoutes({ store, agents, forgeApp }),
-          taskRoutes({ store, tasks, forge }),
-          egressRoutes(egress),
-          auditRoutes({ audit: core.audit, owner }),
-          webhookRoutes({ secret: keys.webhookSecret, owner }),
-        ],
-      },
+      serverExtensions({
+        store,
+        agents,
+        logger,
+        forge,
+        forgeApp,
+        tasks,
+        egress,
+        webFiles: await readWebFiles(),
+        webhookSecret: keys.webhookSecret,
+        isSecure: () => publicUrl?.startsWith('https:') ?? false,
+      }),
     );
     const token = await ownerToken(store, dataDir, systemClock.now());
+    if ((await store.read.user(config.taskOwner)) === null) {
+      const message = `BERTH_TASK_OWNER: there is no user ${config.taskOwner}`;
+      throw new BerthError('invalid_request', message, { field: 'BERTH_TASK_OWNER' });
+    }
     await core.start(signal);
     const http = await listen(app, config.host, config.port);
     onClose.push(() => http.close());
@@ -256,10 +238,4 @@ async function openStore({ databaseUrl, dataDir }: Config, logger: Logger): Prom
 function openQueue({ redisUrl }: Config, store: Store, logger: Logger): Queue {
   if (redisUrl === null) return createStoreQueue({ store, clock: systemClock, logger });
   return createRedisQueue({ url: redisUrl, clock: systemClock, logger });
-}
-
-/** A limit that this host cannot enforce is not promised: 0 says so, and `berth doctor` why. */
-function enforceable(limits: SandboxLimits, { limits: enforced }: SandboxCapabilities): SandboxLimits {
-  const entries = Object.entries(limits) as [keyof SandboxLimits, number][];
-  return Object.fromEntries(entries.map(([name, value]) => [name, enforced.includes(name) ? value : 0])) as unknown as SandboxLimits;
 }

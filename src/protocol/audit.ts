@@ -28,6 +28,7 @@ export const auditActions = {
   'egress.allowed': 'target: host:port; detail: the rule, and how often since it was last told',
   'egress.denied': 'target: host:port; detail: the reason, and how often since it was last told',
   'egress.policy_set': 'target: the session; detail: the presets and rules',
+  'git.pushed': 'target: the branch; detail: the commit and the repository',
   'token.created': 'target: the token; detail: its name and owner',
   'signin.link_created': 'target: the user that it signs in',
   'signin.succeeded': 'target: the user; detail: by a link or a token',

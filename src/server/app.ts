@@ -2,9 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { bodyLimit } from 'hono/body-limit';
 import { secureHeaders } from 'hono/secure-headers';
 import { BerthError } from '../protocol/errors.ts';
-import { requireToken } from './auth.ts';
 import { createRouter, type AppDependencies, type Router } from './context.ts';
 import { createErrorHandler, notFoundHandler } from './errors.ts';
+import { enforcePolicy } from './policy/enforce.ts';
+import { auditRoutes } from './routes/audit.ts';
 import { agentRoutes } from './routes/agents.ts';
 import { eventRoutes } from './routes/events.ts';
 import { fileRoutes } from './routes/files.ts';
@@ -28,9 +29,9 @@ const ownLimitPath = /^(?:\/api\/sessions\/[^/]+\/files\/content|\/api\/sessions
 export type Extension = (app: Router) => void;
 
 export interface Extensions {
-  /** Outside the token's wall: webhooks, set-up pages. */
+  /** Before the API's own routes: webhooks, pages. */
   public?: readonly Extension[];
-  /** Behind it. */
+  /** After them. Who may call what is in `policy/route-rules.ts` for all. */
   authenticated?: readonly Extension[];
 }
 
@@ -51,6 +52,9 @@ export function createApp(deps: AppDependencies, extensions: Extensions = {}): R
     },
   });
   app.use((c, next) => (ownLimitPath.test(c.req.path) ? next() : limit(c, next)));
+  if (deps.forwarding !== undefined) app.use('/api/*', deps.forwarding.accept);
+  app.use(enforcePolicy(deps));
+  if (deps.forwarding !== undefined) app.use('/api/*', deps.forwarding.forward);
 
   healthRoutes(app, deps);
   for (const extend of extensions.public ?? []) extend(app);
@@ -61,9 +65,6 @@ export function createApp(deps: AppDependencies, extensions: Extensions = {}): R
   app.openAPIRegistry.registerComponent('securitySchemes', 'token', { type: 'http', scheme: 'bearer' });
 
   signInRoutes(app, deps);
-  if (deps.forwarding !== undefined) app.use('/api/*', deps.forwarding.accept);
-  app.use('/api/*', requireToken(deps.store, deps.browser));
-  if (deps.forwarding !== undefined) app.use('/api/*', deps.forwarding.forward);
   loginRoutes(app, deps);
   agentRoutes(app, deps);
   sessionRoutes(app, deps);
@@ -72,6 +73,7 @@ export function createApp(deps: AppDependencies, extensions: Extensions = {}): R
   queueRoutes(app, deps);
   hostRoutes(app, deps);
   metricsRoutes(app, deps);
+  auditRoutes(app, deps);
   eventRoutes(app, deps);
   workspaceRoutes(app, deps);
   fileRoutes(app, deps);

@@ -2,15 +2,14 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createCore, type Core } from '../core/create-core.ts';
 import { verifyAudit } from '../core/audit/verify-audit.ts';
 import type { Store } from '../core/ports/store.ts';
+import { givenToken } from '../core/testing/accounts.ts';
 import { createWorld, type World } from '../core/testing/doubles.ts';
 import type { AuditPage } from '../protocol/audit.ts';
 import { createBerthClient, type AuditEntry, type BerthClient } from '../sdk/index.ts';
 import { createSqliteStore } from '../store/sqlite.ts';
 import { createApp } from './app.ts';
-import { issueToken } from './auth.ts';
 import { createBrowserLogin } from './browser-login.ts';
 import type { Router } from './context.ts';
-import { auditRoutes } from './routes/audit.ts';
 
 let store: Store;
 let world: World;
@@ -23,21 +22,21 @@ beforeEach(async () => {
   world = createWorld(store);
   core = createCore(world.deps);
   await core.start(AbortSignal.timeout(5_000));
-  app = createApp(
-    {
-      core,
-      store,
-      agents: world.deps.agents,
-      installer: world.deps.installer,
-      logger: world.deps.logger,
-      providerName: 'memory',
-      version: '0.0.0-test',
-      report: async () => [],
-      browser: { login: createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date() }), publicUrl: () => null },
+  app = createApp({
+    core,
+    store,
+    agents: world.deps.agents,
+    installer: world.deps.installer,
+    logger: world.deps.logger,
+    providerName: 'memory',
+    version: '0.0.0-test',
+    report: async () => [],
+    browser: {
+      login: createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date() }),
+      publicUrl: () => null,
     },
-    { authenticated: [auditRoutes({ audit: core.audit, owner: 'owner' })] },
-  );
-  client = clientOf(await issueToken(store, 'test', 'owner', new Date()));
+  });
+  client = clientOf(await givenToken(store, 'owner'));
 });
 afterEach(async () => {
   await core.close();
@@ -101,15 +100,17 @@ describe('the audit log has', () => {
     // Past the server, as whoever took the runner over can.
     const { sandboxId } = (await store.read.session(id))!;
     await world.deps
-      .connectRunner(sandboxId!)
+      .connectRunner((await store.read.sandbox(sandboxId!))!)
       .answerPermission(id, 'req', { optionId: 'yes', by: 'owner' }, AbortSignal.timeout(5_000));
-    await expect.poll(() => exported({ session: id, action: 'permission.*' })).toMatchObject([
-      { actor: `session:${id}`, target: 'req', detail: { claimedBy: 'owner', outcome: 'selected', option: 'Yes' } },
-    ]);
+    await expect
+      .poll(() => exported({ session: id, action: 'permission.*' }))
+      .toMatchObject([
+        { actor: `session:${id}`, target: 'req', detail: { claimedBy: 'owner', outcome: 'selected', option: 'Yes' } },
+      ]);
   });
 
   test('who signed in, and a count of those who could not', async () => {
-    const token = await issueToken(store, 'laptop', 'owner', new Date());
+    const token = await givenToken(store, 'owner', { name: 'laptop' });
     await client.login({ token });
     for (let n = 0; n < 30; n += 1) await client.login({ token: `brth_${n}` }).catch(() => {});
     await client.loginLink();
@@ -138,10 +139,16 @@ describe('the routes', () => {
   });
 
   test('refuse what is no filter, naming it, and all but the owner', async () => {
-    await expect(client.audit.list({ action: 'a; drop table' })).rejects.toMatchObject({ code: 'invalid_request', field: 'action' });
-    await expect(client.audit.list({ since: 'yesterday' })).rejects.toMatchObject({ code: 'invalid_request', field: 'since' });
+    await expect(client.audit.list({ action: 'a; drop table' })).rejects.toMatchObject({
+      code: 'invalid_request',
+      field: 'action',
+    });
+    await expect(client.audit.list({ since: 'yesterday' })).rejects.toMatchObject({
+      code: 'invalid_request',
+      field: 'since',
+    });
     await expect(client.audit.verify('beef')).rejects.toMatchObject({ code: 'invalid_request', field: 'head' });
-    const other = clientOf(await issueToken(store, 'other', 'ada', new Date()));
+    const other = clientOf(await givenToken(store, 'ada', { role: 'member' }));
     await expect(other.audit.list()).rejects.toMatchObject({ code: 'forbidden' });
     await expect(other.audit.verify()).rejects.toMatchObject({ code: 'forbidden' });
     await expect(other.audit.export().next()).rejects.toMatchObject({ code: 'forbidden' });
@@ -149,7 +156,14 @@ describe('the routes', () => {
 
   test('export what verifies elsewhere, in pages of any number', async () => {
     const at = new Date().toISOString();
-    const entry = { at, actor: 'server', action: 'session.created', target: null, sessionId: null, detail: {} } as const;
+    const entry = {
+      at,
+      actor: 'server',
+      action: 'session.created',
+      target: null,
+      sessionId: null,
+      detail: {},
+    } as const;
     await store.transaction((tx) => tx.appendAudit(Array.from({ length: 1203 }, () => entry)));
     const entries = await exported();
     expect(entries.length).toBeGreaterThan(1203);
@@ -158,9 +172,15 @@ describe('the routes', () => {
       audit: async ({ after = 0, limit }: { after?: number; limit: number }) => entries.slice(after, after + limit),
       auditHead: async () => head,
     };
-    expect(await verifyAudit(reads, null, AbortSignal.timeout(5_000))).toMatchObject({ intact: true, entries: entries.length });
+    expect(await verifyAudit(reads, null, AbortSignal.timeout(5_000))).toMatchObject({
+      intact: true,
+      entries: entries.length,
+    });
     expect(await client.audit.verify(head.hash)).toMatchObject({ intact: true });
-    expect(await client.audit.verify('0'.repeat(63) + '1')).toMatchObject({ intact: false, broken: { fault: 'head_not_found' } });
+    expect(await client.audit.verify('0'.repeat(63) + '1')).toMatchObject({
+      intact: false,
+      broken: { fault: 'head_not_found' },
+    });
     expect(await exported({ after: 1200 })).toEqual(entries.slice(1200));
   });
 });

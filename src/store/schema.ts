@@ -17,6 +17,10 @@ import type { Generated } from 'kysely';
  * | snapshots | id | | unique owner + name; outlive their session |
  * | idempotent_responses | scope, key | | |
  * | tokens | id | | unique hash |
+ * | users | handle | | |
+ * | teams | name | | |
+ * | team_members | team, member | teams, users (cascade) | |
+ * | session_shares | session_id, subject_kind, subject | sessions (cascade) | `subject` is a user or a team |
  * | repositories | id | | unique url |
  * | github_app | singleton = 1 | | at most one row |
  * | tasks | id | repositories; sessions, turns (null on delete) | unique repository + issue, repository + pull request, session |
@@ -43,6 +47,10 @@ export interface Database {
   snapshots: SnapshotsTable;
   idempotent_responses: IdempotentResponsesTable;
   tokens: TokensTable;
+  users: UsersTable;
+  teams: TeamsTable;
+  team_members: TeamMembersTable;
+  session_shares: SessionSharesTable;
   repositories: RepositoriesTable;
   github_app: GithubAppTable;
   tasks: TasksTable;
@@ -71,6 +79,7 @@ export interface EgressDecisionsTable {
 export interface SessionsTable {
   id: string;
   owner: string;
+  team: string | null;
   title: string;
   status: string;
   status_reason: string | null;
@@ -219,6 +228,41 @@ export interface TokensTable {
   name: string;
   owner: string;
   hash: string;
+  /** JSON; NULL in what a version before scopes left: all. */
+  scopes: string | null;
+  expires_at: string | null;
+  last_used_at: string | null;
+  revoked_at: string | null;
+  created_at: string;
+}
+
+export interface UsersTable {
+  handle: string;
+  display_name: string;
+  role: string;
+  disabled_at: string | null;
+  created_at: string;
+}
+
+export interface TeamsTable {
+  name: string;
+  display_name: string;
+  created_at: string;
+}
+
+export interface TeamMembersTable {
+  team: string;
+  member: string;
+  role: string;
+}
+
+export interface SessionSharesTable {
+  session_id: string;
+  subject_kind: string;
+  subject: string;
+  /** JSON. */
+  rights: string;
+  by: string;
   created_at: string;
 }
 

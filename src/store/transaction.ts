@@ -16,6 +16,7 @@ import { sessionWrites } from './writes/sessions.ts';
 import { snapshotWrites } from './writes/snapshots.ts';
 import { taskWrites } from './writes/tasks.ts';
 import { turnWrites } from './writes/turns.ts';
+import { userWrites } from './writes/users.ts';
 import { webhookWrites } from './writes/webhooks.ts';
 
 /** What the function given to `Store.transaction` sees, over an open database transaction. */
@@ -38,6 +39,7 @@ export function createTransaction(
     ...snapshotWrites(db),
     ...hostWrites(db, engine),
     ...accessWrites(db),
+    ...userWrites(db),
     appendAudit,
     ...githubWrites(db),
     ...taskWrites(db),

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { NewEvent, SnapshotRecord, Store, StoreTransaction } from '../../src/core/ports/store.ts';
 import { snapshotSourceOf } from '../../src/core/sessions/fork-session.ts';
 import { newId } from '../../src/protocol/ids.ts';
+import type { TokenScope } from '../../src/protocol/users-api.ts';
 import { auditSuite } from './store-audit.ts';
 import {
   deadLetterRecord,
@@ -757,7 +758,7 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
           await tx.touchSession('ses_absent', '2026-01-01T00:00:02.000Z');
         });
         const use = async () => (await store.read.sandboxUses({ sessionId: id, statuses: ['running'] }))[0];
-        const quiet = { sessionId: id, sandboxId: sandbox.id, status: 'running', idle, archivedAt: null };
+        const quiet = { sessionId: id, sandboxId: sandbox.id, provider: sandbox.provider, status: 'running', idle, archivedAt: null };
         expect(await use()).toEqual({ ...quiet, work: 'none', lastUsedAt: '2026-01-01T00:00:03.000Z', questionExpiresAt: null });
 
         const turn = turnRecord(id, { state: 'running' });
@@ -914,6 +915,10 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
           name: 'laptop',
           owner: 'ada',
           hash: 'ab'.repeat(32),
+          scopes: ['read', 'answer'] as TokenScope[],
+          expiresAt: null,
+          lastUsedAt: null,
+          revokedAt: null,
           createdAt: '2026-11-23T10:00:00.000Z',
         };
         await write((tx) => tx.insertToken(token));

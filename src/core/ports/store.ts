@@ -9,6 +9,7 @@ import type {
 import type { AuditAction, AuditEntry } from '../../protocol/audit.ts';
 import type { EgressPolicy } from '../../protocol/egress.ts';
 import type { WebhookEvent } from '../../protocol/api.ts';
+import type { ShareRight, TeamRole, TokenScope, UserRole } from '../../protocol/users-api.ts';
 import type { Prompt } from '../../protocol/content.ts';
 import type { McpServer } from '../../protocol/runner-api.ts';
 import type { IdlePolicyOverride } from '../sandboxes/idle-policy.ts';
@@ -95,6 +96,18 @@ export interface StoreReads {
   keptAnswers(): Promise<PermissionRecord[]>;
   idempotentResponse(scope: string, key: string): Promise<IdempotentResponse | null>;
   tokenByHash(hash: string): Promise<TokenRecord | null>;
+  token(id: string): Promise<TokenRecord | null>;
+  /** Of one user, newest first; those that were revoked too. */
+  tokens(owner: string): Promise<TokenRecord[]>;
+  user(handle: string): Promise<UserRecord | null>;
+  /** By handle. */
+  users(): Promise<UserRecord[]>;
+  team(name: string): Promise<TeamRecord | null>;
+  /** By name. */
+  teams(): Promise<TeamRecord[]>;
+  /** Of a team or of a user, by team and member. */
+  teamMembers(filter: { team?: string; member?: string }): Promise<TeamMemberRecord[]>;
+  sessionShares(sessionId: string): Promise<SessionShareRecord[]>;
   repository(id: string): Promise<RepositoryRecord | null>;
   repositoryByUrl(url: string): Promise<RepositoryRecord | null>;
   repositories(): Promise<RepositoryRecord[]>;
@@ -154,6 +167,20 @@ export interface StoreTransaction extends StoreReads {
   upsertPermission(record: PermissionRecord): Promise<void>;
   saveIdempotentResponse(record: IdempotentResponse): Promise<void>;
   insertToken(record: TokenRecord): Promise<void>;
+  updateToken(id: string, change: Partial<Pick<TokenRecord, 'lastUsedAt' | 'revokedAt'>>): Promise<void>;
+  /** `conflict` when the handle is taken. */
+  insertUser(record: UserRecord): Promise<void>;
+  updateUser(handle: string, change: Partial<Pick<UserRecord, 'displayName' | 'role' | 'disabledAt'>>): Promise<void>;
+  /** Takes memberships, and shares with the user, along. No-op when absent. */
+  deleteUser(handle: string): Promise<void>;
+  /** `conflict` when the name is taken. */
+  insertTeam(record: TeamRecord): Promise<void>;
+  /** Takes memberships, and shares with the team, along; its sessions become personal. No-op when absent. */
+  deleteTeam(name: string): Promise<void>;
+  upsertTeamMember(record: TeamMemberRecord): Promise<void>;
+  deleteTeamMember(team: string, member: string): Promise<void>;
+  upsertSessionShare(record: SessionShareRecord): Promise<void>;
+  deleteSessionShare(sessionId: string, subject: ShareSubject): Promise<void>;
   upsertRepository(record: RepositoryRecord): Promise<void>;
   saveGithubApp(record: GithubAppRecord): Promise<void>;
   insertTask(record: TaskRecord): Promise<void>;
@@ -217,6 +244,8 @@ export interface EgressDecisionRecord {
 export interface SessionRecord {
   id: string;
   owner: string;
+  /** Whose members may use it; `null`: it is personal. */
+  team: string | null;
   title: string;
   status: SessionStatus;
   statusReason: string | null;
@@ -268,6 +297,9 @@ export interface SessionRecord {
 
 export interface SessionFilter {
   owner?: string;
+  /** Only those that this user owns, has by a team, or that are shared with him or a team of his. */
+  visibleTo?: string;
+  ids?: readonly string[];
   statuses?: readonly SessionStatus[];
   archived?: boolean;
   /** Only those whose deletion has begun, or only those whose has not. */
@@ -359,6 +391,8 @@ export interface DeadLetterRecord {
 
 export interface DeadLetterFilter {
   sessionId?: string;
+  /** As in `SessionFilter`. */
+  visibleTo?: string;
   /** Only those not replayed yet. */
   waiting?: boolean;
   limit: number;
@@ -421,6 +455,7 @@ export interface SandboxFilter {
 export interface SandboxUse {
   sessionId: string;
   sandboxId: string;
+  provider: string;
   status: SandboxRecord['status'];
   idle: IdlePolicyOverride | null;
   archivedAt: string | null;
@@ -535,9 +570,54 @@ export interface IdempotentResponse {
 export interface TokenRecord {
   id: string;
   name: string;
+  /** The user's handle. */
   owner: string;
   /** SHA-256, hex. The token itself is never stored. */
   hash: string;
+  scopes: TokenScope[];
+  /** `null`: never. */
+  expiresAt: string | null;
+  /** At most a minute behind. */
+  lastUsedAt: string | null;
+  revokedAt: string | null;
+  createdAt: string;
+}
+
+/** An account. `handle` is what sessions, turns and tokens name it by; it never changes. */
+export interface UserRecord {
+  handle: string;
+  displayName: string;
+  role: UserRole;
+  /** While it is set none of his tokens counts. */
+  disabledAt: string | null;
+  createdAt: string;
+}
+
+export interface TeamRecord {
+  name: string;
+  displayName: string;
+  createdAt: string;
+}
+
+export interface TeamMemberRecord {
+  team: string;
+  member: string;
+  role: TeamRole;
+}
+
+export interface ShareSubject {
+  kind: 'user' | 'team';
+  /** Handle or name. */
+  name: string;
+}
+
+/** What others than its owner and its team may do with a session. Goes with it. */
+export interface SessionShareRecord {
+  sessionId: string;
+  subject: ShareSubject;
+  rights: ShareRight[];
+  /** Who shared it. */
+  by: string;
   createdAt: string;
 }
 

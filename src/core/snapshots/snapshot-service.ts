@@ -3,6 +3,7 @@ import { asBerthError, BerthError } from '../../protocol/errors.ts';
 import { newId } from '../../protocol/ids.ts';
 import { actorOf } from '../audit/actor.ts';
 import type { Dependencies } from '../dependencies.ts';
+import type { SandboxProvider } from '../ports/sandbox-provider.ts';
 import type { SessionRecord, SnapshotFilter, SnapshotRecord } from '../ports/store.ts';
 import type { SessionSandboxes } from '../sandboxes/session-sandboxes.ts';
 import { forkSession, snapshotSourceOf } from '../sessions/fork-session.ts';
@@ -28,7 +29,7 @@ export interface SnapshotService {
 }
 
 export function createSnapshotService(deps: Dependencies, sandboxes: SessionSandboxes): SnapshotService {
-  const { store, provider } = deps;
+  const { store, providers } = deps;
 
   async function get(idOrName: string, owner: string): Promise<SnapshotRecord> {
     const found = (await store.read.snapshot(idOrName)) ?? (await store.read.snapshots({ owner, name: idOrName }))[0];
@@ -40,12 +41,12 @@ export function createSnapshotService(deps: Dependencies, sandboxes: SessionSand
 
   return {
     async create(sessionId, { name, memory }, owner, signal) {
-      requireSnapshots(deps, memory);
       const planned = await store.transaction(async (tx) => {
         const session = await tx.session(sessionId);
         if (session === null || session.deletingAt !== null) {
           throw new BerthError('not_found', `there is no session ${sessionId}`, { field: 'id' });
         }
+        requireSnapshots(providers.of(session.provider), memory);
         if (session.sandboxId === null || session.baseCommit === null) {
           throw new BerthError('conflict', 'the session has no workspace yet; there is nothing to copy', {
             field: 'id',
@@ -61,7 +62,7 @@ export function createSnapshotService(deps: Dependencies, sandboxes: SessionSand
           state: 'creating',
           memory,
           hostId: deps.settings.hostId,
-          provider: provider.name,
+          provider: session.provider,
           sessionId,
           sandboxId: session.sandboxId,
           source: snapshotSourceOf(session),
@@ -82,6 +83,7 @@ export function createSnapshotService(deps: Dependencies, sandboxes: SessionSand
         return record;
       });
       const { id, sandboxId } = planned;
+      const provider = providers.of(planned.provider);
       try {
         const info = await sandboxes.exclusively(sessionId, () =>
           provider.snapshot(sandboxId, { snapshotId: id, memory }, { signal }),
@@ -91,7 +93,7 @@ export function createSnapshotService(deps: Dependencies, sandboxes: SessionSand
         return { ...planned, ...ready };
       } catch (cause) {
         // What cannot be removed now is at the next start.
-        await removeNow(id).catch((error: unknown) =>
+        await removeNow(planned).catch((error: unknown) =>
           deps.logger.warn({ snapshotId: id, err: error }, 'a failed snapshot could not be removed'),
         );
         throw asBerthError(cause);
@@ -101,7 +103,8 @@ export function createSnapshotService(deps: Dependencies, sandboxes: SessionSand
     list: (filter) => store.read.snapshots({ ...filter, states: ['ready'] }),
     get,
     async delete(idOrName, owner, signal) {
-      const { id, name, sessionId } = await get(idOrName, owner);
+      const record = await get(idOrName, owner);
+      const { id, name, sessionId } = record;
       await store.transaction(async (tx) => {
         await markRemoved(tx, id);
         const at = deps.clock.now().toISOString();
@@ -109,7 +112,7 @@ export function createSnapshotService(deps: Dependencies, sandboxes: SessionSand
           { at, actor: actorOf(owner), action: 'snapshot.deleted', target: id, sessionId, detail: { name } },
         ]);
       });
-      await finishRemoval(deps, id, signal);
+      await finishRemoval(deps, record, signal);
     },
 
     async fork(idOrName, count, owner, signal) {
@@ -122,15 +125,18 @@ export function createSnapshotService(deps: Dependencies, sandboxes: SessionSand
     },
   };
 
-  async function removeNow(id: string, signal: AbortSignal = AbortSignal.timeout(removalTimeoutMs)): Promise<void> {
-    await beginRemoval(deps, id);
-    await finishRemoval(deps, id, signal);
+  async function removeNow(
+    record: SnapshotRecord,
+    signal: AbortSignal = AbortSignal.timeout(removalTimeoutMs),
+  ): Promise<void> {
+    await beginRemoval(deps, record.id);
+    await finishRemoval(deps, record, signal);
   }
 }
 
 const removalTimeoutMs = 5 * 60_000;
 
-function requireSnapshots({ provider }: Pick<Dependencies, 'provider'>, memory: boolean): void {
+function requireSnapshots(provider: SandboxProvider, memory: boolean): void {
   const { snapshot } = provider.capabilities;
   if (snapshot === 'none') {
     throw new BerthError('unsupported', `the provider ${provider.name} has no snapshots`, { field: 'provider' });

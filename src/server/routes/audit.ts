@@ -1,12 +1,9 @@
 import { ReadableStream as WebStream } from 'node:stream/web';
 import { createRoute, z } from '@hono/zod-openapi';
-import type { MiddlewareHandler, TypedResponse } from 'hono';
-import type { AuditService } from '../../core/audit/audit-service.ts';
+import type { TypedResponse } from 'hono';
 import type { AuditFilter } from '../../core/ports/store.ts';
 import { auditHash, auditPage, auditVerdict, type AuditEntry } from '../../protocol/audit.ts';
-import { BerthError } from '../../protocol/errors.ts';
-import type { Extension } from '../app.ts';
-import type { AppEnv } from '../context.ts';
+import type { AppDependencies, Router } from '../context.ts';
 import { failures, json, tokenNeeded } from '../schemas.ts';
 
 const exportTimeoutMs = 10 * 60_000;
@@ -24,82 +21,72 @@ const filters = z.object({
   until: z.iso.datetime().optional(),
 });
 
-export interface AuditRoutesOptions {
-  audit: AuditService;
-  /** The account of the machine's own user: the log is of all that is done here. */
-  owner: string;
-}
-
 /** Who did what, for those who run the installation. */
-export function auditRoutes({ audit, owner }: AuditRoutesOptions): Extension {
-  const refuseOthers: MiddlewareHandler<AppEnv> = async (c, next) => {
-    if (c.get('identity').user !== owner) throw new BerthError('forbidden', "the audit log is for the machine's owner alone");
-    await next();
-  };
-  return (app) => {
-    app.use('/api/audit', refuseOthers);
-    app.use('/api/audit/*', refuseOthers);
+export function auditRoutes(app: Router, { core }: AppDependencies): void {
+  const { audit } = core;
 
-    app.openapi(
-      createRoute({
-        method: 'get',
-        path: '/api/audit',
-        security: tokenNeeded,
-        request: {
-          query: filters.extend({
-            before: z.coerce.number().int().positive().optional(),
-            limit: z.coerce.number().int().min(1).max(500).default(50),
-          }),
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/audit',
+      security: tokenNeeded,
+      request: {
+        query: filters.extend({
+          before: z.coerce.number().int().positive().optional(),
+          limit: z.coerce.number().int().min(1).max(500).default(50),
+        }),
+      },
+      responses: { 200: json(auditPage, 'Newest first'), ...failures },
+    }),
+    async (c) => {
+      const { before, limit, ...query } = c.req.valid('query');
+      return c.json(await audit.list({ ...filterOf(query), limit, ...(before === undefined ? {} : { before }) }), 200);
+    },
+  );
+
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/audit/export',
+      security: tokenNeeded,
+      request: { query: filters.extend({ after: z.coerce.number().int().nonnegative().default(0) }) },
+      responses: {
+        200: {
+          description: 'Oldest first, one entry a line; cut short when the log cannot be read on',
+          content: { 'application/jsonl': { schema: z.string() } },
         },
-        responses: { 200: json(auditPage, 'Newest first'), ...failures },
-      }),
-      async (c) => {
-        const { before, limit, ...query } = c.req.valid('query');
-        return c.json(await audit.list({ ...filterOf(query), limit, ...(before === undefined ? {} : { before }) }), 200);
+        ...failures,
       },
-    );
+    }),
+    (c) => {
+      const { after, ...query } = c.req.valid('query');
+      const signal = AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(exportTimeoutMs)]);
+      const lines = toLines(audit.export({ ...filterOf(query), after }, signal));
+      const response = c.body(WebStream.from(lines) as ReadableStream<Uint8Array>, 200, {
+        'content-type': 'application/jsonl',
+        'cache-control': 'no-store',
+      });
+      // The router's types take every media type with "json" in its name for one document.
+      return response as unknown as TypedResponse<string, 200, 'json'>;
+    },
+  );
 
-    app.openapi(
-      createRoute({
-        method: 'get',
-        path: '/api/audit/export',
-        security: tokenNeeded,
-        request: { query: filters.extend({ after: z.coerce.number().int().nonnegative().default(0) }) },
-        responses: {
-          200: {
-            description: 'Oldest first, one entry a line; cut short when the log cannot be read on',
-            content: { 'application/jsonl': { schema: z.string() } },
-          },
-          ...failures,
-        },
-      }),
-      (c) => {
-        const { after, ...query } = c.req.valid('query');
-        const signal = AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(exportTimeoutMs)]);
-        const lines = toLines(audit.export({ ...filterOf(query), after }, signal));
-        const response = c.body(WebStream.from(lines) as ReadableStream<Uint8Array>, 200, {
-          'content-type': 'application/jsonl',
-          'cache-control': 'no-store',
-        });
-        // The router's types take every media type with "json" in its name for one document.
-        return response as unknown as TypedResponse<string, 200, 'json'>;
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/audit/verify',
+      security: tokenNeeded,
+      request: { query: z.object({ head: auditHash.optional() }) },
+      responses: {
+        200: json(auditVerdict, 'Whether every entry is as it was written; else the first that is not'),
+        ...failures,
       },
-    );
-
-    app.openapi(
-      createRoute({
-        method: 'get',
-        path: '/api/audit/verify',
-        security: tokenNeeded,
-        request: { query: z.object({ head: auditHash.optional() }) },
-        responses: { 200: json(auditVerdict, 'Whether every entry is as it was written; else the first that is not'), ...failures },
-      }),
-      async (c) => {
-        const signal = AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(verifyTimeoutMs)]);
-        return c.json(await audit.verify(c.req.valid('query').head ?? null, signal), 200);
-      },
-    );
-  };
+    }),
+    async (c) => {
+      const signal = AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(verifyTimeoutMs)]);
+      return c.json(await audit.verify(c.req.valid('query').head ?? null, signal), 200);
+    },
+  );
 }
 
 function filterOf({ session, since, until, ...query }: z.infer<typeof filters>): Omit<AuditFilter, 'order' | 'limit'> {

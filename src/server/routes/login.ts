@@ -2,26 +2,23 @@ import { createRoute } from '@hono/zod-openapi';
 import { deleteCookie, setCookie } from 'hono/cookie';
 import { serverActor } from '../../core/audit/actor.ts';
 import { isTold } from '../../core/audit/told-counts.ts';
-import type { TokenRecord } from '../../core/ports/store.ts';
+import { hashToken, type Principal } from '../../core/users/principal.ts';
 import { loginLink, loginRequest, me, type LoginRequest } from '../../protocol/login-api.ts';
-import { asBerthError, BerthError } from '../../protocol/errors.ts';
-import { hashToken } from '../auth.ts';
+import { asBerthError } from '../../protocol/errors.ts';
 import type { AppDependencies, Router } from '../context.ts';
 import { requireSameOrigin } from '../same-origin.ts';
 import { failures, json, jsonBody, tokenNeeded } from '../schemas.ts';
 
 /** Signing a browser in and out; both are outside the token's wall. */
-export function signInRoutes(app: Router, { core, store, browser }: AppDependencies): void {
+export function signInRoutes(app: Router, { core, browser }: AppDependencies): void {
   const { login, publicUrl } = browser;
   /** In this process; anybody may fail, so the log has only some. */
   let failed = 0;
 
-  async function tokenOf(body: LoginRequest): Promise<TokenRecord> {
+  async function admitted(body: LoginRequest): Promise<{ tokenHash: string; principal: Principal }> {
     try {
-      const hash = 'code' in body ? login.redeemCode(body.code) : hashToken(body.token);
-      const record = await store.read.tokenByHash(hash);
-      if (record === null) throw new BerthError('unauthorized', 'the token is not valid', { field: 'token' });
-      return record;
+      const tokenHash = 'code' in body ? login.redeemCode(body.code) : hashToken(body.token);
+      return { tokenHash, principal: await core.accounts.admit(tokenHash, [{ needs: 'self:view' }]) };
     } catch (cause) {
       if (asBerthError(cause).code === 'unauthorized' && isTold(failed, ++failed)) {
         const detail = { with: 'code' in body ? 'link' : 'token', count: failed };
@@ -43,21 +40,22 @@ export function signInRoutes(app: Router, { core, store, browser }: AppDependenc
     async (c) => {
       requireSameOrigin(c, publicUrl());
       const body = c.req.valid('json');
-      const record = await tokenOf(body);
-      await core.audit.record(record.owner, {
+      const { tokenHash, principal } = await admitted(body);
+      const { user, tokenId } = principal;
+      await core.audit.record(user, {
         action: 'signin.succeeded',
-        target: record.owner,
+        target: user,
         sessionId: null,
-        detail: { with: 'code' in body ? 'link' : 'token', token: record.id },
+        detail: { with: 'code' in body ? 'link' : 'token', token: tokenId },
       });
-      setCookie(c, login.cookieName, login.signCookie(record.hash), {
+      setCookie(c, login.cookieName, login.signCookie(tokenHash), {
         path: '/',
         httpOnly: true,
         sameSite: 'Strict',
         secure: isSecure(),
         maxAge: login.cookieMaxAgeSeconds,
       });
-      return c.json({ user: record.owner }, 200);
+      return c.json({ user }, 200);
     },
   );
 
