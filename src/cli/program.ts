@@ -28,6 +28,7 @@ import * as shell from './commands/shell.ts';
 import * as show from './commands/show.ts';
 import * as snapshot from './commands/snapshot.ts';
 import * as tasks from './commands/tasks.ts';
+import * as usage from './commands/usage.ts';
 import * as up from './commands/up.ts';
 
 /** Commands under the heading where help lists them. */
@@ -36,6 +37,7 @@ const groups: Record<string, readonly { register(program: Command): void }[]> = 
   'Working with agents:': [run, attach, prompt, interrupt, allow, deny],
   'Sessions:': [ls, show, logs, diff, rest, idle, fork, snapshot, rm],
   'The queue:': [queue, pool, dead, hosts],
+  'Models:': [usage],
   'Inside a sandbox:': [exec, shell, cp, forward, egress],
   'GitHub:': [github, tasks],
 };

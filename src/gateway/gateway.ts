@@ -5,6 +5,7 @@ import type { EgressControl } from '../core/ports/egress.ts';
 import type { Gateway as GatewayPort, GatewayAttachment } from '../core/ports/gateway.ts';
 import type { GitControl } from '../core/ports/git-control.ts';
 import type { Logger } from '../core/ports/logger.ts';
+import type { ModelMeter } from '../core/ports/model-meter.ts';
 import { attachGateway } from './channel.ts';
 import { createEgressProxy, type EgressProxy } from './egress/egress-proxy.ts';
 import type { PublicDial } from './egress/public-dial.ts';
@@ -18,6 +19,8 @@ import type { ModelApi, ModelUpstreams } from './upstreams.ts';
 
 export interface GatewayOptions {
   upstreams: ModelUpstreams;
+  /** Absent: model calls are neither counted nor limited. */
+  meter?: ModelMeter;
   /** What placeholder keys are derived from; see `placeholderKey`. */
   placeholderSecret: string | Uint8Array;
   /** Absent: a sandbox reaches its model and nothing else. */

@@ -69,6 +69,8 @@ const environment = z.object({
   BERTH_LOG: z.string().optional(),
   /** `true` lets sessions name `file://` repositories of this machine. */
   BERTH_LOCAL_REPOSITORIES: z.enum(['true', 'false']).default('true'),
+  /** A JSON file with what models cost; see `docs/guides/models-and-budgets.md`. */
+  BERTH_PRICES: z.string().startsWith('/').optional(),
   ANTHROPIC_API_KEY: z.string().min(1).optional(),
   ANTHROPIC_AUTH_TOKEN: z.string().min(1).optional(),
   ANTHROPIC_BASE_URL: z.url().default('https://api.anthropic.com'),
@@ -148,6 +150,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     logLevel: e.BERTH_LOG_LEVEL,
     log: e.BERTH_LOG ?? join(e.BERTH_DATA_DIR, 'server.log'),
     allowLocalRepositories,
+    pricesFile: e.BERTH_PRICES ?? null,
     upstreams: {
       ...anthropicUpstream(e),
       ...(e.OPENAI_API_KEY === undefined ? {} : { openai: { baseUrl: e.OPENAI_BASE_URL, apiKey: e.OPENAI_API_KEY } }),

@@ -14,6 +14,7 @@ import { defaultQueueSettings } from '../core/turns/queue-settings.ts';
 import { defaultWebhookSettings } from '../core/webhooks/webhook-worker.ts';
 import { createPublicDial } from '../gateway/egress/public-dial.ts';
 import { createGateway } from '../gateway/gateway.ts';
+import { createUsageMeter } from '../core/usage/usage-meter.ts';
 import { hashToken } from '../core/users/principal.ts';
 import { createTaskService } from '../core/tasks/task-service.ts';
 import { createGit } from '../git/create-git.ts';
@@ -42,6 +43,7 @@ import { checkKey } from './key-check.ts';
 import { deriveKeys } from './keys.ts';
 import { createLogger } from './log.ts';
 import { ownerToken } from './owner-token.ts';
+import { readPrices } from './prices.ts';
 import { openProviders } from './open-providers.ts';
 import { systemClock } from './system-clock.ts';
 import { readWebFiles } from './web-files.ts';
@@ -107,6 +109,8 @@ export async function createServer(config: Config, say: (line: string) => void):
     onClose.push(() => github.close());
     const egress = createEgressService({ store, clock: systemClock, logger, defaultPolicy: config.egress });
     onClose.push(() => egress.close());
+    const meter = createUsageMeter({ store, clock: systemClock, logger, prices: await readPrices(config.pricesFile) });
+    onClose.push(() => meter.close());
     const git = createGit({
       dir: join(dataDir, 'storage', 'git'),
       env: config.environment,
@@ -117,6 +121,7 @@ export async function createServer(config: Config, say: (line: string) => void):
     });
     const gateway = createGateway({
       upstreams: config.upstreams,
+      meter,
       placeholderSecret: keys.placeholderSecret,
       egress: { control: egress, dial: createPublicDial({ allowLoopback: config.egressToLoopback }) },
       git: createSessionGit({

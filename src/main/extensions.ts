@@ -11,6 +11,7 @@ import { githubSetupRoutes } from '../server/routes/github-setup.ts';
 import { githubRoutes, githubWebhookRoutes } from '../server/routes/github.ts';
 import { repositoryRoutes } from '../server/routes/repositories.ts';
 import { taskRoutes } from '../server/routes/tasks.ts';
+import { usageRoutes } from '../server/routes/usage.ts';
 import { webhookRoutes } from '../server/routes/webhooks.ts';
 import { webAppRoutes, type WebFiles } from '../server/web-app.ts';
 
@@ -42,6 +43,7 @@ export function serverExtensions(parts: ExtensionParts): Extensions {
       repositoryRoutes({ store, agents, forgeApp }),
       taskRoutes({ store, tasks, forge }),
       egressRoutes(egress),
+      usageRoutes(store),
       webhookRoutes({ secret: webhookSecret }),
     ],
   };

@@ -10,6 +10,7 @@ export const idPrefixes = {
   repository: 'rep',
   journal: 'jnl',
   snapshot: 'snp',
+  call: 'cal',
 } as const;
 
 export type IdKind = keyof typeof idPrefixes;

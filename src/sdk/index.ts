@@ -42,6 +42,8 @@ export type {
   WebhookPayload,
 } from '../protocol/api.ts';
 export type { AuditEntry, AuditPage, AuditVerdict } from '../protocol/audit.ts';
+export type { UsageResource, UsageRequest } from './resources/usage.ts';
+export type { UsageDimension, UsageReport, UsageRow, UsageTotals } from '../protocol/usage.ts';
 export type { GithubStatus, Repository, RepositoryChange, SetupLink, Task } from '../protocol/forge-api.ts';
 export type { PermissionOption, SessionEvent, SessionEventType, SessionStatus } from '../protocol/events.ts';
 export type { FileChange, FileInfo, PortInfo, ProcessInfo } from '../protocol/runner-api.ts';

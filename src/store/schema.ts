@@ -29,6 +29,10 @@ import type { Generated } from 'kysely';
  * | installation | singleton = 1 | | at most one row |
  * | dead_letters | turn_id | turns (cascade) | |
  * | egress_decisions | session_id, host, port, allowed | sessions (cascade) | one row per host and answer, with a count |
+ * | model_usage | session_id, turn_id, api, model, day | | sums, with the last call in each; outlive their session |
+ * | turn_usage | turn_id | | outlive their session |
+ * | user_budgets | user_id | | |
+ * | budget_raises | scope, subject, day, measure | | what people added to a limit |
  * | audit | seq | | append-only: triggers refuse UPDATE and DELETE; each entry has the hash of the one before; outlives what it tells of |
  * | audit_head | singleton = 1 | | exactly one row: the number and hash of the last entry of `audit` |
  * | webhooks | id | | outlive their session: what happened is still told |
@@ -62,6 +66,55 @@ export interface Database {
   audit_head: AuditHeadTable;
   installation: InstallationTable;
   egress_decisions: EgressDecisionsTable;
+  model_usage: ModelUsageTable;
+  turn_usage: TurnUsageTable;
+  user_budgets: UserBudgetsTable;
+  budget_raises: BudgetRaisesTable;
+}
+
+export interface ModelUsageTable {
+  session_id: string;
+  /** Empty outside turns. */
+  turn_id: string;
+  owner: string;
+  api: string;
+  model: string;
+  day: string;
+  calls: number;
+  estimated_calls: number;
+  unpriced_calls: number;
+  input_tokens: number;
+  output_tokens: number;
+  cache_read_tokens: number;
+  cache_write_tokens: number;
+  cost_nanos: number;
+  last_call_id: string;
+  first_at: string;
+  last_at: string;
+}
+
+export interface TurnUsageTable {
+  turn_id: string;
+  session_id: string;
+  owner: string;
+  day: string;
+  active_ms: number;
+}
+
+export interface UserBudgetsTable {
+  user_id: string;
+  /** JSON. */
+  budget: string;
+  updated_at: string;
+}
+
+export interface BudgetRaisesTable {
+  scope: string;
+  subject: string;
+  /** Empty where the limit is not for a day. */
+  day: string;
+  measure: string;
+  amount: number;
 }
 
 export interface EgressDecisionsTable {
@@ -110,6 +163,8 @@ export interface SessionsTable {
   deleting_at: string | null;
   fork_acp_session_id: string | null;
   idle: string | null;
+  /** JSON. */
+  budget: string | null;
   last_used_at: string | null;
   archived_at: string | null;
   created_at: string;

@@ -16,6 +16,7 @@ import { sessionWrites } from './writes/sessions.ts';
 import { snapshotWrites } from './writes/snapshots.ts';
 import { taskWrites } from './writes/tasks.ts';
 import { turnWrites } from './writes/turns.ts';
+import { usageWrites } from './writes/usage.ts';
 import { userWrites } from './writes/users.ts';
 import { webhookWrites } from './writes/webhooks.ts';
 
@@ -43,5 +44,6 @@ export function createTransaction(
     appendAudit,
     ...githubWrites(db),
     ...taskWrites(db),
+    ...usageWrites(db),
   };
 }

@@ -9,6 +9,7 @@ import type {
 import type { AuditAction, AuditEntry } from '../../protocol/audit.ts';
 import type { EgressPolicy } from '../../protocol/egress.ts';
 import type { WebhookEvent } from '../../protocol/api.ts';
+import type { UsageDimension } from '../../protocol/usage.ts';
 import type { ShareRight, TeamRole, TokenScope, UserRole } from '../../protocol/users-api.ts';
 import type { Prompt } from '../../protocol/content.ts';
 import type { McpServer } from '../../protocol/runner-api.ts';
@@ -121,6 +122,12 @@ export interface StoreReads {
   /** Latest first. */
   egressDecisions(sessionId: string, limit: number): Promise<EgressDecisionRecord[]>;
   deliveriesInState(state: DeliveryState): Promise<DeliveryRecord[]>;
+  /** Whose model call it is when this session makes one now; `null` for no session, or one that is being deleted. */
+  modelCaller(sessionId: string): Promise<ModelCaller | null>;
+  /** Sums, one for each combination of `by` that occurs: the latest day first, then in the order of `by`. */
+  modelUsage(filter: ModelUsageFilter, by: readonly UsageDimension[], limit: number): Promise<ModelUsageSum[]>;
+  /** How many turns were begun, and how long those that ended were at work. */
+  turnUsage(filter: Omit<ModelUsageFilter, 'turnId' | 'model'>): Promise<{ turns: number; activeMs: number }>;
   audit(filter: AuditFilter): Promise<AuditRecord[]>;
   /** Number and hash of the last entry of the audit log. */
   auditHead(): Promise<Pick<AuditRecord, 'seq' | 'hash'>>;
@@ -195,6 +202,13 @@ export interface StoreTransaction extends StoreReads {
    */
   appendAudit(entries: readonly NewAuditEntry[]): Promise<void>;
   updateDelivery(id: string, change: Partial<Omit<DeliveryRecord, 'id'>>): Promise<void>;
+  /**
+   * Adds a call to the sum of its session, turn, model and day. No-op when that sum's last call is this one: the calls of
+   * a session are added one after the other, so one whose commit was in doubt may be added again.
+   */
+  addModelUsage(record: ModelUsageRecord): Promise<void>;
+  /** Makes or replaces what one turn took. */
+  saveTurnUsage(record: TurnUsageRecord): Promise<void>;
 }
 
 /** An event before it is numbered; `journal` says which entry of which runner's journal it is. */
@@ -203,6 +217,63 @@ export type NewEvent = {
   turnId: string | null;
   journal?: { id: string; seq: number };
 } & (JournalEventData | ServerEventData);
+
+export interface ModelCaller {
+  owner: string;
+  /** The turn that is at work; `null` between turns. */
+  turnId: string | null;
+}
+
+/** One model call. Outlives its session. */
+export interface ModelUsageRecord extends ModelCaller {
+  callId: string;
+  sessionId: string;
+  api: string;
+  model: string;
+  at: string;
+  inputTokens: number;
+  outputTokens: number;
+  cacheReadTokens: number;
+  cacheWriteTokens: number;
+  estimated: boolean;
+  /** In billionths of a US dollar; `null`: no price is known. */
+  costNanos: number | null;
+}
+
+export interface ModelUsageFilter {
+  sessionId?: string | undefined;
+  owner?: string | undefined;
+  turnId?: string | undefined;
+  model?: string | undefined;
+  /** Days in UTC, `2026-11-29`, both included. */
+  from?: string | undefined;
+  to?: string | undefined;
+}
+
+export interface ModelUsageSum {
+  /** What it was grouped by. A turn of `null` is none. */
+  group: { session?: string; user?: string; turn?: string | null; model?: string; day?: string };
+  calls: number;
+  estimatedCalls: number;
+  unpricedCalls: number;
+  inputTokens: number;
+  outputTokens: number;
+  cacheReadTokens: number;
+  cacheWriteTokens: number;
+  /** Of the calls that have a price. */
+  costNanos: number;
+}
+
+/** Outlives its session. */
+export interface TurnUsageRecord {
+  turnId: string;
+  sessionId: string;
+  owner: string;
+  /** On which it was begun, in UTC. */
+  day: string;
+  /** At work, without the time in which it waited for answers; 0 until it ended. */
+  activeMs: number;
+}
 
 /** What was done, by whom, to what; `core/audit/actor.ts` makes actors, `protocol/audit.ts` lists the actions. */
 export interface NewAuditEntry extends Pick<AuditEntry, 'at' | 'actor' | 'target' | 'sessionId' | 'detail'> {

@@ -97,6 +97,9 @@ export const routeRules = defineRules({
   'ALL /api/sessions/:id/ports/:port/*': act,
   'GET /api/sessions/:id/forward/:port': act,
 
+  // Of the caller's own sessions; the owner sees all.
+  'GET /api/usage': { needs: 'installation:read' },
+
   // The caller's own.
   'GET /api/snapshots': { needs: 'installation:read' },
   'GET /api/snapshots/:snapshot': { needs: 'snapshot:view', snapshot: 'snapshot' },

@@ -16,6 +16,7 @@ import { sessionReads } from './sessions.ts';
 import { snapshotReads } from './snapshots.ts';
 import { taskReads } from './tasks.ts';
 import { turnReads } from './turns.ts';
+import { usageReads } from './usage.ts';
 import { userReads } from './users.ts';
 import { webhookReads } from './webhooks.ts';
 
@@ -38,5 +39,6 @@ export function createReads(db: Kysely<Database>, engine: Engine): StoreReads {
     ...auditReads(db),
     ...githubReads(db),
     ...taskReads(db),
+    ...usageReads(db),
   };
 }
