@@ -17,6 +17,7 @@ import {
 import { loginLink, me, type LoginLink, type LoginRequest, type Me } from '../protocol/login-api.ts';
 import { createAuditResource, type AuditResource } from './resources/audit.ts';
 import { createDeadLettersResource, type DeadLettersResource } from './resources/dead-letters.ts';
+import { createSecretsResource, type SecretsResource } from './resources/secrets.ts';
 import { createEgressResource, type EgressResource } from './resources/egress.ts';
 import type { CallOptions } from './resources/files.ts';
 import { createGithubResource, type GithubResource } from './resources/github.ts';
@@ -42,6 +43,7 @@ export interface BerthClient {
   readonly hosts: HostsResource;
   readonly egress: EgressResource;
   readonly audit: AuditResource;
+  readonly secrets: SecretsResource;
   readonly github: GithubResource;
   readonly usage: UsageResource;
   /** Prompts a session, or makes one of the other fields first; sent again after a network failure, under one idempotency key. */
@@ -77,6 +79,7 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
     hosts: createHostsResource(transport),
     egress: createEgressResource(transport),
     audit: createAuditResource(transport),
+    secrets: createSecretsResource(transport),
     github: createGithubResource(transport),
     usage: createUsageResource(transport),
     prompt: (input, callOptions) =>
