@@ -178,7 +178,7 @@ test('a turn that is interrupted while it waits fails the task with a word', asy
   await expect.poll(async () => (await taskNow())?.turnId).not.toBeNull();
   const { sessionId, turnId } = (await taskNow())!;
   await expect.poll(async () => (await site.store.read.turn(turnId!))?.state).toBe('running');
-  await site.core.sessions.interrupt(sessionId!, 'ada');
+  await site.core.sessions.interrupt(sessionId!);
   await reached('failed');
   await expect.poll(() => issue.comments[0]?.body).toContain('interrupted');
 });
@@ -189,7 +189,7 @@ test('a session that was deleted ends its task with a word, and the next one get
   await finishTurn({ 'd.txt': 'd\n' });
   await reached('waiting');
   const before = (await taskNow())!;
-  await site.core.sessions.delete(before.sessionId!, 'ada');
+  await site.core.sessions.delete(before.sessionId!);
   await site.deliver(payloads.issueCommentCreated(state.addComment(issue, { body: 'Again', author: state.account('tom') })));
   const turn = await finishTurn({ 'd.txt': 'e\n' });
   expect(await promptOf(turn)).toMatch(/^Resolve issue[^]*The request that started this work:[^]*Again/);

@@ -5,6 +5,7 @@ import { isTold } from '../../core/audit/told-counts.ts';
 import { hashToken, type Principal } from '../../core/users/principal.ts';
 import { loginLink, loginRequest, me, type LoginRequest } from '../../protocol/login-api.ts';
 import { asBerthError } from '../../protocol/errors.ts';
+import { account } from '../../protocol/users-api.ts';
 import type { AppDependencies, Router } from '../context.ts';
 import { requireSameOrigin } from '../same-origin.ts';
 import { failures, json, jsonBody, tokenNeeded } from '../schemas.ts';
@@ -80,9 +81,9 @@ export function loginRoutes(app: Router, { core, browser }: AppDependencies): vo
       method: 'get',
       path: '/api/me',
       security: tokenNeeded,
-      responses: { 200: json(me, 'Who the token belongs to'), ...failures },
+      responses: { 200: json(account, 'Who the token belongs to, and what it may'), ...failures },
     }),
-    (c) => c.json({ user: c.get('identity').user }, 200),
+    async (c) => c.json(await core.accounts.describe(c.get('identity')), 200),
   );
 
   app.openapi(
