@@ -1,4 +1,5 @@
 import type { Providers } from './providers.ts';
+import type { PermissionMode, PermissionPolicy } from '../protocol/permission-policy.ts';
 import type { AgentCatalog, AgentInstaller } from './ports/agent.ts';
 import type { Clock } from './ports/clock.ts';
 import type { Gateway } from './ports/gateway.ts';
@@ -46,6 +47,10 @@ export interface Settings {
   /** The most a session may ask for. */
   maxLimits: SandboxLimits;
   defaultPermissionTimeoutMs: number;
+  /** The rules that hold in every session, behind its own and its repository's. */
+  permissionPolicy: PermissionPolicy;
+  /** Of sessions that name none. */
+  permissionMode: PermissionMode;
   /** When a session without work and without an open stream is put to rest; see `core/sandboxes/idle-policy.ts`. */
   idle: IdlePolicy;
   queue: QueueSettings;

@@ -47,3 +47,4 @@ export type { UsageDimension, UsageReport, UsageRow, UsageTotals } from '../prot
 export type { GithubStatus, Repository, RepositoryChange, SetupLink, Task } from '../protocol/forge-api.ts';
 export type { PermissionOption, SessionEvent, SessionEventType, SessionStatus } from '../protocol/events.ts';
 export type { FileChange, FileInfo, PortInfo, ProcessInfo } from '../protocol/runner-api.ts';
+export type { PermissionPolicy, PermissionPolicyView, SetPermissionPolicyRequest } from '../protocol/permission-policy.ts';

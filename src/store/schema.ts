@@ -150,6 +150,7 @@ export interface SessionsTable {
   limits: string;
   env: string;
   egress: string | null;
+  permission_policy: string | null;
   mcp_servers: string;
   acp_session_id: string | null;
   mode_id: string | null;

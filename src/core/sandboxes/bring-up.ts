@@ -50,6 +50,7 @@ export function createBringUp(context: SandboxesContext, beginEviction: BeginEvi
         sessionId,
         sandbox,
         onTurnEnded: events.onTurnEnded,
+        onAnswersKept: events.onAnswersKept,
         onLost: () => checkLost(sessionId, sandbox),
       });
       try {
