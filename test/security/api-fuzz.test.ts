@@ -38,6 +38,7 @@ beforeAll(async () => {
   const connect = world.deps.connectRunner;
   // A sandbox whose runner says no to what the doubles do not play.
   world.deps.connectRunner = (sandbox) => refusing(connect(sandbox));
+  world.deps.git = refusing(world.deps.git);
   core = createCore(world.deps);
   await core.start(AbortSignal.timeout(5_000));
   token = await givenToken(store, 'owner');

@@ -10,7 +10,7 @@ import { egress } from './0005-egress.ts';
 import { usageAndBudgets } from './0007-usage-and-budgets.ts';
 import { users } from './0006-users.ts';
 import { audit } from './0010-audit.ts';
-import { permissionPolicy } from './0011-permission-policy.ts';
+import { permissionPolicy } from './0012-permission-policy.ts';
 
 /**
  * Brings the database to the newest schema, in one transaction. Migrations are named by number and
@@ -29,7 +29,7 @@ export async function migrate<Tables>(db: Kysely<Tables>, engine: Engine): Promi
         '0007-usage-and-budgets': usageAndBudgets(engine),
         '0006-users': users(engine),
         '0010-audit': audit(engine),
-        '0011-permission-policy': permissionPolicy(),
+        '0012-permission-policy': permissionPolicy(),
       }),
     },
   });
