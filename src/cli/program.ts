@@ -18,6 +18,7 @@ import * as interrupt from './commands/interrupt.ts';
 import * as logs from './commands/logs.ts';
 import * as ls from './commands/ls.ts';
 import * as open from './commands/open.ts';
+import * as policy from './commands/policy.ts';
 import * as pool from './commands/pool.ts';
 import * as prompt from './commands/prompt.ts';
 import * as queue from './commands/queue.ts';
@@ -40,7 +41,7 @@ import * as whoami from './commands/whoami.ts';
 /** Commands under the heading where help lists them. */
 const groups: Record<string, readonly { register(program: Command): void }[]> = {
   'This machine:': [up, open, doctor, audit],
-  'Working with agents:': [run, attach, prompt, interrupt, allow, deny],
+  'Working with agents:': [run, attach, prompt, interrupt, allow, deny, policy],
   'Sessions:': [ls, show, logs, diff, rest, idle, fork, snapshot, rm],
   'The queue:': [queue, pool, dead, hosts],
   'Models:': [usage],

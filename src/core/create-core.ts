@@ -41,6 +41,7 @@ export function createCore(deps: Dependencies): Core {
   const closing = new AbortController();
   const sandboxes: SessionSandboxes = createSessionSandboxes(deps, {
     onTurnEnded: () => dispatcher.wake(),
+    onAnswersKept: () => answers.wake(),
     onSlotFreed() {
       dispatcher.wake();
       answers.wake();

@@ -46,6 +46,7 @@ import { createLogger } from './log.ts';
 import { ownerToken } from './owner-token.ts';
 import { readPrices } from './prices.ts';
 import { openProviders } from './open-providers.ts';
+import { readPermissions } from './read-permissions.ts';
 import { systemClock } from './system-clock.ts';
 import { readPlacement } from './read-placement.ts';
 import { readWebFiles } from './web-files.ts';
@@ -169,6 +170,8 @@ export async function createServer(config: Config, say: (line: string) => void):
         defaultLimits: config.sandboxLimits,
         maxLimits: config.maxSandboxLimits,
         defaultPermissionTimeoutMs,
+        permissionMode: config.permissionMode,
+        permissionPolicy: await readPermissions(config.permissionsFile),
         idle: config.idle,
         queue: { ...defaultQueueSettings, userPriorities: config.userPriorities },
         webhooks: { ...defaultWebhookSettings, secret: keys.webhookSecret },

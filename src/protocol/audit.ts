@@ -17,6 +17,7 @@ export const auditActions = {
   'prompt.sent': 'target: the turn; detail: its priority and size, not its words',
   'turn.interrupted': 'target: the turn, or the session when all of its turns are cancelled',
   'permission.answered': 'target: the request; detail: the tool, the option and its kind. By a session: what its runner says, which this server did not answer',
+  'permission.policy_set': 'target: the session; detail: its mode and the names of its rules',
   'dead_letter.replayed': 'target: the failed turn; detail: the turn that repeats it',
   'snapshot.created': 'target: the snapshot; detail: its name and session',
   'snapshot.deleted': 'target: the snapshot; detail: its name',

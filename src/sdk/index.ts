@@ -63,3 +63,4 @@ export type {
   UserRole,
 } from '../protocol/users-api.ts';
 export type { FileChange, FileInfo, PortInfo, ProcessInfo } from '../protocol/runner-api.ts';
+export type { PermissionPolicy, PermissionPolicyView, SetPermissionPolicyRequest } from '../protocol/permission-policy.ts';

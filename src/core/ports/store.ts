@@ -7,6 +7,7 @@ import type {
   Usage,
 } from '../../protocol/events.ts';
 import type { AuditAction, AuditEntry } from '../../protocol/audit.ts';
+import type { PermissionMode, PermissionPolicy } from '../../protocol/permission-policy.ts';
 import type { EgressPolicy } from '../../protocol/egress.ts';
 import type { WebhookEvent } from '../../protocol/api.ts';
 import type { UsageDimension } from '../../protocol/usage.ts';
@@ -373,8 +374,9 @@ export interface SessionRecord {
   modeId: string | null;
   config: Record<string, string | boolean>;
   author: { name: string; email: string } | null;
-  /** `ask`: a person is asked. `allow`: the agent may do what stays inside its sandbox. */
-  permissions: 'ask' | 'allow';
+  permissions: PermissionMode;
+  /** Its own rules, before those of its repository and the server; `null`: none. */
+  permissionPolicy: PermissionPolicy | null;
   permissionTimeoutMs: number;
   lastSeq: number;
   /** Journal last imported from, and how far. */
@@ -593,6 +595,7 @@ export type SnapshotSource = Pick<
   | 'config'
   | 'author'
   | 'permissions'
+  | 'permissionPolicy'
   | 'permissionTimeoutMs'
   | 'idle'
   | 'egress'
@@ -743,6 +746,8 @@ export interface RepositorySettings {
   agent: string | null;
   template: string | null;
   baseBranch: string | null;
+  /** Rules for what agents ask in its sessions; absent or `null`: none. */
+  permissionPolicy?: PermissionPolicy | null | undefined;
 }
 
 export interface GithubAppRecord {

@@ -9,6 +9,8 @@ import type {
 } from '../../protocol/api.ts';
 import type { AuditAction } from '../../protocol/audit.ts';
 import { actorOf } from '../audit/actor.ts';
+import type { PermissionPolicyView, SetPermissionPolicyRequest } from '../../protocol/permission-policy.ts';
+import { rulesOf } from '../permissions/answer-by-policy.ts';
 import { asBerthError, BerthError } from '../../protocol/errors.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { RunnerClient } from '../ports/runner.ts';
@@ -64,6 +66,9 @@ export interface SessionService {
   /** New sessions from this one, which goes on: own disk and branch, the conversation so far. */
   fork(id: string, count: number, owner: string, signal: AbortSignal): Promise<SessionRecord[]>;
   answerPermission(id: string, requestId: string, optionId: string | null, by: string): Promise<void>;
+  /** The rules that hold in the session, and its own. */
+  permissionPolicy(id: string): Promise<PermissionPolicyView>;
+  setPermissionPolicy(id: string, request: SetPermissionPolicyRequest, by: string): Promise<PermissionPolicyView>;
   setMode(id: string, modeId: string, by: string): Promise<SessionRecord>;
   setConfig(id: string, configId: string, value: string | boolean, by: string): Promise<SessionRecord>;
 
@@ -263,6 +268,25 @@ export function createSessionService(
         tx.appendAudit(told(by, 'permission.answered', id, answerDetail(asked, chosen ?? null), requestId)),
       );
       await answers.give(asked, { optionId, by });
+    },
+
+    async permissionPolicy(id) {
+      const session = await get(id);
+      const { permissions: mode, permissionPolicy: own } = session;
+      return { mode, own, rules: await rulesOf(store.read, session, deps.settings) };
+    },
+    async setPermissionPolicy(id, { mode, policy }, by) {
+      await get(id);
+      await store.transaction(async (tx) => {
+        await tx.updateSession(id, {
+          ...(mode === undefined ? {} : { permissions: mode }),
+          ...(policy === undefined ? {} : { permissionPolicy: policy }),
+          updatedAt: now(),
+        });
+        const detail = { ...(mode === undefined ? {} : { mode }), ...(policy === undefined ? {} : { rules: policy?.rules.map(({ name, answer }) => `${answer} ${name}`) ?? null }) };
+        await tx.appendAudit(told(by, 'permission.policy_set', id, detail));
+      });
+      return this.permissionPolicy(id);
     },
 
     async setMode(id, modeId, by) {

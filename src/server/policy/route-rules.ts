@@ -82,6 +82,9 @@ export const routeRules = defineRules({
   'POST /api/sessions/:id/config': act,
   'POST /api/sessions/:id/interrupt': act,
   'POST /api/sessions/:id/permissions/:requestId': answer,
+  'GET /api/sessions/:id/permission-policy': look,
+  // Who sets it decides what is answered.
+  'PUT /api/sessions/:id/permission-policy': manage,
   'POST /api/sessions/:id/turns': act,
   'GET /api/sessions/:id/turns': look,
   'GET /api/sessions/:id/turns/:turnId': look,

@@ -95,6 +95,7 @@ function changeSettings(settings: RepositorySettings, change: RepositoryChange):
     agent: change.agent === undefined ? settings.agent : change.agent,
     template: change.template === undefined ? settings.template : change.template,
     baseBranch: change.baseBranch === undefined ? settings.baseBranch : change.baseBranch,
+    permissionPolicy: change.permissionPolicy === undefined ? settings.permissionPolicy : change.permissionPolicy,
   };
 }
 

@@ -13,6 +13,7 @@ import {
   updateSessionRequest,
   type Session,
 } from '../../protocol/api.ts';
+import { permissionPolicyView, setPermissionPolicyRequest } from '../../protocol/permission-policy.ts';
 import { BerthError } from '../../protocol/errors.ts';
 import { sessionStatus } from '../../protocol/events.ts';
 import type { AppDependencies, Router } from '../context.ts';
@@ -133,6 +134,31 @@ export function sessionRoutes(app: Router, deps: AppDependencies): void {
       const { id, requestId } = c.req.valid('param');
       await sessions.answerPermission(id, requestId, c.req.valid('json').optionId, c.get('identity').user);
       return c.body(null, 204);
+    },
+  );
+
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/sessions/{id}/permission-policy',
+      security: tokenNeeded,
+      request: { params: sessionParams },
+      responses: { 200: json(permissionPolicyView, 'Who answers what its agent asks'), ...failures },
+    }),
+    async (c) => c.json(await sessions.permissionPolicy(c.req.valid('param').id), 200),
+  );
+
+  app.openapi(
+    createRoute({
+      method: 'put',
+      path: '/api/sessions/{id}/permission-policy',
+      security: tokenNeeded,
+      request: { params: sessionParams, ...jsonBody(setPermissionPolicyRequest) },
+      responses: { 200: json(permissionPolicyView, 'Holds for what is asked from now on'), ...failures },
+    }),
+    async (c) => {
+      const { user } = c.get('identity');
+      return c.json(await sessions.setPermissionPolicy(c.req.valid('param').id, c.req.valid('json'), user), 200);
     },
   );
 

@@ -12,6 +12,7 @@ import { users } from './0006-users.ts';
 import { secrets } from './0009-secrets.ts';
 import { audit } from './0010-audit.ts';
 import { placement } from './0011-placement.ts';
+import { permissionPolicy } from './0012-permission-policy.ts';
 
 /**
  * Brings the database to the newest schema, in one transaction. Migrations are named by number and
@@ -32,6 +33,7 @@ export async function migrate<Tables>(db: Kysely<Tables>, engine: Engine): Promi
         '0009-secrets': secrets(engine),
         '0010-audit': audit(engine),
         '0011-placement': placement(),
+        '0012-permission-policy': permissionPolicy(),
       }),
     },
   });
