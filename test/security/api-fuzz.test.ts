@@ -3,7 +3,11 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCore, type Core } from '../../src/core/create-core.ts';
 import { createEgressService } from '../../src/core/egress/egress-service.ts';
+import type { ForgeApp } from '../../src/core/ports/forge-app.ts';
+import type { Forge } from '../../src/core/ports/forge.ts';
 import type { Store } from '../../src/core/ports/store.ts';
+import type { SecretService } from '../../src/core/secrets/secret-service.ts';
+import type { TaskService } from '../../src/core/tasks/task-service.ts';
 import { givenToken } from '../../src/core/testing/accounts.ts';
 import { createWorld } from '../../src/core/testing/doubles.ts';
 import { serverExtensions } from '../../src/main/extensions.ts';
@@ -58,14 +62,15 @@ beforeAll(async () => {
       store,
       agents: world.deps.agents,
       logger: world.deps.logger,
-      forge: refusing({}),
-      forgeApp: refusing({}),
-      tasks: refusing({}),
+      forge: refusing({} as Forge),
+      forgeApp: refusing({} as ForgeApp),
+      tasks: refusing({} as TaskService),
+      secrets: refusing({} as SecretService),
       egress: createEgressService({ ...world.deps, defaultPolicy: { presets: [], allow: [] } }),
       webFiles: { page: '<p>', find: () => null },
       webhookSecret: 'whsec_x',
       isSecure: () => false,
-    } as unknown as Parameters<typeof serverExtensions>[0]),
+    }),
   );
   const document = (await (await app.request('/api/openapi.json')).json()) as OpenApi;
   const overrides = { waitSeconds: fc.constantFrom(0, 0.01, '', 'x', -1) };
