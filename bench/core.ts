@@ -56,6 +56,7 @@ export async function openCore(host: BenchHost, settings: Partial<Settings>): Pr
       defaultPermissionTimeoutMs: 60_000,
       idle: { pauseMs: null, hibernateMs: null, archiveMs: null, hibernateAskingMs: null, lastStep: 'archive' },
       queue: defaultQueueSettings,
+      serverBudget: {},
       webhooks: { ...defaultWebhookSettings, secret: `whsec_${Buffer.alloc(32).toString('base64')}` },
       taskOwner: 'owner',
       allowLocalRepositories: true,

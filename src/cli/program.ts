@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import * as allow from './commands/allow.ts';
 import * as attach from './commands/attach.ts';
+import * as budget from './commands/budget.ts';
 import * as cp from './commands/cp.ts';
 import * as dead from './commands/dead.ts';
 import * as deny from './commands/deny.ts';
@@ -36,7 +37,7 @@ const groups: Record<string, readonly { register(program: Command): void }[]> = 
   'Working with agents:': [run, attach, prompt, interrupt, allow, deny],
   'Sessions:': [ls, show, logs, diff, rest, idle, fork, snapshot, rm],
   'The queue:': [queue, pool, dead, hosts],
-  'Models:': [usage],
+  'Models:': [usage, budget],
   'Inside a sandbox:': [exec, shell, cp, forward, egress],
   'GitHub:': [github, tasks],
 };

@@ -220,7 +220,7 @@ interface Forwarded {
 /** Without a count and a budget no call is made. */
 function meterFailure(error: unknown): GatewayFailure {
   const { code, message, retryable } = asBerthError(error);
-  if (code === 'not_found') return { status: 403, message: `Berth: ${message}` };
+  if (code === 'not_found' || code === 'budget_reached') return { status: 403, message: `Berth: ${message}` };
   return retryable
     ? { status: 503, message: `Berth: ${message}` }
     : { status: 503, message: 'Berth: the call could not be counted, so it is not made' };

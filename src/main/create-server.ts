@@ -14,6 +14,7 @@ import { defaultQueueSettings } from '../core/turns/queue-settings.ts';
 import { defaultWebhookSettings } from '../core/webhooks/webhook-worker.ts';
 import { createPublicDial } from '../gateway/egress/public-dial.ts';
 import { createGateway } from '../gateway/gateway.ts';
+import { createBudgetGate } from '../core/budgets/budget-gate.ts';
 import { createUsageMeter } from '../core/usage/usage-meter.ts';
 import { hashToken } from '../core/users/principal.ts';
 import { createTaskService } from '../core/tasks/task-service.ts';
@@ -109,7 +110,13 @@ export async function createServer(config: Config, say: (line: string) => void):
     onClose.push(() => github.close());
     const egress = createEgressService({ store, clock: systemClock, logger, defaultPolicy: config.egress });
     onClose.push(() => egress.close());
-    const meter = createUsageMeter({ store, clock: systemClock, logger, prices: await readPrices(config.pricesFile) });
+    const meter = createUsageMeter({
+      store,
+      clock: systemClock,
+      logger,
+      prices: await readPrices(config.pricesFile),
+      gate: createBudgetGate({ store, clock: systemClock, serverBudget: config.budget }),
+    });
     onClose.push(() => meter.close());
     const git = createGit({
       dir: join(dataDir, 'storage', 'git'),
@@ -164,6 +171,7 @@ export async function createServer(config: Config, say: (line: string) => void):
         maxLimits: config.maxSandboxLimits,
         defaultPermissionTimeoutMs,
         idle: config.idle,
+        serverBudget: config.budget,
         queue: { ...defaultQueueSettings, userPriorities: config.userPriorities },
         webhooks: { ...defaultWebhookSettings, secret: keys.webhookSecret },
         taskOwner: config.taskOwner,

@@ -11,6 +11,7 @@ export const idPrefixes = {
   journal: 'jnl',
   snapshot: 'snp',
   call: 'cal',
+  budgetQuestion: 'bgt',
 } as const;
 
 export type IdKind = keyof typeof idPrefixes;

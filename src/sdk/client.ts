@@ -22,6 +22,7 @@ import { createGithubResource, type GithubResource } from './resources/github.ts
 import { createSessionsResource, type SessionsResource } from './resources/sessions.ts';
 import { createHostsResource, type HostsResource } from './resources/hosts.ts';
 import { createSnapshotsResource, type SnapshotsResource } from './resources/snapshots.ts';
+import { createBudgetsResource, type BudgetsResource } from './resources/budgets.ts';
 import { createUsageResource, type UsageResource } from './resources/usage.ts';
 import { Transport, type TransportOptions } from './transport.ts';
 
@@ -42,6 +43,7 @@ export interface BerthClient {
   readonly egress: EgressResource;
   readonly github: GithubResource;
   readonly usage: UsageResource;
+  readonly budgets: BudgetsResource;
   /** Prompts a session, or makes one of the other fields first; sent again after a network failure, under one idempotency key. */
   prompt(input: PromptInput, options?: CallOptions): Promise<Admission>;
   agents(options?: CallOptions): Promise<AgentInfo[]>;
@@ -76,6 +78,7 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
     egress: createEgressResource(transport),
     github: createGithubResource(transport),
     usage: createUsageResource(transport),
+    budgets: createBudgetsResource(transport),
     prompt: (input, callOptions) =>
       transport.json(admission, 'POST', '/api/session/prompt', {
         json: { idempotencyKey: crypto.randomUUID(), ...input },

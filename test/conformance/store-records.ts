@@ -54,6 +54,7 @@ export function sessionRecord(change: Partial<SessionRecord> = {}): SessionRecor
     deletingAt: null,
     forkAcpSessionId: null,
     idle: null,
+    budget: null,
     lastUsedAt: at,
     archivedAt: null,
     createdAt: at,

@@ -6,6 +6,8 @@ import type {
   SessionStatus,
   Usage,
 } from '../../protocol/events.ts';
+import type { BudgetLimits, UserBudget } from '../../protocol/budget.ts';
+import type { LimitKey } from '../budgets/limits.ts';
 import type { AuditAction, AuditEntry } from '../../protocol/audit.ts';
 import type { EgressPolicy } from '../../protocol/egress.ts';
 import type { WebhookEvent } from '../../protocol/api.ts';
@@ -93,6 +95,8 @@ export interface StoreReads {
   events(sessionId: string, from: number, limit: number): Promise<SessionEvent[]>;
   permission(sessionId: string, requestId: string): Promise<PermissionRecord | null>;
   openPermissions(sessionId: string): Promise<PermissionRecord[]>;
+  /** In the order in which they were asked. */
+  permissionsOfTurn(sessionId: string, turnId: string): Promise<PermissionRecord[]>;
   /** Open ones that somebody has answered, whose agent has not heard it yet. */
   keptAnswers(): Promise<PermissionRecord[]>;
   idempotentResponse(scope: string, key: string): Promise<IdempotentResponse | null>;
@@ -127,6 +131,12 @@ export interface StoreReads {
   /** Sums, one for each combination of `by` that occurs: the latest day first, then in the order of `by`. */
   modelUsage(filter: ModelUsageFilter, by: readonly UsageDimension[], limit: number): Promise<ModelUsageSum[]>;
   /** How many turns were begun, and how long those that ended were at work. */
+  /** `null`: no settings of its own. */
+  userBudget(user: string): Promise<UserBudget | null>;
+  /** What people added to a limit, in `unitsOf`. */
+  budgetRaise(limit: LimitKey): Promise<number>;
+  /** The server's own open questions, of all sessions. */
+  openBudgetQuestions(): Promise<PermissionRecord[]>;
   turnUsage(filter: Omit<ModelUsageFilter, 'turnId' | 'model'>): Promise<{ turns: number; activeMs: number }>;
   audit(filter: AuditFilter): Promise<AuditRecord[]>;
   /** Number and hash of the last entry of the audit log. */
@@ -209,6 +219,9 @@ export interface StoreTransaction extends StoreReads {
   addModelUsage(record: ModelUsageRecord): Promise<void>;
   /** Makes or replaces what one turn took. */
   saveTurnUsage(record: TurnUsageRecord): Promise<void>;
+  /** `null` forgets the user's settings. */
+  saveUserBudget(user: string, budget: UserBudget | null, at: string): Promise<void>;
+  addBudgetRaise(raise: LimitKey & { amount: number }): Promise<void>;
 }
 
 /** An event before it is numbered; `journal` says which entry of which runner's journal it is. */
@@ -357,6 +370,8 @@ export interface SessionRecord {
   deletingAt: string | null;
   /** Its own times of rest; `null`: the pool's. */
   idle: IdlePolicyOverride | null;
+  /** Its own limits on what it uses; `null`: its user's and the server's alone. */
+  budget: BudgetLimits | null;
   /** When somebody or its agent last used it; at most half a minute behind. */
   lastUsedAt: string;
   /** Set when it was put away: its processes ended, its disk kept. The next use takes it out again. */
@@ -533,6 +548,8 @@ export interface SandboxUse {
   lastUsedAt: string;
   /** `asking`: a turn runs, but waits for an answer only. */
   work: 'none' | 'asking' | 'busy';
+  /** It waits for an answer about its budget. */
+  asksForBudget: boolean;
   /** When the first of its open questions is refused for want of an answer; `null` without one. */
   questionExpiresAt: string | null;
 }
@@ -561,6 +578,7 @@ export type SnapshotSource = Pick<
   | 'permissions'
   | 'permissionTimeoutMs'
   | 'idle'
+  | 'budget'
   | 'egress'
 >;
 

@@ -72,6 +72,7 @@ export const routeRules = defineRules({
   'PUT /api/sessions/:id/egress': manage,
   'POST /api/sessions/:id/egress/allow': manage,
 
+  'GET /api/sessions/:id/budget': look,
   'GET /api/sessions/:id/diff': look,
   'GET /api/sessions/:id/usage': look,
   'GET /api/sessions/:id/files': look,
@@ -94,6 +95,8 @@ export const routeRules = defineRules({
   'ALL /api/sessions/:id/ports/:port/*': act,
   'GET /api/sessions/:id/forward/:port': act,
 
+  'GET /api/users/:user/budget': { needs: 'installation:manage' },
+  'PUT /api/users/:user/budget': { needs: 'installation:manage' },
   // Of the caller's own sessions; the owner sees all.
   'GET /api/usage': { needs: 'installation:read' },
 
