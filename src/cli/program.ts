@@ -24,6 +24,7 @@ import * as queue from './commands/queue.ts';
 import * as rest from './commands/rest.ts';
 import * as rm from './commands/rm.ts';
 import * as run from './commands/run.ts';
+import * as secret from './commands/secret.ts';
 import * as shell from './commands/shell.ts';
 import * as show from './commands/show.ts';
 import * as snapshot from './commands/snapshot.ts';
@@ -38,7 +39,7 @@ const groups: Record<string, readonly { register(program: Command): void }[]> = 
   'Sessions:': [ls, show, logs, diff, rest, idle, fork, snapshot, rm],
   'The queue:': [queue, pool, dead, hosts],
   'Models:': [usage, budget],
-  'Inside a sandbox:': [exec, shell, cp, forward, egress],
+  'Inside a sandbox:': [exec, shell, cp, forward, egress, secret],
   'GitHub:': [github, tasks],
 };
 

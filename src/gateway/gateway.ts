@@ -1,14 +1,12 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { EgressControl } from '../core/ports/egress.ts';
 import type { Gateway as GatewayPort, GatewayAttachment } from '../core/ports/gateway.ts';
 import type { GitControl } from '../core/ports/git-control.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { ModelMeter } from '../core/ports/model-meter.ts';
 import { attachGateway } from './channel.ts';
-import { createEgressProxy, type EgressProxy } from './egress/egress-proxy.ts';
-import type { PublicDial } from './egress/public-dial.ts';
+import { createEgressProxy, type EgressProxy, type EgressProxyOptions } from './egress/egress-proxy.ts';
 import { createGitGateway, type GitGateway } from './git/git-gateway.ts';
 import { gitPrefix } from './git/git-target.ts';
 import { createModelProxy } from './model-proxy.ts';
@@ -24,7 +22,7 @@ export interface GatewayOptions {
   /** What placeholder keys are derived from; see `placeholderKey`. */
   placeholderSecret: string | Uint8Array;
   /** Absent: a sandbox reaches its model and nothing else. */
-  egress?: { control: EgressControl; dial: PublicDial };
+  egress?: EgressProxyOptions;
   /** Absent: no repository is reached through the gateway. */
   git?: GitControl;
   logger: Logger;

@@ -4,6 +4,7 @@ import { createAgentCatalog } from '../agents/catalog.ts';
 import { createAgentInstaller } from '../agents/installer.ts';
 import { agentSettingsPatterns } from '../agents/settings-paths.ts';
 import { createSessionGit } from '../core/git/session-git.ts';
+import { createSecretService } from '../core/secrets/secret-service.ts';
 import { createEgressService } from '../core/egress/egress-service.ts';
 import { createCore } from '../core/create-core.ts';
 import type { Logger } from '../core/ports/logger.ts';
@@ -96,9 +97,10 @@ export async function createServer(config: Config, say: (line: string) => void):
     const { store } = membership;
     // Known once the server listens, and asked for only then.
     let publicUrl = config.publicUrl;
+    const secretBox = await createSecretBox(config.keyFile);
     const github = createGithub({
       store,
-      secrets: await createSecretBox(config.keyFile),
+      secrets: secretBox,
       clock: systemClock,
       logger,
       publicUrl: () => publicUrl ?? `http://${config.host}:${config.port}`,
@@ -110,6 +112,8 @@ export async function createServer(config: Config, say: (line: string) => void):
     onClose.push(() => github.close());
     const egress = createEgressService({ store, clock: systemClock, logger, defaultPolicy: config.egress });
     onClose.push(() => egress.close());
+    const secrets = createSecretService({ store, secrets: secretBox, clock: systemClock, logger });
+    onClose.push(() => secrets.close());
     const meter = createUsageMeter({
       store,
       clock: systemClock,
@@ -130,7 +134,7 @@ export async function createServer(config: Config, say: (line: string) => void):
       upstreams: config.upstreams,
       meter,
       placeholderSecret: keys.placeholderSecret,
-      egress: { control: egress, dial: createPublicDial({ allowLoopback: config.egressToLoopback }) },
+      egress: { control: egress, secrets, dial: createPublicDial({ allowLoopback: config.egressToLoopback }) },
       git: createSessionGit({
         store,
         egress,
@@ -213,6 +217,7 @@ export async function createServer(config: Config, say: (line: string) => void):
         forgeApp,
         tasks,
         egress,
+        secrets,
         webFiles: await readWebFiles(),
         webhookSecret: keys.webhookSecret,
         isSecure: () => publicUrl?.startsWith('https:') ?? false,

@@ -1,3 +1,4 @@
+import type { SecretService } from '../core/secrets/secret-service.ts';
 import type { EgressService } from '../core/egress/egress-service.ts';
 import type { AgentCatalog } from '../core/ports/agent.ts';
 import type { ForgeApp } from '../core/ports/forge-app.ts';
@@ -10,6 +11,7 @@ import { egressRoutes } from '../server/routes/egress.ts';
 import { githubSetupRoutes } from '../server/routes/github-setup.ts';
 import { githubRoutes, githubWebhookRoutes } from '../server/routes/github.ts';
 import { repositoryRoutes } from '../server/routes/repositories.ts';
+import { secretRoutes } from '../server/routes/secrets.ts';
 import { taskRoutes } from '../server/routes/tasks.ts';
 import { usageRoutes } from '../server/routes/usage.ts';
 import { webhookRoutes } from '../server/routes/webhooks.ts';
@@ -23,6 +25,7 @@ export interface ExtensionParts {
   forgeApp: ForgeApp;
   tasks: TaskService;
   egress: EgressService;
+  secrets: SecretService;
   webFiles: WebFiles;
   webhookSecret: string;
   /** Whether browsers reach the server by https. */
@@ -31,7 +34,7 @@ export interface ExtensionParts {
 
 /** All routes of the server beside those that every application has. */
 export function serverExtensions(parts: ExtensionParts): Extensions {
-  const { store, agents, logger, forge, forgeApp, tasks, egress, webFiles, webhookSecret, isSecure } = parts;
+  const { store, agents, logger, forge, forgeApp, tasks, egress, secrets, webFiles, webhookSecret, isSecure } = parts;
   return {
     public: [
       githubWebhookRoutes(forgeApp),
@@ -43,6 +46,7 @@ export function serverExtensions(parts: ExtensionParts): Extensions {
       repositoryRoutes({ store, agents, forgeApp }),
       taskRoutes({ store, tasks, forge }),
       egressRoutes(egress),
+      secretRoutes(secrets),
       usageRoutes(store),
       webhookRoutes({ secret: webhookSecret }),
     ],

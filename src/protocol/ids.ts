@@ -10,6 +10,7 @@ export const idPrefixes = {
   repository: 'rep',
   journal: 'jnl',
   snapshot: 'snp',
+  secret: 'sec',
   call: 'cal',
   budgetQuestion: 'bgt',
 } as const;

@@ -16,6 +16,7 @@ import {
 } from '../protocol/api.ts';
 import { loginLink, me, type LoginLink, type LoginRequest, type Me } from '../protocol/login-api.ts';
 import { createDeadLettersResource, type DeadLettersResource } from './resources/dead-letters.ts';
+import { createSecretsResource, type SecretsResource } from './resources/secrets.ts';
 import { createEgressResource, type EgressResource } from './resources/egress.ts';
 import type { CallOptions } from './resources/files.ts';
 import { createGithubResource, type GithubResource } from './resources/github.ts';
@@ -41,6 +42,7 @@ export interface BerthClient {
   readonly deadLetters: DeadLettersResource;
   readonly hosts: HostsResource;
   readonly egress: EgressResource;
+  readonly secrets: SecretsResource;
   readonly github: GithubResource;
   readonly usage: UsageResource;
   readonly budgets: BudgetsResource;
@@ -76,6 +78,7 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
     deadLetters: createDeadLettersResource(transport),
     hosts: createHostsResource(transport),
     egress: createEgressResource(transport),
+    secrets: createSecretsResource(transport),
     github: createGithubResource(transport),
     usage: createUsageResource(transport),
     budgets: createBudgetsResource(transport),

@@ -26,6 +26,7 @@ import type { Generated } from 'kysely';
  * | tasks | id | repositories; sessions, turns (null on delete) | unique repository + issue, repository + pull request, session |
  * | deliveries | ordinal (order of arrival) | | unique id |
  * | hosts | id | | |
+ * | secrets | id | users, teams (cascade) | of one of the two; unique name for each |
  * | installation | singleton = 1 | | at most one row |
  * | dead_letters | turn_id | turns (cascade) | |
  * | egress_decisions | session_id, host, port, allowed | sessions (cascade) | one row per host and answer, with a count |
@@ -52,6 +53,7 @@ export interface Database {
   idempotent_responses: IdempotentResponsesTable;
   tokens: TokensTable;
   users: UsersTable;
+  secrets: SecretsTable;
   teams: TeamsTable;
   team_members: TeamMembersTable;
   session_shares: SessionSharesTable;
@@ -289,6 +291,19 @@ export interface TokensTable {
   last_used_at: string | null;
   revoked_at: string | null;
   created_at: string;
+}
+
+export interface SecretsTable {
+  id: string;
+  user: string | null;
+  team: string | null;
+  name: string;
+  hosts: string;
+  header: string;
+  template: string;
+  sealed: string;
+  created_at: string;
+  updated_at: string;
 }
 
 export interface UsersTable {

@@ -12,6 +12,7 @@ import { githubWrites } from './writes/github.ts';
 import { hostWrites } from './writes/hosts.ts';
 import { permissionWrites } from './writes/permissions.ts';
 import { sandboxWrites } from './writes/sandboxes.ts';
+import { secretWrites } from './writes/secrets.ts';
 import { sessionWrites } from './writes/sessions.ts';
 import { snapshotWrites } from './writes/snapshots.ts';
 import { taskWrites } from './writes/tasks.ts';
@@ -35,6 +36,7 @@ export function createTransaction(
     ...webhookWrites(db),
     ...eventWrites(db, engine, onAppend),
     ...egressWrites(db),
+    ...secretWrites(db),
     ...permissionWrites(db),
     ...sandboxWrites(db),
     ...snapshotWrites(db),

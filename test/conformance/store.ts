@@ -4,6 +4,7 @@ import { snapshotSourceOf } from '../../src/core/sessions/fork-session.ts';
 import { newId } from '../../src/protocol/ids.ts';
 import type { TokenScope } from '../../src/protocol/users-api.ts';
 import { auditSuite } from './store-audit.ts';
+import { secretSuite } from './store-secrets.ts';
 import {
   deadLetterRecord,
   deliveryRecord,
@@ -57,6 +58,7 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
     }
 
     auditSuite(() => subject);
+    secretSuite(() => subject);
 
     describe('transactions', () => {
       test('apply everything or nothing', async () => {

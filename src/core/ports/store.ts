@@ -125,6 +125,8 @@ export interface StoreReads {
   delivery(id: string): Promise<DeliveryRecord | null>;
   /** Latest first. */
   egressDecisions(sessionId: string, limit: number): Promise<EgressDecisionRecord[]>;
+  /** By name. */
+  secrets(holder: SecretHolder): Promise<SecretRecord[]>;
   deliveriesInState(state: DeliveryState): Promise<DeliveryRecord[]>;
   /** Whose model call it is when this session makes one now; `null` for no session, or one that is being deleted. */
   modelCaller(sessionId: string): Promise<ModelCaller | null>;
@@ -211,6 +213,9 @@ export interface StoreTransaction extends StoreReads {
    * it when the transaction ends, so `audit` inside it does not have them yet. Text is cut to a bound; a secret must not be in it.
    */
   appendAudit(entries: readonly NewAuditEntry[]): Promise<void>;
+  /** By id. `conflict` when the holder has another of this name. */
+  upsertSecret(record: SecretRecord): Promise<void>;
+  deleteSecret(id: string): Promise<void>;
   updateDelivery(id: string, change: Partial<Omit<DeliveryRecord, 'id'>>): Promise<void>;
   /**
    * Adds a call to the sum of its session, turn, model and day. No-op when that sum's last call is this one: the calls of
@@ -311,6 +316,25 @@ export interface AuditFilter {
   before?: number;
   order: 'oldest' | 'newest';
   limit: number;
+}
+
+/** Whose sessions may have a secret used. */
+export interface SecretHolder {
+  kind: 'user' | 'team';
+  name: string;
+}
+
+export interface SecretRecord {
+  id: string;
+  holder: SecretHolder;
+  name: string;
+  hosts: readonly string[];
+  header: string;
+  template: string;
+  /** The value, by the installation's `SecretBox`. */
+  sealed: string;
+  createdAt: string;
+  updatedAt: string;
 }
 
 export interface EgressDecisionRecord {

@@ -73,6 +73,14 @@ export const routeRules = defineRules({
   'POST /api/sessions/:id/egress/allow': manage,
 
   'GET /api/sessions/:id/budget': look,
+  // One's own; a team's are its owners' to change. Nobody reads a value.
+  'GET /api/secrets': { needs: 'self:view' },
+  'PUT /api/secrets/:name': { needs: 'self:manage' },
+  'DELETE /api/secrets/:name': { needs: 'self:manage' },
+  'GET /api/teams/:team/secrets': { needs: 'team:view', team: 'team' },
+  'PUT /api/teams/:team/secrets/:name': { needs: 'team:manage', team: 'team' },
+  'DELETE /api/teams/:team/secrets/:name': { needs: 'team:manage', team: 'team' },
+
   'GET /api/sessions/:id/diff': look,
   'GET /api/sessions/:id/usage': look,
   'GET /api/sessions/:id/files': look,

@@ -6,6 +6,7 @@ import type { ForgeApp } from '../../core/ports/forge-app.ts';
 import type { Forge } from '../../core/ports/forge.ts';
 import type { SnapshotRecord, Store } from '../../core/ports/store.ts';
 import { snapshotSourceOf } from '../../core/sessions/fork-session.ts';
+import type { SecretService } from '../../core/secrets/secret-service.ts';
 import type { TaskService } from '../../core/tasks/task-service.ts';
 import { givenToken } from '../../core/testing/accounts.ts';
 import { createWorld } from '../../core/testing/doubles.ts';
@@ -29,7 +30,7 @@ let store: Store;
 let core: Core;
 let app: Router;
 const tokens = new Map<string, string>();
-const params: Record<string, string> = { port: '80', pid: 'p', requestId: 'r', '*': 'x' };
+const params: Record<string, string> = { port: '80', team: 'crew', pid: 'p', requestId: 'r', '*': 'x' };
 
 beforeAll(async () => {
   store = await createSqliteStore({ path: ':memory:' });
@@ -137,6 +138,7 @@ function extensions() {
     forgeApp: silent<ForgeApp>(),
     tasks: silent<TaskService>(),
     egress: createEgressService({ ...deps, defaultPolicy: { presets: [], allow: [] } }),
+    secrets: silent<SecretService>(),
     webFiles: { page: '<p>', find: () => null },
     webhookSecret: 'whsec_x',
     isSecure: () => false,

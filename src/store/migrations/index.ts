@@ -9,6 +9,7 @@ import { restingAndSnapshots } from './0004-resting-and-snapshots.ts';
 import { egress } from './0005-egress.ts';
 import { usageAndBudgets } from './0007-usage-and-budgets.ts';
 import { users } from './0006-users.ts';
+import { secrets } from './0009-secrets.ts';
 import { audit } from './0010-audit.ts';
 
 /**
@@ -27,6 +28,7 @@ export async function migrate<Tables>(db: Kysely<Tables>, engine: Engine): Promi
         '0005-egress': egress(engine),
         '0007-usage-and-budgets': usageAndBudgets(engine),
         '0006-users': users(engine),
+        '0009-secrets': secrets(engine),
         '0010-audit': audit(engine),
       }),
     },

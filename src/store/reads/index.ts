@@ -12,6 +12,7 @@ import { hostReads } from './hosts.ts';
 import { permissionReads } from './permissions.ts';
 import { queueReads } from './queue.ts';
 import { sandboxReads } from './sandboxes.ts';
+import { secretReads } from './secrets.ts';
 import { sessionReads } from './sessions.ts';
 import { snapshotReads } from './snapshots.ts';
 import { taskReads } from './tasks.ts';
@@ -29,6 +30,7 @@ export function createReads(db: Kysely<Database>, engine: Engine): StoreReads {
     ...deadLetterReads(db),
     ...webhookReads(db),
     ...egressReads(db),
+    ...secretReads(db),
     ...eventReads(db),
     ...permissionReads(db),
     ...sandboxReads(db),
