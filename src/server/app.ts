@@ -17,8 +17,12 @@ import { portRoutes } from './routes/ports.ts';
 import { processRoutes } from './routes/processes.ts';
 import { queueRoutes } from './routes/queue.ts';
 import { sessionRoutes } from './routes/sessions.ts';
+import { shareRoutes } from './routes/shares.ts';
 import { snapshotRoutes } from './routes/snapshots.ts';
+import { teamRoutes } from './routes/teams.ts';
+import { tokenRoutes } from './routes/tokens.ts';
 import { turnRoutes } from './routes/turns.ts';
+import { userRoutes } from './routes/users.ts';
 import { workspaceRoutes } from './routes/workspace.ts';
 
 /** Largest JSON body; files and ports have routes of their own that stream, webhooks a limit of their own. */
@@ -70,6 +74,10 @@ export function createApp(deps: AppDependencies, extensions: Extensions = {}): R
   sessionRoutes(app, deps);
   snapshotRoutes(app, deps);
   turnRoutes(app, deps);
+  shareRoutes(app, deps);
+  userRoutes(app, deps);
+  teamRoutes(app, deps);
+  tokenRoutes(app, deps);
   queueRoutes(app, deps);
   hostRoutes(app, deps);
   budgetRoutes(app, deps);

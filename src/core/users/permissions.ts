@@ -41,6 +41,7 @@ export const permissionTable = {
   'snapshot:copy': { scope: 'prompt', right: 'prompt', roles: makers },
   'snapshot:manage': { scope: 'manage', right: 'manage' },
   'task:view': { scope: 'read', right: 'view' },
+  'token:manage': { scope: 'admin', right: 'manage' },
   'team:view': { scope: 'read', right: 'view' },
   'team:manage': { scope: 'admin', right: 'manage' },
 } as const satisfies Record<string, PermissionRule>;
@@ -51,6 +52,7 @@ export type SessionPermission = On<'session'>;
 export type SnapshotPermission = On<'snapshot'>;
 export type TaskPermission = On<'task'>;
 export type TeamPermission = On<'team'>;
+export type TokenPermission = On<'token'>;
 /** Those that are about no one thing. */
 export type GeneralPermission = On<'self'> | On<'installation'> | On<'sessions'>;
 

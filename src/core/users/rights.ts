@@ -1,5 +1,5 @@
 import type { TeamRole } from '../../protocol/users-api.ts';
-import type { SessionRecord, SnapshotRecord, StoreReads, TaskRecord } from '../ports/store.ts';
+import type { SessionRecord, SnapshotRecord, StoreReads, TaskRecord, TokenRecord } from '../ports/store.ts';
 import type { Right } from './permissions.ts';
 import type { Principal } from './principal.ts';
 
@@ -64,6 +64,11 @@ export async function teamRights(
   const own = (await reads.teamMembers({ team, member: principal.user }))[0];
   if (own === undefined) return new Set();
   return capped(principal, own.role === 'owner' ? ['view', 'manage'] : ['view']);
+}
+
+/** One's own, whatever one's role. */
+export function tokenRights({ user, role }: Principal, { owner }: Pick<TokenRecord, 'owner'>): ReadonlySet<Right> {
+  return new Set<Right>(role === 'owner' || owner === user ? ['view', 'manage'] : []);
 }
 
 /** A viewer of the installation looks, whatever he has or was given. */

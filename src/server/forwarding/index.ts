@@ -37,7 +37,7 @@ export interface Forwarding {
 }
 
 /** What every server answers from the store; all else of a session needs its sandbox. */
-const answeredAnywhere = /^\/api\/sessions\/[^/]+(?:\/(?:turns(?:\/[^/]+)?|log|events|stream))?$/;
+const answeredAnywhere = /^\/api\/sessions\/[^/]+(?:\/(?:turns(?:\/[^/]+)?|log|events|stream|shares(?:\/[^/]+\/[^/]+)?))?$/;
 const sessionPath = /^\/api\/sessions\/([^/]+)/;
 const snapshotPath = /^\/api\/snapshots\/([^/]+)/;
 
@@ -55,7 +55,7 @@ export function createForwarding({ reads, hostId, secret, now }: ForwardingOptio
   async function neededHost(method: string, path: string, user: string): Promise<string | null> {
     const sessionId = sessionPath.exec(path)?.[1];
     if (sessionId !== undefined) {
-      if (answeredAnywhere.test(path) && method !== 'DELETE') return null;
+      if (answeredAnywhere.test(path) && (method !== 'DELETE' || path.includes('/shares/'))) return null;
       return (await reads.session(sessionId))?.hostId ?? null;
     }
     const snapshot = snapshotPath.exec(path)?.[1];

@@ -34,12 +34,11 @@ export function enforcePolicy({ core, store, browser, logger }: PolicyDependenci
     if (claims.length === 0 && !isUnknown) return next();
 
     const tokenHash = tokenHashOf(c, browser);
-    const admit = () => accounts.admit(tokenHash, claims);
-    const principal = await admit();
+    const principal = await accounts.admit(tokenHash, claims);
     c.set('identity', principal);
     c.set('tokenHash', tokenHash);
     accounts.noteUse(principal);
-    requests.add(c.env as Connection | undefined, admit);
+    requests.add(c.env as Connection | undefined, () => accounts.admitStill(tokenHash, claims));
     await next();
   };
 }

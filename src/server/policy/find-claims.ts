@@ -55,6 +55,7 @@ async function claimOf(
   if ('snapshot' in rule) return { needs: rule.needs, snapshot: parameterOf(c, rule.snapshot, index) };
   if ('task' in rule) return { needs: rule.needs, task: parameterOf(c, rule.task, index) };
   if ('team' in rule) return { needs: rule.needs, team: parameterOf(c, rule.team, index) };
+  if ('token' in rule) return { needs: rule.needs, token: parameterOf(c, rule.token, index) };
   if ('deadLetter' in rule) {
     const turnId = parameterOf(c, rule.deadLetter, index);
     const missing = new BerthError('not_found', `turn ${turnId} is no dead letter`, { field: 'turnId' });

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from '../../core/ports/logger.ts';
+import { asBerthError } from '../../protocol/errors.ts';
 
 /** The adapter's own objects of a request; absent where a test calls the application without a server. */
 export interface Connection {
@@ -19,9 +20,11 @@ export interface OpenRequests {
 }
 
 const recheckMs = 5_000;
+/** For how many looks in a row it may be that nobody can be asked: a database that is started anew. */
+const unanswered = 6;
 
 export function createOpenRequests(logger: Logger): OpenRequests {
-  const open = new Set<{ check: () => Promise<unknown>; cut: () => void }>();
+  const open = new Set<{ check: () => Promise<unknown>; cut: () => void; unanswered: number }>();
   let timer: NodeJS.Timeout | null = null;
 
   function schedule(): void {
@@ -36,8 +39,9 @@ export function createOpenRequests(logger: Logger): OpenRequests {
     for (const entry of [...open]) {
       try {
         await entry.check();
+        entry.unanswered = 0;
       } catch (error) {
-        // A store that cannot be asked cannot say yes.
+        if (asBerthError(error).status >= 500 && ++entry.unanswered < unanswered) continue;
         logger.info({ err: error }, 'a connection is cut: it may not go on');
         entry.cut();
       }
@@ -48,7 +52,7 @@ export function createOpenRequests(logger: Logger): OpenRequests {
     add(connection, check) {
       const { incoming, outgoing } = connection ?? {};
       if (incoming === undefined) return;
-      const entry = { check, cut: () => void incoming.socket.destroy() };
+      const entry = { check, cut: () => void incoming.socket.destroy(), unanswered: 0 };
       const forget = (): void => {
         open.delete(entry);
         outgoing?.off('close', forget);

@@ -28,6 +28,25 @@ export const routeRules = defineRules({
   // Signs a browser in with the token that asks, so it gives away no more than that can.
   'POST /api/login-links': { needs: 'self:view' },
 
+  'GET /api/tokens': { needs: 'self:view' },
+  'POST /api/tokens': { needs: 'self:manage' },
+  'DELETE /api/tokens/:id': { needs: 'token:manage', token: 'id' },
+  // Whom one may share with.
+  'GET /api/users': { needs: 'installation:read' },
+  'POST /api/users': { needs: 'installation:manage' },
+  'PATCH /api/users/:handle': { needs: 'installation:manage' },
+  'DELETE /api/users/:handle': { needs: 'installation:manage' },
+  'POST /api/users/:handle/sign-in-link': { needs: 'installation:manage' },
+  'GET /api/users/:handle/tokens': { needs: 'installation:inspect' },
+  'POST /api/users/:handle/tokens': { needs: 'installation:manage' },
+  // Those that the caller is in.
+  'GET /api/teams': { needs: 'installation:read' },
+  'POST /api/teams': { needs: 'installation:manage' },
+  'GET /api/teams/:team': { needs: 'team:view', team: 'team' },
+  'DELETE /api/teams/:team': { needs: 'installation:manage' },
+  'PUT /api/teams/:team/members/:handle': { needs: 'team:manage', team: 'team' },
+  'DELETE /api/teams/:team/members/:handle': { needs: 'team:manage', team: 'team' },
+
   'GET /api/agents': { needs: 'installation:read' },
   'GET /api/pool': { needs: 'installation:read' },
   'GET /api/queue': { needs: 'installation:read' },
@@ -68,6 +87,9 @@ export const routeRules = defineRules({
   'GET /api/sessions/:id/events': look,
   // What the client says over it is checked message by message.
   'GET /api/sessions/:id/stream': look,
+  'GET /api/sessions/:id/shares': look,
+  'PUT /api/sessions/:id/shares/:kind/:name': manage,
+  'DELETE /api/sessions/:id/shares/:kind/:name': manage,
   'GET /api/sessions/:id/egress': look,
   'PUT /api/sessions/:id/egress': manage,
   'POST /api/sessions/:id/egress/allow': manage,

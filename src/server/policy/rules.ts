@@ -4,6 +4,7 @@ import type {
   SnapshotPermission,
   TaskPermission,
   TeamPermission,
+  TokenPermission,
 } from '../../core/users/permissions.ts';
 
 /** The parameters of a route: `id` and `port` of `GET /api/sessions/:id/ports/:port/*`. */
@@ -24,6 +25,7 @@ export type Rule<Parameter extends string = string> =
   | { needs: SnapshotPermission; snapshot: Parameter }
   | { needs: TaskPermission; task: Parameter }
   | { needs: TeamPermission; team: Parameter }
+  | { needs: TokenPermission; token: Parameter }
   /** The body says whether a session is made or a known one gets the prompt. */
   | { needs: 'sessions:create'; orPromptOf: 'sessionId' | 'issue' };
 

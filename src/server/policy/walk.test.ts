@@ -30,7 +30,7 @@ let store: Store;
 let core: Core;
 let app: Router;
 const tokens = new Map<string, string>();
-const params: Record<string, string> = { port: '80', team: 'crew', pid: 'p', requestId: 'r', '*': 'x' };
+const params: Record<string, string> = { port: '80', pid: 'p', requestId: 'r', '*': 'x', team: 'crew', handle: 'max', kind: 'user', name: 'max' };
 
 beforeAll(async () => {
   store = await createSqliteStore({ path: ':memory:' });
@@ -93,6 +93,7 @@ async function givenPeople(): Promise<void> {
   await as('member of another team', 'max');
   await as('viewer of the installation, with every share', 'ida', { role: 'viewer' });
   await as('disabled user', 'dan');
+  params['token'] = (await store.read.tokenByHash(hashToken(tokens.get('owner of the session')!)))!.id;
   await store.transaction(async (tx) => {
     await tx.updateToken((await tx.tokenByHash(hashToken(tokens.get('her revoked token')!)))!.id, { revokedAt: at });
     await tx.updateUser('dan', { disabledAt: at });
@@ -158,6 +159,7 @@ function requestOf(route: string): { method: string; path: string } {
   const ids: [RegExp, string][] = [
     [/^\/api\/sessions\//, 'session'],
     [/^\/api\/tasks\//, 'task'],
+    [/^\/api\/tokens\//, 'token'],
     [/^\/api\/repositories\//, 'repository'],
   ];
   const id = params[ids.find(([prefix]) => prefix.test(pattern))?.[1] ?? ''] ?? 'x';
@@ -181,17 +183,17 @@ const sessionNeeds = ['session:view', 'session:prompt', 'session:answer', 'sessi
 const general = ['self:view', 'installation:read', 'sessions:create'];
 /** What passes, of all that is needed anywhere; then what is told that there is nothing. All else is forbidden. */
 const people: Record<string, { passes: readonly string[]; hidden?: RegExp }> = {
-  'owner of the installation': { passes: ['self:manage', 'installation:inspect', 'installation:manage', ...general, ...sessionNeeds, 'snapshot:view', 'snapshot:copy', 'snapshot:manage', 'task:view', 'team:view', 'team:manage'] },
+  'owner of the installation': { passes: ['self:manage', 'installation:inspect', 'installation:manage', ...general, ...sessionNeeds, 'snapshot:view', 'snapshot:copy', 'snapshot:manage', 'task:view', 'team:view', 'team:manage', 'token:manage'] },
   "owner's token to look with": { passes: ['self:view', 'installation:read', 'installation:inspect', 'session:view', 'snapshot:view', 'task:view', 'team:view'] },
-  'owner of the session': { passes: ['self:manage', ...general, ...sessionNeeds, 'snapshot:view', 'snapshot:copy', 'snapshot:manage', 'task:view'], hidden: /^team:/ },
+  'owner of the session': { passes: ['self:manage', ...general, ...sessionNeeds, 'snapshot:view', 'snapshot:copy', 'snapshot:manage', 'task:view', 'token:manage'], hidden: /^team:/ },
   'her token to look with': { passes: ['self:view', 'installation:read', 'session:view', 'snapshot:view', 'task:view'], hidden: /^team:/ },
   'her token to answer with': { passes: ['self:view', 'installation:read', 'session:view', 'session:answer', 'snapshot:view', 'task:view'], hidden: /^team:/ },
-  stranger: { passes: ['self:manage', ...general], hidden: /^(session|snapshot|task|team):/ },
-  'member of another team': { passes: ['self:manage', ...general], hidden: /^(session|snapshot|task|team):/ },
-  'viewer by share': { passes: ['self:manage', ...general, 'session:view', 'task:view'], hidden: /^(snapshot|team):/ },
-  'answerer by share': { passes: ['self:manage', ...general, 'session:view', 'session:answer', 'task:view'], hidden: /^(snapshot|team):/ },
-  'member of her team': { passes: ['self:manage', ...general, 'session:view', 'session:prompt', 'session:answer', 'session:copy', 'task:view', 'team:view'], hidden: /^snapshot:/ },
-  'viewer of the installation, with every share': { passes: ['self:manage', 'self:view', 'installation:read', 'session:view', 'task:view'], hidden: /^(snapshot|team):/ },
+  stranger: { passes: ['self:manage', ...general], hidden: /^(session|snapshot|task|team|token):/ },
+  'member of another team': { passes: ['self:manage', ...general], hidden: /^(session|snapshot|task|team|token):/ },
+  'viewer by share': { passes: ['self:manage', ...general, 'session:view', 'task:view'], hidden: /^(snapshot|team|token):/ },
+  'answerer by share': { passes: ['self:manage', ...general, 'session:view', 'session:answer', 'task:view'], hidden: /^(snapshot|team|token):/ },
+  'member of her team': { passes: ['self:manage', ...general, 'session:view', 'session:prompt', 'session:answer', 'session:copy', 'task:view', 'team:view'], hidden: /^(snapshot|token):/ },
+  'viewer of the installation, with every share': { passes: ['self:manage', 'self:view', 'installation:read', 'session:view', 'task:view'], hidden: /^(snapshot|team|token):/ },
 };
 
 describe('every route', () => {

@@ -1,6 +1,7 @@
 import { createRoute } from '@hono/zod-openapi';
 import { deleteCookie, setCookie } from 'hono/cookie';
 import { loginLink, loginRequest, me } from '../../protocol/login-api.ts';
+import { account } from '../../protocol/users-api.ts';
 import { hashToken } from '../../core/users/principal.ts';
 import type { AppDependencies, Router } from '../context.ts';
 import { requireSameOrigin } from '../same-origin.ts';
@@ -49,15 +50,15 @@ export function signInRoutes(app: Router, { core, browser }: AppDependencies): v
 }
 
 /** Behind the wall: who one is, and links that sign in another browser as the same user. */
-export function loginRoutes(app: Router, { browser }: AppDependencies): void {
+export function loginRoutes(app: Router, { core, browser }: AppDependencies): void {
   app.openapi(
     createRoute({
       method: 'get',
       path: '/api/me',
       security: tokenNeeded,
-      responses: { 200: json(me, 'Who the token belongs to'), ...failures },
+      responses: { 200: json(account, 'Who the token belongs to, and what it may'), ...failures },
     }),
-    (c) => c.json({ user: c.get('identity').user }, 200),
+    async (c) => c.json(await core.accounts.describe(c.get('identity')), 200),
   );
 
   app.openapi(
