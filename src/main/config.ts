@@ -84,6 +84,10 @@ const environment = z.object({
   BERTH_BUDGET_SESSION: z.string().optional().transform(readBudget),
   BERTH_BUDGET_USER: z.string().optional().transform(readBudget),
   BERTH_BUDGET_DAY: z.string().optional().transform(readBudget),
+  /** A program that wraps data keys, for a key management service; see `docs/guides/models-and-budgets.md`. */
+  BERTH_KMS_COMMAND: z.string().startsWith('/').optional(),
+  /** Files with keys that wrap data keys, with commas: the first wraps, all unwrap. Default: a key from the installation's. */
+  BERTH_KMS_KEY_FILES: z.string().regex(/^\/[^,]*(,\/[^,]*)*$/, 'absolute paths, with commas').optional(),
   ANTHROPIC_API_KEY: z.string().min(1).optional(),
   ANTHROPIC_AUTH_TOKEN: z.string().min(1).optional(),
   ANTHROPIC_BASE_URL: z.url().default('https://api.anthropic.com'),
@@ -169,6 +173,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     logLevel: e.BERTH_LOG_LEVEL,
     log: e.BERTH_LOG ?? join(e.BERTH_DATA_DIR, 'server.log'),
     allowLocalRepositories,
+    kms: { command: e.BERTH_KMS_COMMAND ?? null, keyFiles: e.BERTH_KMS_KEY_FILES?.split(',') ?? [] },
     pricesFile: e.BERTH_PRICES ?? null,
     budget: { session: e.BERTH_BUDGET_SESSION, user: e.BERTH_BUDGET_USER, day: e.BERTH_BUDGET_DAY } satisfies UserBudget,
     upstreams: {

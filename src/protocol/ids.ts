@@ -12,6 +12,8 @@ export const idPrefixes = {
   snapshot: 'snp',
   secret: 'sec',
   call: 'cal',
+  modelKey: 'key',
+  dataKey: 'dky',
   budgetQuestion: 'bgt',
 } as const;
 

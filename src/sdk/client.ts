@@ -33,6 +33,7 @@ import {
   type TokensResource,
   type UsersResource,
 } from './resources/users.ts';
+import { createKeysResource, type KeysResource } from './resources/keys.ts';
 import { createUsageResource, type UsageResource } from './resources/usage.ts';
 import { Transport, type TransportOptions } from './transport.ts';
 
@@ -58,6 +59,7 @@ export interface BerthClient {
   readonly tokens: TokensResource;
   readonly shares: SharesResource;
   readonly usage: UsageResource;
+  readonly keys: KeysResource;
   readonly budgets: BudgetsResource;
   /** Prompts a session, or makes one of the other fields first; sent again after a network failure, under one idempotency key. */
   prompt(input: PromptInput, options?: CallOptions): Promise<Admission>;
@@ -98,6 +100,7 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
     tokens: createTokensResource(transport),
     shares: createSharesResource(transport),
     usage: createUsageResource(transport),
+    keys: createKeysResource(transport),
     budgets: createBudgetsResource(transport),
     prompt: (input, callOptions) =>
       transport.json(admission, 'POST', '/api/session/prompt', {

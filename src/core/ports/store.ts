@@ -7,6 +7,8 @@ import type {
   Usage,
 } from '../../protocol/events.ts';
 import type { BudgetLimits, UserBudget } from '../../protocol/budget.ts';
+import type { KeyScope, ModelApi } from '../../protocol/keys.ts';
+import type { SecretPlace } from './secrets.ts';
 import type { LimitKey } from '../budgets/limits.ts';
 import type { AuditAction, AuditEntry } from '../../protocol/audit.ts';
 import type { EgressPolicy } from '../../protocol/egress.ts';
@@ -133,6 +135,13 @@ export interface StoreReads {
   /** Sums, one for each combination of `by` that occurs: the latest day first, then in the order of `by`. */
   modelUsage(filter: ModelUsageFilter, by: readonly UsageDimension[], limit: number): Promise<ModelUsageSum[]>;
   /** How many turns were begun, and how long those that ended were at work. */
+  modelKey(id: string): Promise<ModelKeyRecord | null>;
+  /** By scope, subject and name. With `user` or `teams`: theirs and the server's. */
+  modelKeys(filter?: ModelKeyFilter): Promise<ModelKeyRecord[]>;
+  /** Oldest first. */
+  dataKeys(): Promise<DataKeyRecord[]>;
+  /** Every sealed secret there is, with its place. */
+  sealedValues(): Promise<{ place: SecretPlace; sealed: string }[]>;
   /** `null`: no settings of its own. */
   userBudget(user: string): Promise<UserBudget | null>;
   /** What people added to a limit, in `unitsOf`. */
@@ -224,6 +233,15 @@ export interface StoreTransaction extends StoreReads {
   addModelUsage(record: ModelUsageRecord): Promise<void>;
   /** Makes or replaces what one turn took. */
   saveTurnUsage(record: TurnUsageRecord): Promise<void>;
+  /** `conflict` when its user, its team or the server has one of this name. */
+  insertModelKey(record: ModelKeyRecord): Promise<void>;
+  updateModelKey(id: string, change: Partial<Omit<ModelKeyRecord, 'id'>>): Promise<void>;
+  deleteModelKey(id: string): Promise<void>;
+  insertDataKey(record: DataKeyRecord): Promise<void>;
+  retireDataKey(id: string, at: string): Promise<void>;
+  deleteDataKey(id: string): Promise<void>;
+  /** False when the place does not hold `before`. */
+  replaceSealed(place: SecretPlace, before: string, after: string): Promise<boolean>;
   /** `null` forgets the user's settings. */
   saveUserBudget(user: string, budget: UserBudget | null, at: string): Promise<void>;
   addBudgetRaise(raise: LimitKey & { amount: number }): Promise<void>;
@@ -235,6 +253,47 @@ export type NewEvent = {
   turnId: string | null;
   journal?: { id: string; seq: number };
 } & (JournalEventData | ServerEventData);
+
+/** A credential for models. */
+export interface ModelKeyRecord {
+  id: string;
+  scope: KeyScope;
+  /** A user or a team; empty for the server's. */
+  subject: string;
+  name: string;
+  api: ModelApi;
+  /** `null`: the API's own address. */
+  baseUrl: string | null;
+  kind: 'api_key' | 'oauth';
+  /** See `core/keys/stored-secret.ts`. */
+  sealed: string;
+  /** When the access token ends; `null`: never, or unknown. */
+  expiresAt: string | null;
+  /** Where it is renewed; `null`: it is not. */
+  tokenUrl: string | null;
+  clientId: string | null;
+  /** While a server renews it. */
+  renewingUntil: string | null;
+  createdAt: string;
+  updatedAt: string;
+}
+
+export interface ModelKeyFilter {
+  api?: ModelApi;
+  user?: string;
+  teams?: readonly string[];
+}
+
+/** A key that secrets are sealed with, itself wrapped. */
+export interface DataKeyRecord {
+  id: string;
+  /** Which `KeyWrapper` wrapped it. */
+  wrapper: string;
+  wrapped: string;
+  createdAt: string;
+  /** Since when nothing new is sealed with it. */
+  retiredAt: string | null;
+}
 
 export interface ModelCaller {
   owner: string;

@@ -125,6 +125,11 @@ export const routeRules = defineRules({
   'ALL /api/sessions/:id/ports/:port/*': act,
   'GET /api/sessions/:id/forward/:port': act,
 
+  // Those that the caller may use; whose a new one may be is checked with it.
+  'GET /api/keys': { needs: 'installation:read' },
+  'POST /api/keys': { needs: 'self:manage' },
+  'DELETE /api/keys/:id': { needs: 'self:manage' },
+  'POST /api/keys/rotate': { needs: 'installation:manage' },
   'GET /api/users/:user/budget': { needs: 'installation:manage' },
   'PUT /api/users/:user/budget': { needs: 'installation:manage' },
   // Of the caller's own sessions; the owner sees all.
