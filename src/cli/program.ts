@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import * as allow from './commands/allow.ts';
 import * as audit from './commands/audit.ts';
 import * as attach from './commands/attach.ts';
+import * as budget from './commands/budget.ts';
 import * as cp from './commands/cp.ts';
 import * as dead from './commands/dead.ts';
 import * as deny from './commands/deny.ts';
@@ -15,11 +16,13 @@ import * as github from './commands/github.ts';
 import * as hosts from './commands/hosts.ts';
 import * as idle from './commands/idle.ts';
 import * as interrupt from './commands/interrupt.ts';
+import * as key from './commands/key.ts';
 import * as logs from './commands/logs.ts';
 import * as ls from './commands/ls.ts';
 import * as open from './commands/open.ts';
 import * as policy from './commands/policy.ts';
 import * as pool from './commands/pool.ts';
+import * as preview from './commands/preview.ts';
 import * as prompt from './commands/prompt.ts';
 import * as queue from './commands/queue.ts';
 import * as rest from './commands/rest.ts';
@@ -44,8 +47,8 @@ const groups: Record<string, readonly { register(program: Command): void }[]> = 
   'Working with agents:': [run, attach, prompt, interrupt, allow, deny, policy],
   'Sessions:': [ls, show, logs, diff, rest, idle, fork, snapshot, rm],
   'The queue:': [queue, pool, dead, hosts],
-  'Models:': [usage],
-  'Inside a sandbox:': [exec, shell, cp, forward, egress, secret],
+  'Models:': [usage, budget, key],
+  'Inside a sandbox:': [exec, shell, cp, forward, preview, egress, secret],
   'GitHub:': [github, tasks],
   'People:': [whoami, share, token, user, team],
 };

@@ -1,3 +1,4 @@
+import { serverActor } from './audit/actor.ts';
 import { createAuditService, type AuditService } from './audit/audit-service.ts';
 import type { Dependencies } from './dependencies.ts';
 import { createHostService, type HostService } from './hosts/host-service.ts';
@@ -7,9 +8,12 @@ import { createPoolService, type PoolService } from './pool/pool-service.ts';
 import { keepsMirrors } from './pool/warm-plan.ts';
 import { createWarmPool } from './pool/warm-pool.ts';
 import { createSessionSandboxes, type SessionSandboxes } from './sandboxes/session-sandboxes.ts';
+import { createBudgetService, type BudgetService } from './budgets/budget-service.ts';
+import { createBudgetAnswers } from './budgets/budget-answers.ts';
 import { createAnswers } from './sessions/answers.ts';
 import { createSessionService, finishDeletion, type SessionService } from './sessions/session-service.ts';
 import { createSnapshotService, type SnapshotService } from './snapshots/snapshot-service.ts';
+import { cancelTurns } from './turns/cancel-turns.ts';
 import { createDispatcher, type Dispatcher } from './turns/dispatcher.ts';
 import { createPositionAnnouncer } from './turns/position-announcer.ts';
 import { createQueueService, type QueueService } from './turns/queue-service.ts';
@@ -22,6 +26,7 @@ export interface Core {
   snapshots: SnapshotService;
   queue: QueueService;
   hosts: HostService;
+  budgets: BudgetService;
   pool: PoolService;
   audit: AuditService;
   accounts: Accounts;
@@ -52,6 +57,9 @@ export function createCore(deps: Dependencies): Core {
     onFirstSandbox: (kind) => void (kind === 'warm' ? (figures.warmClaims += 1) : (figures.coldStarts += 1)),
   });
   const answers = createAnswers(deps, sandboxes);
+  const budgets = createBudgetAnswers(deps, sandboxes, async (sessionId, turnId) => {
+    await cancelTurns(deps, sandboxes, dispatcher, { sessionId, turnId, by: serverActor });
+  });
   const figures = createPoolFigures();
   const warm = createWarmPool(deps);
   const positions = createPositionAnnouncer(deps);
@@ -75,9 +83,10 @@ export function createCore(deps: Dependencies): Core {
   }
 
   return {
-    sessions: createSessionService(deps, sandboxes, dispatcher, answers),
+    sessions: createSessionService(deps, sandboxes, dispatcher, { answers, budgets }),
     snapshots: createSnapshotService(deps, sandboxes),
     queue: createQueueService(deps, dispatcher),
+    budgets: createBudgetService(deps, () => budgets.wake()),
     hosts: createHostService(deps, () => dispatcher.announce(null)),
     pool: createPoolService(deps, warm, figures),
     audit: createAuditService(deps),
@@ -93,6 +102,7 @@ export function createCore(deps: Dependencies): Core {
           // What fell idle by itself (an agent that asks) may give its slot to one that waits.
           dispatcher.wake();
           await answers.check();
+          await budgets.check();
         }),
         repeat('looking at warm sandboxes', idleCheckMs, () => warm.check()),
         !keepsMirrors(deps.settings.warm)
@@ -111,6 +121,7 @@ export function createCore(deps: Dependencies): Core {
       await positions.close();
       await dispatcher.close();
       await answers.close();
+      await budgets.close();
       await warm.close();
       await sandboxes.close();
       await loops;

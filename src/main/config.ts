@@ -2,6 +2,7 @@ import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { WarmSettings } from '../core/pool/warm-plan.ts';
+import { parseBudgetLimits, type BudgetLimits, type UserBudget } from '../protocol/budget.ts';
 import { priority, type Priority } from '../protocol/api.ts';
 import { parseEgressPolicy, type EgressPolicy } from '../protocol/egress.ts';
 import { permissionMode } from '../protocol/permission-policy.ts';
@@ -27,6 +28,12 @@ const environment = z.object({
   BERTH_PORT: z.coerce.number().int().min(0).max(65_535).default(7878),
   /** Where GitHub and browsers reach the server; for webhooks and links. */
   BERTH_PUBLIC_URL: z.url().optional(),
+  /** Port of the previews' own listener; unset: no previews. */
+  BERTH_PREVIEW_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
+  /** Previews get hosts of their own below it, `<port>-<session>.<domain>`: `localhost`, or a domain whose names all lead here. */
+  BERTH_PREVIEW_DOMAIN: z.string().toLowerCase().regex(/^[a-z0-9-]+(?:\.[a-z0-9-]+)*$/, 'a domain').optional(),
+  /** Where browsers reach the previews' listener; default by its port. */
+  BERTH_PREVIEW_URL: z.url({ protocol: /^https?$/ }).optional(),
   /** A PostgreSQL database in place of the SQLite file: `postgres://user:password@host/name`. */
   BERTH_DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'a postgres:// URL').optional(),
   /** Redis carries what servers on one database tell each other: `redis://:password@host:6379/0`. */
@@ -84,6 +91,14 @@ const environment = z.object({
   BERTH_LOCAL_REPOSITORIES: z.enum(['true', 'false']).default('true'),
   /** A JSON file with what models cost; see `docs/guides/models-and-budgets.md`. */
   BERTH_PRICES: z.string().startsWith('/').optional(),
+  /** Limits of every session, user and user's day that has no others: `usd=5,tokens=2m,turns=20,minutes=90`. */
+  BERTH_BUDGET_SESSION: z.string().optional().transform(readBudget),
+  BERTH_BUDGET_USER: z.string().optional().transform(readBudget),
+  BERTH_BUDGET_DAY: z.string().optional().transform(readBudget),
+  /** A program that wraps data keys, for a key management service; see `docs/guides/models-and-budgets.md`. */
+  BERTH_KMS_COMMAND: z.string().startsWith('/').optional(),
+  /** Files with keys that wrap data keys, with commas: the first wraps, all unwrap. Default: a key from the installation's. */
+  BERTH_KMS_KEY_FILES: z.string().regex(/^\/[^,]*(,\/[^,]*)*$/, 'absolute paths, with commas').optional(),
   ANTHROPIC_API_KEY: z.string().min(1).optional(),
   ANTHROPIC_AUTH_TOKEN: z.string().min(1).optional(),
   ANTHROPIC_BASE_URL: z.url().default('https://api.anthropic.com'),
@@ -125,6 +140,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     host: e.BERTH_HOST,
     port: e.BERTH_PORT,
     publicUrl: e.BERTH_PUBLIC_URL ?? null,
+    preview: previewSettings(e),
     databaseUrl: e.BERTH_DATABASE_URL ?? null,
     redisUrl: e.BERTH_REDIS_URL ?? null,
     advertiseUrl: e.BERTH_ADVERTISE_URL ?? null,
@@ -171,7 +187,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     logLevel: e.BERTH_LOG_LEVEL,
     log: e.BERTH_LOG ?? join(e.BERTH_DATA_DIR, 'server.log'),
     allowLocalRepositories,
+    kms: { command: e.BERTH_KMS_COMMAND ?? null, keyFiles: e.BERTH_KMS_KEY_FILES?.split(',') ?? [] },
     pricesFile: e.BERTH_PRICES ?? null,
+    budget: { session: e.BERTH_BUDGET_SESSION, user: e.BERTH_BUDGET_USER, day: e.BERTH_BUDGET_DAY } satisfies UserBudget,
     upstreams: {
       ...anthropicUpstream(e),
       ...(e.OPENAI_API_KEY === undefined ? {} : { openai: { baseUrl: e.OPENAI_BASE_URL, apiKey: e.OPENAI_API_KEY } }),
@@ -196,6 +214,16 @@ function parseProviders(text: string, context: z.RefinementCtx): string[] {
   return names;
 }
 
+function readBudget(text: string | undefined, context: z.RefinementCtx): BudgetLimits {
+  try {
+    return parseBudgetLimits(text ?? '');
+  } catch (error) {
+    const issue = error instanceof z.ZodError ? `${error.issues[0]?.path.join('.')}: ${error.issues[0]?.message}` : String(error);
+    context.addIssue(`"${text}" is not of the form usd=5,tokens=2m,turns=20,minutes=90 (${issue})`);
+    return z.NEVER;
+  }
+}
+
 function parseImages(text: string, context: z.RefinementCtx): Record<string, string> {
   const images: Record<string, string> = {};
   for (const entry of text.split(',').filter((each) => each.trim() !== '')) {
@@ -214,6 +242,24 @@ function readEgress(text: string, context: z.RefinementCtx): EgressPolicy {
     context.addIssue(`"${text}" is not none, or of packages, git, open and hosts (${issue})`);
     return z.NEVER;
   }
+}
+
+/** A page below the domain of a preview, or above it, could have cookies in common with it. */
+function previewSettings(e: z.infer<typeof environment>): { port: number; domain: string | null; url: string | null } | null {
+  const { BERTH_PREVIEW_PORT: port, BERTH_PREVIEW_DOMAIN: domain, BERTH_PREVIEW_URL: url, BERTH_PUBLIC_URL: publicUrl } = e;
+  const refuse = (field: string, message: string): never => {
+    throw new BerthError('invalid_request', `${field}: ${message}`, { field });
+  };
+  if (port === undefined) {
+    if (domain !== undefined) refuse('BERTH_PREVIEW_DOMAIN', 'needs BERTH_PREVIEW_PORT');
+    if (url !== undefined) refuse('BERTH_PREVIEW_URL', 'needs BERTH_PREVIEW_PORT');
+    return null;
+  }
+  const own = publicUrl === undefined ? null : new URL(publicUrl).hostname;
+  if (domain !== undefined && own !== null && own !== 'localhost' && (own.endsWith(`.${domain}`) || domain.endsWith(`.${own}`) || own === domain)) {
+    refuse('BERTH_PREVIEW_DOMAIN', `${domain} and ${own} are above or below each other, so a preview's page could set cookies for Berth`);
+  }
+  return { port, domain: domain ?? null, url: url?.replace(/\/$/, '') ?? null };
 }
 
 /** A step that comes no later than the one before it would never be seen. */

@@ -7,6 +7,7 @@ import type { ForgeApp } from '../../src/core/ports/forge-app.ts';
 import type { Forge } from '../../src/core/ports/forge.ts';
 import type { Store } from '../../src/core/ports/store.ts';
 import type { SecretService } from '../../src/core/secrets/secret-service.ts';
+import type { KeyService } from '../../src/core/keys/key-service.ts';
 import type { TaskService } from '../../src/core/tasks/task-service.ts';
 import { givenToken } from '../../src/core/testing/accounts.ts';
 import { createWorld } from '../../src/core/testing/doubles.ts';
@@ -66,6 +67,7 @@ beforeAll(async () => {
       forgeApp: refusing({} as ForgeApp),
       tasks: refusing({} as TaskService),
       secrets: refusing({} as SecretService),
+      keys: refusing({} as KeyService),
       egress: createEgressService({ ...world.deps, defaultPolicy: { presets: [], allow: [] } }),
       webFiles: { page: '<p>', find: () => null },
       webhookSecret: 'whsec_x',

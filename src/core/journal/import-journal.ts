@@ -1,3 +1,4 @@
+import { isBudgetQuestion } from '../../protocol/budget.ts';
 import type { JournalEvent } from '../../protocol/events.ts';
 import { sessionActor } from '../audit/actor.ts';
 import type { Settings } from '../dependencies.ts';
@@ -64,7 +65,7 @@ function asTold(entry: JournalEvent, answeredBy: string | undefined): NewEvent {
 
 /** Stands for an entry that the server's own word overtook: the log tells of it, and the cursor still moves. */
 function superseded(entry: JournalEvent): NewEvent {
-  const message = `the runner reports ${entry.type} of a turn that has ended`;
+  const message = `the runner reports ${entry.type} of what is not its own, or has ended`;
   return { at: entry.at, turnId: entry.turnId, type: 'agent.log', data: { level: 'info', message } };
 }
 
@@ -98,6 +99,7 @@ async function applyEntry(
     case 'turn.ended':
       return applyTurnEnded(tx, sessionId, entry);
     case 'permission.requested': {
+      if (isBudgetQuestion(entry.data.requestId)) return { ...kept, keep: false };
       const asked: PermissionRecord = {
         sessionId,
         requestId: entry.data.requestId,
@@ -117,6 +119,8 @@ async function applyEntry(
       return { ...kept, statusMayChange: true, ...(answeredBy === undefined ? {} : { answeredBy }) };
     }
     case 'permission.resolved': {
+      // The server's own questions are none of the runner's.
+      if (isBudgetQuestion(entry.data.requestId)) return { ...kept, keep: false };
       const asked = await tx.permission(sessionId, entry.data.requestId);
       if (asked !== null) {
         await tellUnknownAnswer(tx, asked, entry);

@@ -92,6 +92,7 @@ export function snapshotSourceOf(session: SessionRecord): SnapshotSource {
     permissionPolicy,
     permissionTimeoutMs,
     idle,
+    budget,
     egress,
   } = session;
   return {
@@ -117,6 +118,7 @@ export function snapshotSourceOf(session: SessionRecord): SnapshotSource {
     permissionPolicy,
     permissionTimeoutMs,
     idle,
+    budget,
     egress,
   };
 }

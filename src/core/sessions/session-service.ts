@@ -11,6 +11,7 @@ import type { AuditAction } from '../../protocol/audit.ts';
 import { actorOf } from '../audit/actor.ts';
 import type { PermissionPolicyView, SetPermissionPolicyRequest } from '../../protocol/permission-policy.ts';
 import { rulesOf } from '../permissions/answer-by-policy.ts';
+import { isBudgetQuestion } from '../../protocol/budget.ts';
 import { asBerthError, BerthError } from '../../protocol/errors.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { RunnerClient } from '../ports/runner.ts';
@@ -23,6 +24,7 @@ import { cancelTurns } from '../turns/cancel-turns.ts';
 import type { Dispatcher } from '../turns/dispatcher.ts';
 import { endTurn } from '../turns/end-turn.ts';
 import { openTurnStates } from '../turns/turn-states.ts';
+import type { BudgetAnswers } from '../budgets/budget-answers.ts';
 import type { Answers } from './answers.ts';
 import { answerDetail } from './answer-detail.ts';
 import { planSession } from './create-session.ts';
@@ -93,7 +95,7 @@ export function createSessionService(
   deps: Dependencies,
   sandboxes: SessionSandboxes,
   dispatcher: Dispatcher,
-  answers: Answers,
+  { answers, budgets }: { answers: Answers; budgets: BudgetAnswers },
 ): SessionService {
   const { store, clock } = deps;
   const now = () => clock.now().toISOString();
@@ -162,6 +164,7 @@ export function createSessionService(
         await tx.updateSession(id, planUpdate(deps, request));
         await tx.appendAudit(told(by, 'session.updated', id, { fields: Object.keys(request) }));
       });
+      if (request.budget !== undefined) budgets.wake();
       return get(id);
     },
 
@@ -267,7 +270,8 @@ export function createSessionService(
       await store.transaction((tx) =>
         tx.appendAudit(told(by, 'permission.answered', id, answerDetail(asked, chosen ?? null), requestId)),
       );
-      await answers.give(asked, { optionId, by });
+      if (isBudgetQuestion(requestId)) await budgets.give(asked, optionId, by);
+      else await answers.give(asked, { optionId, by });
     },
 
     async permissionPolicy(id) {

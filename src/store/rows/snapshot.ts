@@ -5,7 +5,7 @@ import { permissionMode, permissionPolicy } from '../../protocol/permission-poli
 import { check, fromJson, toJson } from '../json.ts';
 import type { SnapshotsTable } from '../schema.ts';
 import type { Columns } from './columns.ts';
-import { storedEgress, storedIdle, storedLimits, storedMcpServers } from './values.ts';
+import { storedBudgetLimits, storedEgress, storedIdle, storedLimits, storedMcpServers } from './values.ts';
 
 const states: z.ZodType<SnapshotRecord['state']> = z.enum(['creating', 'ready', 'deleting']);
 const text = z.string();
@@ -32,6 +32,7 @@ const source: z.ZodType<SnapshotSource> = z.object({
   permissions: permissionMode,
   permissionTimeoutMs: z.number(),
   idle: storedIdle.nullable(),
+  budget: storedBudgetLimits.nullable().default(null),
   egress: storedEgress.nullable(),
   // Absent in snapshots of an earlier version.
   permissionPolicy: permissionPolicy.nullable().default(null),
