@@ -13,15 +13,13 @@ export interface RunnerConfig {
 /** Equal to `runnerPort`, which lives beside the schemas: importing it would load zod at start. */
 const defaultPort = 8080;
 
-/** Reads the configuration and takes the token from its file. Throws with the name of what is missing. */
-export function readConfig(env: NodeJS.ProcessEnv): RunnerConfig {
-  const tokenFile = env[runnerEnv.tokenFile];
-  if (tokenFile === undefined) throw new Error(`${runnerEnv.tokenFile} is not set`);
+/** Reads the configuration and takes the token, from its file unless it is given. Throws with the name of what is missing. */
+export function readConfig(env: NodeJS.ProcessEnv, given?: string): RunnerConfig {
   const home = env['HOME'] ?? '/home/user';
   return {
     socketPath: env[runnerEnv.socket] ?? null,
     port: readPort(env[runnerEnv.port]),
-    token: takeToken(tokenFile),
+    token: given ?? takeToken(env[runnerEnv.tokenFile]),
     stateDir: env[runnerEnv.stateDir] ?? `${home}/.local/state/berth`,
     fileRoots: (env[runnerEnv.fileRoots] ?? '/home/user:/tmp').split(':').filter((root) => root.startsWith('/')),
   };
@@ -36,7 +34,8 @@ function readPort(value: string | undefined): number | null {
   return port;
 }
 
-function takeToken(file: string): string {
+function takeToken(file: string | undefined): string {
+  if (file === undefined) throw new Error(`${runnerEnv.tokenFile} is not set`);
   const token = readFileSync(file, 'utf8').trim();
   if (token === '') throw new Error(`${file} holds no token`);
   try {

@@ -1,5 +1,6 @@
 import { chmodSync, readdirSync, readFileSync, unlinkSync } from 'node:fs';
 import type { Server } from 'node:http';
+import { runnerEnv } from '../protocol/runner-launch.ts';
 import { readConfig, type RunnerConfig } from './config.ts';
 import { createIdleMemory } from './idle-memory.ts';
 import { createRestingListener } from './rest.ts';
@@ -9,8 +10,8 @@ import { createRunnerServer } from './server.ts';
  * The runner's program: reads its environment, listens, ends on SIGTERM. It runs for as long as the sandbox does, so
  * a fault in one request is a line on stderr and not the end.
  */
-function main(): void {
-  const config = readConfig(process.env);
+async function main(): Promise<void> {
+  const config = readConfig(process.env, await tokenFromLink(process.env));
   const server = createRunnerServer({
     ...config,
     version: readVersion(),
@@ -34,6 +35,16 @@ function main(): void {
     process.exit(0);
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void end());
+}
+
+/** Of a sandbox that is a machine: the server says over a serial line who it is, and only then. Absent elsewhere. */
+async function tokenFromLink(env: NodeJS.ProcessEnv): Promise<string | undefined> {
+  const directory = env[runnerEnv.link];
+  if (directory === undefined) return undefined;
+  const { serveLink } = await import('./link.ts');
+  const identity = await serveLink(directory, env[runnerEnv.socket] ?? '');
+  for (const [name, value] of Object.entries(identity.env)) if (!name.startsWith('BERTH_')) env[name] = value;
+  return identity.token;
 }
 
 interface Listeners {
@@ -103,8 +114,4 @@ function fail(message: string): never {
   process.exit(1);
 }
 
-try {
-  main();
-} catch (error) {
-  fail(error instanceof Error ? error.message : String(error));
-}
+main().catch((error: unknown) => fail(error instanceof Error ? error.message : String(error)));

@@ -1,0 +1,24 @@
+#!/berth/init/busybox sh
+# Run in the frame that the sandbox's processes have for a root, it gives them the sandbox's own: template below, changes above.
+set -e
+export PATH=/berth/init
+mount -t ext4 -o nosuid,nodev,noatime /own /disk
+mount -t overlay -o nosuid,nodev,lowerdir=/lower,upperdir=/disk/upper,workdir=/disk/work overlay /new
+for directory in proc sys dev run tmp berth home/user var/lib/berth; do mkdir -p "/new/$directory"; done
+if [ ! -e /disk/made ]; then
+  # What the template has there belongs to the user too.
+  chown -R 1000:1000 /new/home/user /new/var/lib/berth
+  chmod 755 /new/home/user
+  chmod 700 /new/var/lib/berth
+  chmod 1777 /new/tmp
+  : >/disk/made
+fi
+for directory in proc sys dev run berth; do mount --move "/$directory" "/new/$directory"; done
+cd /new
+mkdir run/frame
+# Moves every process whose root is the frame.
+export PATH=/new/berth/init
+pivot_root . run/frame
+export PATH=/berth/init
+umount -l /run/frame
+rmdir /run/frame
