@@ -1,3 +1,4 @@
+import { createProviders } from '../src/core/providers.ts';
 import { join } from 'node:path';
 import { createCore, type Core } from '../src/core/create-core.ts';
 import type { Dependencies, Settings } from '../src/core/dependencies.ts';
@@ -26,8 +27,8 @@ export async function openCore(host: BenchHost, settings: Partial<Settings>): Pr
   const deps: Dependencies = {
     store,
     queue: createStoreQueue({ store, clock: systemClock, logger: silent }),
-    provider,
-    connectRunner: (id) =>
+    providers: createProviders([provider]),
+    connectRunner: ({ id }) =>
       createRunnerClient({ dial: (port, options) => provider.dial(id, port, options), token: runnerToken }),
     runnerToken: () => runnerToken,
     gateway,

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createCore, type Core } from '../core/create-core.ts';
 import type { Store } from '../core/ports/store.ts';
+import { createProviders } from '../core/providers.ts';
 import { createWorld, type World } from '../core/testing/doubles.ts';
 import { listen, type HttpServer } from '../main/http-server.ts';
 import { createApp } from '../server/app.ts';
@@ -26,12 +27,13 @@ let id: string;
 beforeAll(async () => {
   store = await createSqliteStore({ path: ':memory:' });
   world = createWorld(store, { slots: 4 });
-  const { provider } = world.deps;
-  world.deps.provider = {
+  const { provider } = world;
+  const dialable = {
     ...provider,
-    capabilities: { ...provider.capabilities, ports: 'dynamic' },
-    dial: async (_id, port) => connect({ host: '127.0.0.1', port, allowHalfOpen: true }),
+    capabilities: { ...provider.capabilities, ports: 'dynamic' as const },
+    dial: async (_id: string, port: number) => connect({ host: '127.0.0.1', port, allowHalfOpen: true }),
   };
+  world.deps.providers = createProviders([dialable]);
   core = createCore(world.deps);
   await core.start(AbortSignal.timeout(5_000));
   const { agents, installer, logger } = world.deps;

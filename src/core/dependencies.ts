@@ -1,3 +1,4 @@
+import type { Providers } from './providers.ts';
 import type { AgentCatalog, AgentInstaller } from './ports/agent.ts';
 import type { Clock } from './ports/clock.ts';
 import type { Gateway } from './ports/gateway.ts';
@@ -7,7 +8,7 @@ import type { WarmSettings } from './pool/warm-plan.ts';
 import type { IdlePolicy } from './sandboxes/idle-policy.ts';
 import type { Queue } from './ports/queue.ts';
 import type { ConnectRunner } from './ports/runner.ts';
-import type { SandboxLimits, SandboxProvider } from './ports/sandbox-provider.ts';
+import type { SandboxLimits } from './ports/sandbox-provider.ts';
 import type { Store } from './ports/store.ts';
 import type { WebhookSender } from './ports/webhook-sender.ts';
 import type { QueueSettings } from './turns/queue-settings.ts';
@@ -17,7 +18,7 @@ import type { WebhookSettings } from './webhooks/webhook-worker.ts';
 export interface Dependencies {
   store: Store;
   queue: Queue;
-  provider: SandboxProvider;
+  providers: Providers;
   connectRunner: ConnectRunner;
   /** The bearer token of a sandbox's runner, derived from its id and the installation's secret. */
   runnerToken: (sandboxId: string) => string;

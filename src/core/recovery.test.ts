@@ -53,7 +53,7 @@ beforeAll(async () => {
   const ids = new Map<string, string>();
   idOf = ({ work, status, is }) => ids.get(`${work} ${status} ${is}`)!;
   for (const { work, status, is } of cells) {
-    const sandbox = sandboxRecord({ status });
+    const sandbox = sandboxRecord({ status, provider: 'memory' });
     const session = sessionRecord({ sandboxId: sandbox.id, baseCommit: 'base', acpSessionId: 'acp' });
     ids.set(`${work} ${status} ${is}`, session.id);
     await store.transaction(async (tx) => {

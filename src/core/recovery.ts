@@ -1,7 +1,8 @@
+import { BerthError } from '../protocol/errors.ts';
 import { afterRestart, type Found } from './after-restart.ts';
 import type { Dependencies } from './dependencies.ts';
 import { recoverUnowned } from './pool/recover-warm.ts';
-import type { SandboxInfo } from './ports/sandbox-provider.ts';
+import type { SandboxInfo, SandboxProvider } from './ports/sandbox-provider.ts';
 import type { SandboxRecord, StoreTransaction } from './ports/store.ts';
 import type { SessionSandboxes } from './sandboxes/session-sandboxes.ts';
 import { finishDeletion } from './sessions/session-service.ts';
@@ -16,19 +17,20 @@ import { activeTurnStates, settleSessionStatus } from './turns/turn-states.ts';
  */
 export async function recover(deps: Dependencies, sandboxes: SessionSandboxes, signal: AbortSignal): Promise<void> {
   const { hostId } = deps.settings;
-  const existing = new Map((await deps.provider.list({ signal })).map((info) => [info.id, info]));
+  const existing = await listAll(deps, signal);
   const known = await deps.store.read.sandboxes({ hostId });
+  requireProviders(deps, known);
   // Most sleep as they were left: they are told apart by one query, and nothing is written for them.
   const uses = new Map((await deps.store.read.sandboxUses({ hostId })).map((use) => [use.sandboxId, use.work]));
   for (const record of known) {
-    const info = existing.get(record.id);
+    const info = existing.get(keyOf(record))?.info;
     const asLeft = afterRestart(record.status, info?.status ?? 'none', 'none') === record.status;
     if (asLeft && uses.get(record.id) === 'none') continue;
     if (record.sessionId !== null) await settleSandbox(deps, record, info);
     else if (record.status !== 'destroying') await recoverUnowned(deps, record, info ?? null);
   }
-  for (const { id } of known) existing.delete(id);
-  await removeOrphans(deps, [...existing.keys()], signal);
+  for (const record of known) existing.delete(keyOf(record));
+  await removeOrphans(deps, [...existing.values()], signal);
   await finishRemovals(deps, sandboxes, signal);
   await recoverSnapshots(deps, signal);
 }
@@ -39,19 +41,44 @@ export async function recover(deps: Dependencies, sandboxes: SessionSandboxes, s
  */
 export async function recoverFromAbsence(deps: Dependencies, signal: AbortSignal): Promise<void> {
   // In this order: a record is there before its sandbox.
-  const existing = await deps.provider.list({ signal });
-  const known = new Set((await deps.store.read.sandboxes({ hostId: deps.settings.hostId })).map(({ id }) => id));
-  await removeOrphans(
-    deps,
-    existing.map(({ id }) => id).filter((id) => !known.has(id)),
-    signal,
+  const existing = await listAll(deps, signal);
+  for (const record of await deps.store.read.sandboxes({ hostId: deps.settings.hostId })) existing.delete(keyOf(record));
+  await removeOrphans(deps, [...existing.values()], signal);
+}
+
+interface Existing {
+  provider: SandboxProvider;
+  info: SandboxInfo;
+}
+
+/** What each provider has, by provider and id: one that failed while it was made elsewhere is not the one that was made. */
+async function listAll({ providers }: Dependencies, signal: AbortSignal): Promise<Map<string, Existing>> {
+  const all = new Map<string, Existing>();
+  for (const name of providers.names) {
+    const provider = providers.of(name);
+    for (const info of await provider.list({ signal })) all.set(keyOf({ id: info.id, provider: name }), { provider, info });
+  }
+  return all;
+}
+
+const keyOf = ({ id, provider }: Pick<SandboxRecord, 'id' | 'provider'>) => `${provider}/${id}`;
+
+/** Without its provider nothing can be told of a sandbox, so it is neither forgotten nor left to itself. */
+function requireProviders({ providers }: Dependencies, records: readonly SandboxRecord[]): void {
+  const missing = records.filter(({ provider }) => !providers.has(provider)).map(({ provider }) => provider);
+  if (missing.length === 0) return;
+  const names = [...new Set(missing)].join(', ');
+  throw new BerthError(
+    'unavailable',
+    `${missing.length} sandboxes here are of providers that this server is not configured with: ${names}; name them in BERTH_PROVIDERS`,
+    { field: 'BERTH_PROVIDERS' },
   );
 }
 
-async function removeOrphans(deps: Dependencies, ids: readonly string[], signal: AbortSignal): Promise<void> {
-  for (const id of ids) {
-    deps.logger.warn({ sandboxId: id }, 'removing a sandbox that no session knows');
-    await deps.provider.destroy(id, { signal });
+async function removeOrphans(deps: Dependencies, orphans: readonly Existing[], signal: AbortSignal): Promise<void> {
+  for (const { provider, info } of orphans) {
+    deps.logger.warn({ sandboxId: info.id, provider: provider.name }, 'removing a sandbox that no session knows');
+    await provider.destroy(info.id, { signal });
   }
 }
 
@@ -101,7 +128,7 @@ async function finishRemovals(deps: Dependencies, sandboxes: SessionSandboxes, s
   }
   const { hostId } = deps.settings;
   for (const record of await deps.store.read.sandboxes({ hostId, statuses: ['destroying'] })) {
-    await deps.provider.destroy(record.id, { signal });
+    await deps.providers.of(record.provider).destroy(record.id, { signal });
     await deps.store.transaction((tx) => tx.deleteSandbox(record.id));
   }
 }

@@ -6,6 +6,7 @@ import { priority, type Priority } from '../protocol/api.ts';
 import { parseEgressPolicy, type EgressPolicy } from '../protocol/egress.ts';
 import { parseRepositoryUrl } from '../core/git-names.ts';
 import { asBerthError, BerthError } from '../protocol/errors.ts';
+import { providerNames } from '../sandbox/registry.ts';
 
 const gibibyte = 1024 ** 3;
 
@@ -32,6 +33,8 @@ const environment = z.object({
   BERTH_ADVERTISE_URL: z.url({ protocol: /^https?$/ }).optional(),
   /** The installation's key, the same for all servers on one database. Default `key` in the data directory. */
   BERTH_KEY_FILE: z.string().startsWith('/').optional(),
+  /** The providers of this server, with commas; the first is for sessions that nothing places elsewhere. */
+  BERTH_PROVIDERS: z.string().default('oci').transform(parseProviders),
   /** OCI runtime: `runc`, `crun` or `runsc`; default what suits the host. */
   BERTH_RUNTIME: z.enum(['runc', 'crun', 'runsc']).optional(),
   BERTH_SLOTS: wholePositive.optional(),
@@ -108,6 +111,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     redisUrl: e.BERTH_REDIS_URL ?? null,
     advertiseUrl: e.BERTH_ADVERTISE_URL ?? null,
     keyFile: e.BERTH_KEY_FILE ?? join(e.BERTH_DATA_DIR, 'key'),
+    providers: e.BERTH_PROVIDERS,
     runtime: e.BERTH_RUNTIME ?? null,
     slots,
     warm: {
@@ -154,6 +158,14 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
       pacing: e.BERTH_GITHUB_PACING === 'on',
     },
   };
+}
+
+function parseProviders(text: string, context: z.RefinementCtx): string[] {
+  const names = text.split(',').map((name) => name.trim());
+  const unknown = names.find((name) => !providerNames.includes(name));
+  if (unknown !== undefined) context.addIssue(`"${unknown}" is not one of ${providerNames.join(', ')}`);
+  if (new Set(names).size !== names.length) context.addIssue('a provider is named twice');
+  return names;
 }
 
 function readEgress(text: string, context: z.RefinementCtx): EgressPolicy {

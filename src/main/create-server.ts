@@ -11,21 +11,17 @@ import type { Store } from '../core/ports/store.ts';
 import type { Dependencies } from '../core/dependencies.ts';
 import { defaultQueueSettings } from '../core/turns/queue-settings.ts';
 import { defaultWebhookSettings } from '../core/webhooks/webhook-worker.ts';
-import type { SandboxCapabilities, SandboxLimits } from '../core/ports/sandbox-provider.ts';
 import { createPublicDial } from '../gateway/egress/public-dial.ts';
 import { createGateway } from '../gateway/gateway.ts';
 import { createTaskService } from '../core/tasks/task-service.ts';
 import { createGit } from '../git/create-git.ts';
 import { createGithub } from '../github/index.ts';
-import { BerthError } from '../protocol/errors.ts';
 import { createRedisQueue } from '../queue/redis-queue.ts';
 import { joinHosts } from '../core/hosts/membership.ts';
 import { createForwarding } from '../server/forwarding/index.ts';
 import { createStoreQueue } from '../queue/store-queue.ts';
-import { guarded } from '../sandbox/guarded.ts';
 import { hostPressure } from '../sandbox/host/pressure.ts';
 import { installationId } from '../sandbox/instance-lock.ts';
-import { loadProvider } from '../sandbox/registry.ts';
 import { createRunnerClient } from '../sandbox/runner-client/index.ts';
 import { createApp } from '../server/app.ts';
 import { hashToken } from '../server/auth.ts';
@@ -50,6 +46,7 @@ import { checkKey } from './key-check.ts';
 import { deriveKeys } from './keys.ts';
 import { createLogger } from './log.ts';
 import { owner, ownerToken } from './owner-token.ts';
+import { openProviders } from './open-providers.ts';
 import { systemClock } from './system-clock.ts';
 import { readWebFiles } from './web-files.ts';
 
@@ -82,28 +79,7 @@ export async function createServer(config: Config, say: (line: string) => void):
   };
 
   try {
-    const provider = guarded(
-      await loadProvider(
-        'oci',
-        { dataDir, logger },
-        {
-          agentsDir: config.agentsDir,
-          ...(config.runtime === null ? {} : { runtime: config.runtime }),
-        },
-      ),
-      { logger },
-    );
-    onClose.push(() => provider.close());
-    say('checking what this machine has');
-    const report = await provider.probe({ signal });
-    if (!report.usable) {
-      const missing = report.findings.filter((finding) => finding.status === 'missing');
-      const why = missing.map((finding) => `${finding.subject}: ${finding.advice ?? finding.detected}`).join('; ');
-      throw new BerthError('unavailable', `this machine cannot run sandboxes yet: ${why}`);
-    }
-    say('preparing storage, runner and template');
-    // The first list takes the data directory's lock and mounts its storage.
-    await provider.list({ signal });
+    const providers = await openProviders(config, logger, (provider) => onClose.push(() => provider.close()), say, signal);
 
     const keys = await deriveKeys(config.keyFile);
     const bareStore = await openStore(config, logger);
@@ -147,11 +123,11 @@ export async function createServer(config: Config, say: (line: string) => void):
     const deps: Dependencies = {
       store,
       queue: openQueue(config, store, logger),
-      provider,
-      connectRunner: (sandboxId) =>
+      providers,
+      connectRunner: ({ id, provider }) =>
         createRunnerClient({
-          dial: (port, options) => provider.dial(sandboxId, port, options),
-          token: keys.runnerToken(sandboxId),
+          dial: (port, options) => providers.of(provider).dial(id, port, options),
+          token: keys.runnerToken(id),
         }),
       runnerToken: (id) => keys.runnerToken(id),
       gateway,
@@ -174,7 +150,7 @@ export async function createServer(config: Config, say: (line: string) => void):
         slots: config.slots,
         warm: config.warm,
         defaultTemplate: 'default',
-        defaultLimits: enforceable(config.sandboxLimits, provider.capabilities),
+        defaultLimits: config.sandboxLimits,
         maxLimits: config.maxSandboxLimits,
         defaultPermissionTimeoutMs,
         idle: config.idle,
@@ -204,7 +180,7 @@ export async function createServer(config: Config, say: (line: string) => void):
         agents,
         installer,
         logger,
-        providerName: provider.name,
+        providerName: providers.first.name,
         version,
         report: () => findings(config),
         ...(isShared ? { forwarding } : {}),
@@ -254,10 +230,4 @@ async function openStore({ databaseUrl, dataDir }: Config, logger: Logger): Prom
 function openQueue({ redisUrl }: Config, store: Store, logger: Logger): Queue {
   if (redisUrl === null) return createStoreQueue({ store, clock: systemClock, logger });
   return createRedisQueue({ url: redisUrl, clock: systemClock, logger });
-}
-
-/** A limit that this host cannot enforce is not promised: 0 says so, and `berth doctor` why. */
-function enforceable(limits: SandboxLimits, { limits: enforced }: SandboxCapabilities): SandboxLimits {
-  const entries = Object.entries(limits) as [keyof SandboxLimits, number][];
-  return Object.fromEntries(entries.map(([name, value]) => [name, enforced.includes(name) ? value : 0])) as unknown as SandboxLimits;
 }

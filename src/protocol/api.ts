@@ -235,7 +235,10 @@ export const host = z.object({
 });
 export type Host = z.infer<typeof host>;
 export const poolOverview = z.object({
+  /** Where warm sandboxes are, and sessions that nothing places elsewhere. */
   provider: z.string(),
+  /** All that the server has; its slots are shared by them. */
+  providers: z.array(z.string()),
   slots: z.number().int().positive(),
   /** Slots that sessions hold, at work or not. */
   used: z.number().int().nonnegative(),

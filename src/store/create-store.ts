@@ -8,6 +8,7 @@ import type { WorkChannel } from './work-channel.ts';
 import { createReads } from './reads/index.ts';
 import type { Database } from './schema.ts';
 import { createTransaction } from './transaction.ts';
+import { auditWrites } from './writes/audit.ts';
 
 /** Runs `body` in a database transaction that is serialisable; again, from the start, where the engine needs that. */
 export type Transact = <T>(body: (db: Transaction<Database>) => Promise<T>, options?: TransactionOptions) => Promise<T>;
@@ -39,9 +40,11 @@ export function createStore({ transact, reader, engine, listeners, work, release
       const { result, appended } = await transact(async (db) => {
         const appended = new Map<string, number>();
         const failures: unknown[] = [];
-        const tx = createTransaction(db, engine, (sessionId, lastSeq) => void appended.set(sessionId, lastSeq));
+        const audit = auditWrites(db, engine);
+        const tx = createTransaction(db, engine, audit, (sessionId, lastSeq) => void appended.set(sessionId, lastSeq));
         const result = await inside.run(scope, () => fn(noting(tx, failures)));
         if (failures.length > 0) throw failures[0];
+        await audit.link();
         return { result, appended };
       }, options);
       scope.open = false;

@@ -12,6 +12,8 @@ export interface Engine {
   tableEnd: RawBuilder<unknown>;
   /** Makes the database itself refuse to rewrite the event log. */
   sealEvents(db: Kysely<unknown>): Promise<void>;
+  /** Makes the database itself refuse to change or shorten the audit log. */
+  sealAudit(db: Kysely<unknown>): Promise<void>;
   /** Adds to the first tables what this engine alone needs. */
   complete(db: Kysely<unknown>): Promise<void>;
   /** The database's clock so many milliseconds from now, as ISO 8601 text in UTC. */

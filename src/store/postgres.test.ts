@@ -23,7 +23,14 @@ describe.skipIf(missing !== null)('postgres', () => {
 
   storeSuite('postgres', async () => {
     const open = () => createPostgresStore({ url });
-    return { store: await open(), reopen: open, destroy: expectNoConnection };
+    const sql = async (statements: string) => void (await server.query(url, statements));
+    return {
+      store: await open(),
+      reopen: open,
+      destroy: expectNoConnection,
+      sql,
+      tamper: (statements) => sql(`alter table audit disable trigger all; ${statements}`),
+    };
   });
 
   /** Of the database under test; a closed store has left nothing behind. */

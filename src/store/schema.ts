@@ -25,6 +25,8 @@ import type { Generated } from 'kysely';
  * | installation | singleton = 1 | | at most one row |
  * | dead_letters | turn_id | turns (cascade) | |
  * | egress_decisions | session_id, host, port, allowed | sessions (cascade) | one row per host and answer, with a count |
+ * | audit | seq | | append-only: triggers refuse UPDATE and DELETE; each entry has the hash of the one before; outlives what it tells of |
+ * | audit_head | singleton = 1 | | exactly one row: the number and hash of the last entry of `audit` |
  * | webhooks | id | | outlive their session: what happened is still told |
  *
  * `turn_id` in events and permissions is no foreign key: a log is never rewritten, and both go with
@@ -48,6 +50,8 @@ export interface Database {
   dead_letters: DeadLettersTable;
   webhooks: WebhooksTable;
   hosts: HostsTable;
+  audit: AuditTable;
+  audit_head: AuditHeadTable;
   installation: InstallationTable;
   egress_decisions: EgressDecisionsTable;
 }
@@ -294,4 +298,22 @@ export interface WebhooksTable {
   last_error: string | null;
   created_at: string;
   delivered_at: string | null;
+}
+
+export interface AuditTable {
+  seq: number;
+  at: string;
+  actor: string;
+  action: string;
+  target: string | null;
+  session_id: string | null;
+  detail: string;
+  prev_hash: string;
+  hash: string;
+}
+
+export interface AuditHeadTable {
+  singleton: number;
+  seq: number;
+  hash: string;
 }

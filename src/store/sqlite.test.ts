@@ -19,11 +19,23 @@ const makeDirectory = (): Promise<string> => mkdtemp(path.join(tmpdir(), 'berth-
 
 storeSuite('sqlite', async () => {
   const directory = await makeDirectory();
-  const open = () => createSqliteStore({ path: path.join(directory, 'store.db') });
+  const file = path.join(directory, 'store.db');
+  const open = () => createSqliteStore({ path: file });
+  async function sql(statements: string): Promise<void> {
+    const database = new DatabaseSync(file);
+    try {
+      database.exec(statements);
+    } finally {
+      database.close();
+    }
+  }
   return {
     store: await open(),
     reopen: open,
     destroy: () => rm(directory, { recursive: true, force: true }),
+    sql,
+    tamper: (statements) =>
+      sql(`drop trigger if exists audit_no_update; drop trigger if exists audit_no_delete; ${statements}`),
   };
 });
 

@@ -4,6 +4,7 @@ import type { Engine } from './engine.ts';
 import { createReads } from './reads/index.ts';
 import type { Database } from './schema.ts';
 import { accessWrites } from './writes/access.ts';
+import type { AuditWrites } from './writes/audit.ts';
 import { deadLetterWrites } from './writes/dead-letters.ts';
 import { egressWrites } from './writes/egress.ts';
 import { eventWrites } from './writes/events.ts';
@@ -21,6 +22,7 @@ import { webhookWrites } from './writes/webhooks.ts';
 export function createTransaction(
   db: Kysely<Database>,
   engine: Engine,
+  { appendAudit }: AuditWrites,
   onAppend: (sessionId: string, lastSeq: number) => void,
 ): StoreTransaction {
   return {
@@ -36,6 +38,7 @@ export function createTransaction(
     ...snapshotWrites(db),
     ...hostWrites(db, engine),
     ...accessWrites(db),
+    appendAudit,
     ...githubWrites(db),
     ...taskWrites(db),
   };

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { NewEvent, SnapshotRecord, Store, StoreTransaction } from '../../src/core/ports/store.ts';
 import { snapshotSourceOf } from '../../src/core/sessions/fork-session.ts';
 import { newId } from '../../src/protocol/ids.ts';
+import { auditSuite } from './store-audit.ts';
 import {
   deadLetterRecord,
   deliveryRecord,
@@ -26,6 +27,10 @@ export interface StoreUnderTest {
   store: Store;
   reopen(): Promise<Store>;
   destroy(): Promise<void>;
+  /** Runs SQL beside the store, as another program with the database's password can. */
+  sql(statements: string): Promise<void>;
+  /** As `sql`, after the triggers that guard the audit log were taken away. */
+  tamper(statements: string): Promise<void>;
 }
 
 export function storeSuite(name: string, createStore: () => Promise<StoreUnderTest>): void {
@@ -49,6 +54,8 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
       await write((tx) => tx.insertSession(record));
       return record.id;
     }
+
+    auditSuite(() => subject);
 
     describe('transactions', () => {
       test('apply everything or nothing', async () => {
@@ -750,7 +757,7 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
           await tx.touchSession('ses_absent', '2026-01-01T00:00:02.000Z');
         });
         const use = async () => (await store.read.sandboxUses({ sessionId: id, statuses: ['running'] }))[0];
-        const quiet = { sessionId: id, sandboxId: sandbox.id, status: 'running', idle, archivedAt: null };
+        const quiet = { sessionId: id, sandboxId: sandbox.id, provider: sandbox.provider, status: 'running', idle, archivedAt: null };
         expect(await use()).toEqual({ ...quiet, work: 'none', lastUsedAt: '2026-01-01T00:00:03.000Z', questionExpiresAt: null });
 
         const turn = turnRecord(id, { state: 'running' });

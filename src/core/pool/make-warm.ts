@@ -1,13 +1,15 @@
 import { proxyEnv } from '../egress/proxy-env.ts';
 import { newId } from '../../protocol/ids.ts';
 import { gatewayPort } from '../../protocol/runner-api.ts';
+import { enforceable } from '../enforceable-limits.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { RunnerClient } from '../ports/runner.ts';
+import type { SandboxRecord } from '../ports/store.ts';
 import { emptyWorkspacePath } from '../sandboxes/workspace.ts';
 
 type MakeDependencies = Pick<
   Dependencies,
-  'store' | 'provider' | 'git' | 'connectRunner' | 'runnerToken' | 'clock' | 'settings'
+  'store' | 'providers' | 'git' | 'connectRunner' | 'runnerToken' | 'clock' | 'settings'
 >;
 
 /** Told by the provider's list, for people; that one is warm is what the store says. */
@@ -24,7 +26,8 @@ export async function makeWarm(
   repositoryUrl: string | null,
   signal: AbortSignal,
 ): Promise<void> {
-  const { store, provider, settings } = deps;
+  const { store, settings } = deps;
+  const provider = deps.providers.first;
   const id = newId('sandbox');
   const at = deps.clock.now().toISOString();
   const record = {
@@ -34,7 +37,7 @@ export async function makeWarm(
     provider: provider.name,
     template: settings.defaultTemplate,
     status: 'creating',
-    limits: settings.defaultLimits,
+    limits: enforceable(settings.defaultLimits, provider.capabilities),
     warm: null,
     createdAt: at,
     updatedAt: at,
@@ -47,8 +50,8 @@ export async function makeWarm(
       { id, template, limits, network: 'none', labels: warmLabels, runnerToken, env: proxyEnv },
       { signal },
     );
-    if (repositoryUrl !== null) await lendRepository(deps, id, repositoryUrl, signal);
-    const runner = deps.connectRunner(id);
+    if (repositoryUrl !== null) await lendRepository(deps, record, repositoryUrl, signal);
+    const runner = deps.connectRunner(record);
     let baseCommit: string | null = null;
     try {
       if (repositoryUrl === null) baseCommit = await prepareEmptyWorkspace(deps, runner, signal);
@@ -87,13 +90,13 @@ async function useOnce(runner: RunnerClient, signal: AbortSignal): Promise<void>
 
 /** Brings the mirror up to date and shows its objects in the sandbox; repeated, it adds what is new. */
 export async function lendRepository(
-  deps: Pick<Dependencies, 'git' | 'provider'>,
-  id: string,
+  deps: Pick<Dependencies, 'git' | 'providers'>,
+  { id, provider }: Pick<SandboxRecord, 'id' | 'provider'>,
   url: string,
   signal: AbortSignal,
 ): Promise<void> {
   const mirror = await deps.git.updateMirror(url, () => {}, signal);
-  await deps.provider.shareObjects?.(id, mirror.objectsDir, { signal });
+  await deps.providers.of(provider).shareObjects?.(id, mirror.objectsDir, { signal });
 }
 
 /**
@@ -101,17 +104,17 @@ export async function lendRepository(
  * none can claim it while it goes and a restart goes on with it.
  */
 export async function removeUnowned(
-  deps: Pick<Dependencies, 'store' | 'provider' | 'clock'>,
+  deps: Pick<Dependencies, 'store' | 'providers' | 'clock'>,
   id: string,
 ): Promise<boolean> {
   const mine = await deps.store.transaction(async (tx) => {
     const sandbox = await tx.sandbox(id);
-    if (sandbox === null || sandbox.sessionId !== null) return false;
+    if (sandbox === null || sandbox.sessionId !== null) return null;
     await tx.updateSandbox(id, { status: 'destroying', warm: null, updatedAt: deps.clock.now().toISOString() });
-    return true;
+    return sandbox;
   });
-  if (!mine) return false;
-  await deps.provider.destroy(id, { signal: AbortSignal.timeout(removeTimeoutMs) });
+  if (mine === null) return false;
+  await deps.providers.of(mine.provider).destroy(id, { signal: AbortSignal.timeout(removeTimeoutMs) });
   await deps.store.transaction((tx) => tx.deleteSandbox(id));
   return true;
 }

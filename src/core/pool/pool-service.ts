@@ -12,7 +12,7 @@ export interface PoolService {
 }
 
 export function createPoolService(
-  { store, provider, settings }: Pick<Dependencies, 'store' | 'provider' | 'settings'>,
+  { store, providers, settings }: Pick<Dependencies, 'store' | 'providers' | 'settings'>,
   warm: Pick<WarmPool, 'status'>,
   figures: PoolFigures,
 ): PoolService {
@@ -21,7 +21,8 @@ export function createPoolService(
       const awake = await store.read.sandboxes({ hostId: settings.hostId, statuses: slotHolding });
       const { wanted, making, held } = warm.status();
       return {
-        provider: provider.name,
+        provider: providers.first.name,
+        providers: [...providers.names],
         slots: settings.slots,
         used: awake.filter(({ sessionId }) => sessionId !== null).length,
         waiting: (await store.read.queuedTurns()).length,

@@ -9,7 +9,7 @@ import { isWarm } from './warm-pool.ts';
  * kept; one that was being made, or that nothing says is warm, is removed.
  */
 export async function recoverUnowned(
-  deps: Pick<Dependencies, 'store' | 'provider' | 'clock' | 'settings' | 'logger'>,
+  deps: Pick<Dependencies, 'store' | 'providers' | 'clock' | 'settings' | 'logger'>,
   record: SandboxRecord,
   found: SandboxInfo | null,
 ): Promise<void> {

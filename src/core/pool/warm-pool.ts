@@ -35,11 +35,11 @@ const backoff = { firstDelayMs: 1_000, maxDelayMs: 300_000 };
 const callTimeoutMs = 180_000;
 
 export function createWarmPool(deps: Dependencies): WarmPool {
-  const { store, provider, clock, logger, settings } = deps;
+  const { store, providers, clock, logger, settings } = deps;
   const closing = new AbortController();
   const status: WarmStatus = { wanted: 0, making: 0, held: null };
   // A provider that cannot give a sandbox its limits later cannot have warm ones.
-  const enabled = () => settings.warm.count > 0 && provider.capabilities.update === 'live';
+  const enabled = () => settings.warm.count > 0 && providers.first.capabilities.update === 'live';
   let pending = false;
   let running: Promise<void> | null = null;
   let failures = 0;
@@ -116,8 +116,9 @@ export function createWarmPool(deps: Dependencies): WarmPool {
 
     async check() {
       if (!enabled()) return;
-      for (const { id } of await warmOnes()) {
-        const found = await findSandbox(deps, id, callSignal());
+      for (const sandbox of await warmOnes()) {
+        const { id } = sandbox;
+        const found = await findSandbox(deps, sandbox, callSignal());
         if (found?.status === 'running' && found.outdated !== true) continue;
         logger.info({ sandboxId: id, status: found?.status ?? 'gone' }, 'a warm sandbox is replaced');
         await removeUnowned(deps, id);
@@ -133,7 +134,7 @@ export function createWarmPool(deps: Dependencies): WarmPool {
           const own = warm.filter((each) => each.warm?.repositoryUrl === url);
           if (own.length === 0) await deps.git.updateMirror(url, () => {}, callSignal());
           // A session may claim it in between, and gains by it.
-          for (const { id } of own) await lendRepository(deps, id, url, callSignal());
+          for (const each of own) await lendRepository(deps, each, url, callSignal());
         } catch (error) {
           if (closing.signal.aborted) return;
           logger.warn({ err: error, repository: url }, 'a repository could not be fetched ahead');

@@ -86,4 +86,4 @@ export interface ExecOutput {
 }
 
 /** Makes clients; one per sandbox, connections kept alive inside. */
-export type ConnectRunner = (sandboxId: string) => RunnerClient;
+export type ConnectRunner = (sandbox: { id: string; provider: string }) => RunnerClient;

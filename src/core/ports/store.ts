@@ -6,6 +6,7 @@ import type {
   SessionStatus,
   Usage,
 } from '../../protocol/events.ts';
+import type { AuditAction, AuditEntry } from '../../protocol/audit.ts';
 import type { EgressPolicy } from '../../protocol/egress.ts';
 import type { WebhookEvent } from '../../protocol/api.ts';
 import type { Prompt } from '../../protocol/content.ts';
@@ -107,6 +108,9 @@ export interface StoreReads {
   /** Latest first. */
   egressDecisions(sessionId: string, limit: number): Promise<EgressDecisionRecord[]>;
   deliveriesInState(state: DeliveryState): Promise<DeliveryRecord[]>;
+  audit(filter: AuditFilter): Promise<AuditRecord[]>;
+  /** Number and hash of the last entry of the audit log. */
+  auditHead(): Promise<Pick<AuditRecord, 'seq' | 'hash'>>;
 }
 
 export interface StoreTransaction extends StoreReads {
@@ -158,6 +162,11 @@ export interface StoreTransaction extends StoreReads {
   insertDelivery(record: DeliveryRecord): Promise<boolean>;
   /** Adds `count` to the decision of the same session, host, port and answer, or keeps a new one. */
   addEgressDecision(record: EgressDecisionRecord): Promise<void>;
+  /**
+   * Appends to the audit log, which outlives what it tells of. Each entry is numbered without a gap and linked to the one before
+   * it when the transaction ends, so `audit` inside it does not have them yet. Text is cut to a bound; a secret must not be in it.
+   */
+  appendAudit(entries: readonly NewAuditEntry[]): Promise<void>;
   updateDelivery(id: string, change: Partial<Omit<DeliveryRecord, 'id'>>): Promise<void>;
 }
 
@@ -167,6 +176,31 @@ export type NewEvent = {
   turnId: string | null;
   journal?: { id: string; seq: number };
 } & (JournalEventData | ServerEventData);
+
+/** What was done, by whom, to what; `core/audit/actor.ts` makes actors, `protocol/audit.ts` lists the actions. */
+export interface NewAuditEntry extends Pick<AuditEntry, 'at' | 'actor' | 'target' | 'sessionId' | 'detail'> {
+  action: AuditAction;
+}
+
+/** `action` may be one that a later version knows. */
+export type AuditRecord = AuditEntry;
+
+export interface AuditFilter {
+  sessionId?: string;
+  actor?: string;
+  /** One, or all of a kind: `session.*`. */
+  action?: string;
+  /** At or after this time. */
+  since?: string;
+  /** Before this time. */
+  until?: string;
+  /** Numbers above this one. */
+  after?: number;
+  /** Numbers below this one. */
+  before?: number;
+  order: 'oldest' | 'newest';
+  limit: number;
+}
 
 export interface EgressDecisionRecord {
   sessionId: string;
@@ -386,6 +420,7 @@ export interface SandboxFilter {
 export interface SandboxUse {
   sessionId: string;
   sandboxId: string;
+  provider: string;
   status: SandboxRecord['status'];
   idle: IdlePolicyOverride | null;
   archivedAt: string | null;

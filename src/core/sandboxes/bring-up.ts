@@ -48,9 +48,9 @@ export function createBringUp(context: SandboxesContext, beginEviction: BeginEvi
       if (isNew && session.baseCommit !== null) session = await forgetDisk(context, session);
       const connection = openConnection(deps, {
         sessionId,
-        sandboxId: sandbox.id,
+        sandbox,
         onTurnEnded: events.onTurnEnded,
-        onLost: () => checkLost(sessionId, sandbox.id),
+        onLost: () => checkLost(sessionId, sandbox),
       });
       try {
         await prepareWorkspace(deps, session, connection.runner, progress, signal);
@@ -99,7 +99,7 @@ async function afterFailure(
   if (context.closing.aborted) return;
   try {
     const signal = AbortSignal.timeout(operationTimeoutMs);
-    const found = await findSandbox(deps, sandbox.id, signal);
+    const found = await findSandbox(deps, sandbox, signal);
     if (found === null) {
       await deps.store.transaction(async (tx) => {
         await tx.deleteSandbox(sandbox.id);
@@ -107,7 +107,7 @@ async function afterFailure(
         await settleSessionStatus(tx, session.id, nowOf(context), reason);
       });
     } else {
-      await deps.provider.stop(sandbox.id, { signal });
+      await deps.providers.of(sandbox.provider).stop(sandbox.id, { signal });
       await setSandboxStatus(deps, session.id, sandbox.id, 'stopped', reason);
     }
     context.events.onSlotFreed();

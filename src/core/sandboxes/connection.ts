@@ -1,6 +1,7 @@
 import type { Dependencies } from '../dependencies.ts';
 import { followJournal } from '../journal/follow-journal.ts';
 import type { RunnerClient } from '../ports/runner.ts';
+import type { SandboxRecord } from '../ports/store.ts';
 import { gatewayPort } from '../../protocol/runner-api.ts';
 
 /** What this process holds of a running sandbox: its runner, the gateway's channel, the journal's reader. */
@@ -15,7 +16,7 @@ export interface Connection {
 
 export interface ConnectionOptions {
   sessionId: string;
-  sandboxId: string;
+  sandbox: Pick<SandboxRecord, 'id' | 'provider'>;
   onTurnEnded: (turnId: string) => void;
   /** The sandbox can no longer be reached; resolves to whether it may come back by itself. Never rejects. */
   onLost: () => Promise<boolean>;
@@ -28,13 +29,13 @@ export function openConnection(
   deps: Pick<Dependencies, 'connectRunner' | 'gateway' | 'store' | 'clock' | 'logger'>,
   options: ConnectionOptions,
 ): Connection {
-  const { sessionId, sandboxId } = options;
-  const runner = deps.connectRunner(sandboxId);
+  const { sessionId, sandbox } = options;
+  const runner = deps.connectRunner(sandbox);
   const stop = new AbortController();
   const gateway = keepGatewayOpen(deps, sessionId, runner, options.onLost, stop.signal);
   let following: Promise<void> | null = null;
   return {
-    sandboxId,
+    sandboxId: sandbox.id,
     runner,
     follow() {
       following ??= followJournal(

@@ -1,4 +1,4 @@
-import { unusedSessions } from './activity.ts';
+import { unusedSessions, type Unused } from './activity.ts';
 import type { SandboxesContext } from './context.ts';
 import { awake, restingStep } from './idle-policy.ts';
 import type { RestSession } from './resting.ts';
@@ -22,11 +22,11 @@ export function createEviction(context: SandboxesContext, restSession: RestSessi
   const underWay = new Set<string>();
   const sparedUntilMs = new Map<string, number>();
 
-  async function evict(sessionId: string): Promise<boolean> {
+  async function evict({ sessionId, provider }: Unused): Promise<boolean> {
     try {
       const evicted = await restSession(
         sessionId,
-        restingStep(deps.provider.capabilities),
+        restingStep(deps.providers.of(provider).capabilities),
         'its slot was needed',
         true,
       );
@@ -49,14 +49,14 @@ export function createEviction(context: SandboxesContext, restSession: RestSessi
   }
 
   return async () => {
-    const canHibernate = restingStep(deps.provider.capabilities) === 'hibernate';
     const nowMs = deps.clock.now().getTime();
-    for (const { sessionId, work } of await unusedSessions(context, awake)) {
+    for (const unused of await unusedSessions(context, awake)) {
+      const { sessionId, work, provider } = unused;
       // A question must outlive its sandbox's sleep: only a memory image keeps the agent that asks.
-      if (work === 'asking' && !canHibernate) continue;
+      if (work === 'asking' && restingStep(deps.providers.of(provider).capabilities) !== 'hibernate') continue;
       if (underWay.has(sessionId) || (sparedUntilMs.get(sessionId) ?? 0) > nowMs) continue;
       underWay.add(sessionId);
-      return { done: evict(sessionId) };
+      return { done: evict(unused) };
     }
     return null;
   };

@@ -23,7 +23,7 @@ export async function restIdle(context: SandboxesContext, restSession: RestSessi
       continue;
     }
     const policy = effectivePolicy(deps.settings.idle, unused.idle);
-    const step = dueStep(unused, nowMs - unused.lastUsedMs, policy, deps.provider.capabilities);
+    const step = dueStep(unused, nowMs - unused.lastUsedMs, policy, deps.providers.of(unused.provider).capabilities);
     if (step === 'destroy') {
       if (await beginExpiry(context, unused.sessionId, unused.lastUsedAt)) expired.push(unused.sessionId);
     } else if (step !== null) {

@@ -41,7 +41,7 @@ function lossCheck() {
 
 test('two streams that break at once tell of one loss', async () => {
   const check = lossCheck();
-  const answers = await Promise.all([check(sessionId, sandboxId), check(sessionId, sandboxId)]);
+  const answers = await Promise.all([check(sessionId, { id: sandboxId, provider: 'memory' }), check(sessionId, { id: sandboxId, provider: 'memory' })]);
   expect(answers.toSorted((a, b) => Number(a) - Number(b))).toEqual([false, true]);
   expect(closed).toBe(1);
   expect(entries.of(sessionId).connection).toBeNull();
@@ -51,5 +51,5 @@ test('two streams that break at once tell of one loss', async () => {
 test('what cannot be told is asked again', async () => {
   const check = lossCheck();
   await store.close();
-  expect(await check(sessionId, sandboxId)).toBe(true);
+  expect(await check(sessionId, { id: sandboxId, provider: 'memory' })).toBe(true);
 });

@@ -1,9 +1,12 @@
 import type { SandboxInfo } from '../ports/sandbox-provider.ts';
+import type { SandboxRecord } from '../ports/store.ts';
 import { activeTurnStates } from '../turns/turn-states.ts';
 import type { Ensure } from './bring-up.ts';
 import type { SandboxesContext } from './context.ts';
 import { findSandbox } from './records.ts';
 import { setSandboxStatus } from './settle.ts';
+
+type SandboxName = Pick<SandboxRecord, 'id' | 'provider'>;
 
 const lookTimeoutMs = 30_000;
 
@@ -15,21 +18,22 @@ const lookTimeoutMs = 30_000;
 export function createLossCheck(
   { deps, entries, events, closing }: SandboxesContext,
   ensure: Ensure,
-): (sessionId: string, sandboxId: string) => Promise<boolean> {
-  return (sessionId, sandboxId) =>
-    check(sessionId, sandboxId).catch((error: unknown) => {
+): (sessionId: string, sandbox: SandboxName) => Promise<boolean> {
+  return (sessionId, sandbox) =>
+    check(sessionId, sandbox).catch((error: unknown) => {
       deps.logger.warn({ sessionId, err: error }, 'whether a sandbox was lost could not be told');
       return true;
     });
 
-  async function check(sessionId: string, sandboxId: string): Promise<boolean> {
+  async function check(sessionId: string, sandbox: SandboxName): Promise<boolean> {
+    const sandboxId = sandbox.id;
     const entry = entries.of(sessionId);
     if (closing.aborted) return false;
     // Still being made ready, or told already: who asks is closed with its connection.
     if (entry.connection?.sandboxId !== sandboxId) return true;
     let found: SandboxInfo | null;
     try {
-      found = await findSandbox(deps, sandboxId, AbortSignal.any([closing, AbortSignal.timeout(lookTimeoutMs)]));
+      found = await findSandbox(deps, sandbox, AbortSignal.any([closing, AbortSignal.timeout(lookTimeoutMs)]));
     } catch {
       return true;
     }

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { asBerthError } from '../../protocol/errors.ts';
 import type { Dependencies } from '../dependencies.ts';
-import type { SandboxInfo } from '../ports/sandbox-provider.ts';
+import type { SandboxInfo, SandboxProvider } from '../ports/sandbox-provider.ts';
 import type { SandboxRecord, SessionRecord } from '../ports/store.ts';
 import { findSandbox } from './records.ts';
 import { sandboxSpecOf } from './sandbox-spec.ts';
@@ -15,9 +15,9 @@ async function findSound(
   sandbox: SandboxRecord,
   signal: AbortSignal,
 ): Promise<SandboxInfo | null> {
-  const found = await findSandbox(deps, sandbox.id, signal);
+  const found = await findSandbox(deps, sandbox, signal);
   if (found?.status !== 'broken' || session.baseCommit !== null) return found;
-  await deps.provider.destroy(sandbox.id, { signal });
+  await deps.providers.of(sandbox.provider).destroy(sandbox.id, { signal });
   return null;
 }
 
@@ -32,11 +32,12 @@ async function bind(
   found: SandboxInfo,
   signal: AbortSignal,
 ): Promise<boolean> {
-  if (deps.provider.capabilities.update === 'none') return false;
+  const provider = deps.providers.of(sandbox.provider);
+  if (provider.capabilities.update === 'none') return false;
   const { labels, limits } = sandboxSpecOf(deps, session, sandbox);
   const sameLimits = isDeepStrictEqual(limits, found.limits);
   if (sameLimits && isDeepStrictEqual(labels, found.labels)) return false;
-  const updated = deps.provider.update(sandbox.id, { labels, limits }, { signal });
+  const updated = provider.update(sandbox.id, { labels, limits }, { signal });
   if (sameLimits) {
     // The next start of the sandbox finds them wrong, and tries again.
     updated.catch((error: unknown) => deps.logger.warn({ sandboxId: sandbox.id, err: error }, 'labels were not set'));
@@ -47,14 +48,19 @@ async function bind(
 }
 
 /** What ended while it was frozen, by the kernel's hand or a person's, starts from its disk. */
-async function resume(deps: Dependencies, sandboxId: string, progress: Progress, signal: AbortSignal): Promise<void> {
+async function resume(
+  provider: SandboxProvider,
+  sandboxId: string,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<void> {
   try {
-    await deps.provider.resume(sandboxId, { signal });
+    await provider.resume(sandboxId, { signal });
   } catch (error) {
     if (signal.aborted || asBerthError(error).code !== 'sandbox_lost') throw error;
     await progress('sandbox', 'its processes ended while it was paused; starting it from its disk');
-    await deps.provider.stop(sandboxId, { signal });
-    await deps.provider.start(sandboxId, { signal });
+    await provider.stop(sandboxId, { signal });
+    await provider.start(sandboxId, { signal });
   }
 }
 
@@ -66,6 +72,7 @@ export async function makeRun(
   progress: Progress,
   signal: AbortSignal,
 ): Promise<{ isNew: boolean; wasWarm: boolean }> {
+  const provider = deps.providers.of(sandbox.provider);
   const found = await findSound(deps, session, sandbox, signal);
   const wasWarm = found !== null && found.status !== 'broken' && (await bind(deps, session, sandbox, found, signal));
   switch (found?.status) {
@@ -75,14 +82,14 @@ export async function makeRun(
       break;
     case undefined:
       await progress('sandbox', `creating a sandbox on ${session.provider}`);
-      await deps.provider.create(sandboxSpecOf(deps, session, sandbox), { signal });
+      await provider.create(sandboxSpecOf(deps, session, sandbox), { signal });
       break;
     case 'paused':
-      await resume(deps, sandbox.id, progress, signal);
+      await resume(provider, sandbox.id, progress, signal);
       break;
     case 'hibernated': {
       await progress('sandbox', 'waking the sandbox');
-      const { restored, reason } = await deps.provider.wake(sandbox.id, { signal });
+      const { restored, reason } = await provider.wake(sandbox.id, { signal });
       if (restored === 'disk') {
         await progress('sandbox', `its processes could not be brought back, its files are there: ${reason}`);
       }
@@ -90,7 +97,7 @@ export async function makeRun(
     }
     default:
       await progress('sandbox', 'starting the sandbox from its disk');
-      await deps.provider.start(sandbox.id, { signal });
+      await provider.start(sandbox.id, { signal });
   }
   await setSandboxStatus(deps, session.id, sandbox.id, 'running', null);
   return { isNew: found === null, wasWarm };

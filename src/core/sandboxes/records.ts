@@ -20,12 +20,12 @@ export async function sandboxOf(
 
 /** What the provider has under this id, or `null`. Throws when it cannot tell. */
 export async function findSandbox(
-  deps: Pick<Dependencies, 'provider'>,
-  id: string,
+  deps: Pick<Dependencies, 'providers'>,
+  { id, provider }: Pick<SandboxRecord, 'id' | 'provider'>,
   signal: AbortSignal,
 ): Promise<SandboxInfo | null> {
   try {
-    return await deps.provider.get(id, { signal });
+    return await deps.providers.of(provider).get(id, { signal });
   } catch (error) {
     if (asBerthError(error).code === 'not_found') return null;
     throw error;

@@ -10,7 +10,7 @@ export async function destroySandboxes(context: SandboxesContext, sessionId: str
       await deps.store.transaction((tx) =>
         tx.updateSandbox(sandbox.id, { status: 'destroying', updatedAt: nowOf(context) }),
       );
-      await deps.provider.destroy(sandbox.id, { signal: closing });
+      await deps.providers.of(sandbox.provider).destroy(sandbox.id, { signal: closing });
       await deps.store.transaction(async (tx) => {
         await tx.deleteSandbox(sandbox.id);
         if ((await tx.session(sessionId)) !== null) await tx.updateSession(sessionId, { sandboxId: null });

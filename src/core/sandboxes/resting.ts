@@ -1,4 +1,5 @@
 import { asBerthError, BerthError } from '../../protocol/errors.ts';
+import type { SandboxRecord } from '../ports/store.ts';
 import { activityOf, type Activity } from './activity.ts';
 import type { Ensure } from './bring-up.ts';
 import { nowOf, type SandboxesContext } from './context.ts';
@@ -40,7 +41,7 @@ export function createResting(context: SandboxesContext, ensure: Ensure): RestSe
       // Streams to the runner must be closed before it is frozen; they are opened again on need.
       await entries.disconnect(sessionId);
       try {
-        await deps.provider[step === 'archive' ? 'stop' : step](sandbox.id, { signal: closing });
+        await deps.providers.of(sandbox.provider)[step === 'archive' ? 'stop' : step](sandbox.id, { signal: closing });
       } catch (error) {
         // The provider left it as it was, and so is it here; the next access connects again.
         deps.logger.warn({ sessionId, step, err: error }, 'a sandbox could not be put to rest');
@@ -49,7 +50,7 @@ export function createResting(context: SandboxesContext, ensure: Ensure): RestSe
           if (activity === 'asking') follow(sessionId);
           throw error;
         }
-        return restFurther(sessionId, sandbox.id, step, reason, error);
+        return restFurther(sessionId, sandbox, step, reason, error);
       }
       const why = activity === 'asking' ? `${reason}; the answer wakes it` : reason;
       await setSandboxStatus(deps, sessionId, sandbox.id, restStatus[step], why, archivedAt);
@@ -62,7 +63,7 @@ export function createResting(context: SandboxesContext, ensure: Ensure): RestSe
   /** An idle sandbox whose memory cannot be kept is stopped when its slot is to be freed; one that asks is left running. */
   async function restFurther(
     sessionId: string,
-    sandboxId: string,
+    sandbox: SandboxRecord,
     step: RestStep,
     reason: string,
     cause: unknown,
@@ -71,9 +72,9 @@ export function createResting(context: SandboxesContext, ensure: Ensure): RestSe
       follow(sessionId);
       return false;
     }
-    await deps.provider.stop(sandboxId, { signal: closing });
+    await deps.providers.of(sandbox.provider).stop(sandbox.id, { signal: closing });
     const why = `${reason}; its processes were ended: ${asBerthError(cause).message}`;
-    await setSandboxStatus(deps, sessionId, sandboxId, 'stopped', why);
+    await setSandboxStatus(deps, sessionId, sandbox.id, 'stopped', why);
     return true;
   }
 

@@ -14,7 +14,7 @@ export type Progress = (stage: string, message: string, fraction?: number | null
  * when it is there, says so. A crash in between starts over.
  */
 export async function prepareWorkspace(
-  deps: Pick<Dependencies, 'store' | 'git' | 'provider' | 'clock' | 'settings'>,
+  deps: Pick<Dependencies, 'store' | 'git' | 'providers' | 'clock' | 'settings'>,
   session: SessionRecord,
   runner: RunnerClient,
   progress: Progress,
@@ -32,7 +32,7 @@ export async function prepareWorkspace(
 }
 
 async function cloneRepository(
-  deps: Pick<Dependencies, 'git' | 'provider'>,
+  deps: Pick<Dependencies, 'git' | 'providers'>,
   session: SessionRecord,
   url: string,
   runner: RunnerClient,
@@ -44,11 +44,12 @@ async function cloneRepository(
   let lastLine: Promise<void> = Promise.resolve();
   const mirror = await deps.git.updateMirror(url, (line) => (lastLine = progress('repository', line)), signal);
   await lastLine;
+  const provider = deps.providers.of(session.provider);
   const sharedObjects =
-    deps.provider.capabilities.sharedObjects !== 'none' &&
-    deps.provider.shareObjects !== undefined &&
+    provider.capabilities.sharedObjects !== 'none' &&
+    provider.shareObjects !== undefined &&
     session.sandboxId !== null;
-  if (sharedObjects) await deps.provider.shareObjects!(session.sandboxId!, mirror.objectsDir, { signal });
+  if (sharedObjects) await provider.shareObjects!(session.sandboxId!, mirror.objectsDir, { signal });
   await progress('repository', 'cloning');
   return deps.git.clone(
     runner,

@@ -3,7 +3,9 @@ import { BerthError } from '../../protocol/errors.ts';
 import { newId } from '../../protocol/ids.ts';
 import type { Dependencies, Settings } from '../dependencies.ts';
 import { checkBranchName, parseRepositoryUrl } from '../git-names.ts';
-import { guestHome, type SandboxLimits } from '../ports/sandbox-provider.ts';
+import { enforceable } from '../enforceable-limits.ts';
+import { guestHome, type SandboxCapabilities, type SandboxLimits, type SandboxProvider } from '../ports/sandbox-provider.ts';
+import type { Providers } from '../providers.ts';
 import type { SessionRecord } from '../ports/store.ts';
 import { emptyWorkspacePath } from '../sandboxes/workspace.ts';
 import { planIdle } from './update-session.ts';
@@ -13,18 +15,14 @@ import { planIdle } from './update-session.ts';
  * latter two with the remote itself. Throws with the field at fault.
  */
 export async function planSession(
-  deps: Pick<Dependencies, 'agents' | 'git' | 'provider' | 'settings' | 'clock'>,
+  deps: Pick<Dependencies, 'agents' | 'git' | 'providers' | 'settings' | 'clock'>,
   request: CreateSessionRequest,
   owner: string,
   signal: AbortSignal,
 ): Promise<SessionRecord> {
   if (request.agentCommand === undefined) deps.agents.get(request.agent);
-  if (request.provider !== undefined && request.provider !== deps.provider.name) {
-    throw new BerthError('invalid_request', `there is no provider ${request.provider}; this server has ${deps.provider.name}`, {
-      field: 'provider',
-    });
-  }
-  const limits = planLimits(request.limits, deps.settings);
+  const provider = chooseProvider(deps.providers, request.provider);
+  const limits = planLimits(request.limits, deps.settings, provider.capabilities);
   if (request.workBranch !== undefined) checkBranchName(request.workBranch, 'workBranch');
   if (request.branch !== undefined) checkBranchName(request.branch, 'branch');
   if (request.repository === undefined && (request.branch !== undefined || request.workBranch !== undefined)) {
@@ -45,7 +43,7 @@ export async function planSession(
     statusReason: null,
     agent: request.agent,
     agentArgv: request.agentCommand ?? null,
-    provider: deps.provider.name,
+    provider: provider.name,
     template: request.template ?? deps.settings.defaultTemplate,
     sandboxId: null,
     hostId: null,
@@ -81,11 +79,25 @@ export async function planSession(
   };
 }
 
-function planLimits(asked: CreateSessionRequest['limits'], settings: Settings): SandboxLimits {
-  const limits = { ...settings.defaultLimits };
+function chooseProvider(providers: Providers, asked: string | undefined): SandboxProvider {
+  if (asked === undefined) return providers.first;
+  if (providers.has(asked)) return providers.of(asked);
+  const message = `there is no provider ${asked}; this server has ${providers.names.join(', ')}`;
+  throw new BerthError('invalid_request', message, { field: 'provider' });
+}
+
+function planLimits(
+  asked: CreateSessionRequest['limits'],
+  settings: Settings,
+  capabilities: SandboxCapabilities,
+): SandboxLimits {
+  const limits = enforceable(settings.defaultLimits, capabilities);
   for (const name of ['cpus', 'memoryBytes', 'pids', 'diskBytes'] as const) {
     const value = asked?.[name];
     if (value === undefined) continue;
+    if (!capabilities.limits.includes(name)) {
+      throw new BerthError('invalid_request', `the provider cannot enforce ${name}`, { field: `limits.${name}` });
+    }
     if (value > settings.maxLimits[name]) {
       throw new BerthError('invalid_request', `at most ${settings.maxLimits[name]} on this server`, {
         field: `limits.${name}`,

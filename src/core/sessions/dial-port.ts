@@ -9,13 +9,14 @@ import type { SessionSandboxes } from '../sandboxes/session-sandboxes.ts';
  * open. Throws `upstream_failed` when nothing listens there.
  */
 export async function dialPort(
-  deps: Pick<Dependencies, 'provider'>,
+  deps: Pick<Dependencies, 'providers' | 'store'>,
   sandboxes: SessionSandboxes,
   sessionId: string,
   port: number,
   signal: AbortSignal,
 ): Promise<Duplex> {
-  const { provider } = deps;
+  const session = await deps.store.read.session(sessionId);
+  const provider = session === null ? deps.providers.first : deps.providers.of(session.provider);
   if (provider.capabilities.ports === 'none') {
     throw new BerthError('unsupported', `ports of the provider ${provider.name} cannot be reached`, {
       field: 'provider',

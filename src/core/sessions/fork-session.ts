@@ -37,8 +37,9 @@ export async function forkSession(
   signal: AbortSignal,
 ): Promise<string[]> {
   const { from, count } = request;
-  if (deps.provider.capabilities.fork === 'none') {
-    throw new BerthError('unsupported', `the provider ${deps.provider.name} cannot fork`, { field: 'provider' });
+  const provider = deps.providers.of(request.source.provider);
+  if (provider.capabilities.fork === 'none') {
+    throw new BerthError('unsupported', `the provider ${provider.name} cannot fork`, { field: 'provider' });
   }
   if (count > deps.settings.slots) {
     throw new BerthError('invalid_request', `this server has ${deps.settings.slots} slots`, { field: 'count' });
@@ -51,7 +52,7 @@ export async function forkSession(
     for (const record of records) await sandboxes.reserve(record.id, signal);
     const made = await Promise.all(records.map(async (record) => requireSandbox(deps, record.id)));
     const specs = made.map((sandbox, index) => sandboxSpecOf(deps, records[index]!, sandbox));
-    const copy = () => deps.provider.fork(from, specs, { signal });
+    const copy = () => provider.fork(from, specs, { signal });
     await ('sandboxId' in from ? sandboxes.exclusively(request.sessionId, copy) : copy());
     await Promise.all(records.map((record, index) => ownBranch(deps, record, made[index]!, signal)));
     await finish(deps, request, records, made);
@@ -188,7 +189,7 @@ async function ownBranch(
   signal: AbortSignal,
 ): Promise<void> {
   if (record.branch === null) return;
-  const runner = deps.connectRunner(sandbox.id);
+  const runner = deps.connectRunner(sandbox);
   try {
     const argv = ['git', 'checkout', '-q', '-b', record.branch];
     const result = await runner.exec({ argv, cwd: record.cwd, timeoutMs: gitTimeoutMs }, signal);

@@ -275,7 +275,7 @@ export function createSessionService(
       if (session.sandboxId === null) {
         throw new BerthError('not_found', 'the session has no sandbox yet', { field: 'id' });
       }
-      const stats = await deps.provider.stats(session.sandboxId, { signal });
+      const stats = await deps.providers.of(session.provider).stats(session.sandboxId, { signal });
       return { sandboxId: session.sandboxId, limits: session.limits, ...stats };
     },
   };

@@ -2,6 +2,7 @@ import type { CreateSnapshotRequest } from '../../protocol/api.ts';
 import { asBerthError, BerthError } from '../../protocol/errors.ts';
 import { newId } from '../../protocol/ids.ts';
 import type { Dependencies } from '../dependencies.ts';
+import type { SandboxProvider } from '../ports/sandbox-provider.ts';
 import type { SessionRecord, SnapshotFilter, SnapshotRecord } from '../ports/store.ts';
 import type { SessionSandboxes } from '../sandboxes/session-sandboxes.ts';
 import { forkSession, snapshotSourceOf } from '../sessions/fork-session.ts';
@@ -27,7 +28,7 @@ export interface SnapshotService {
 }
 
 export function createSnapshotService(deps: Dependencies, sandboxes: SessionSandboxes): SnapshotService {
-  const { store, provider } = deps;
+  const { store, providers } = deps;
 
   async function get(idOrName: string, owner: string): Promise<SnapshotRecord> {
     const found = (await store.read.snapshot(idOrName)) ?? (await store.read.snapshots({ owner, name: idOrName }))[0];
@@ -39,12 +40,12 @@ export function createSnapshotService(deps: Dependencies, sandboxes: SessionSand
 
   return {
     async create(sessionId, { name, memory }, owner, signal) {
-      requireSnapshots(deps, memory);
       const planned = await store.transaction(async (tx) => {
         const session = await tx.session(sessionId);
         if (session === null || session.deletingAt !== null) {
           throw new BerthError('not_found', `there is no session ${sessionId}`, { field: 'id' });
         }
+        requireSnapshots(providers.of(session.provider), memory);
         if (session.sandboxId === null || session.baseCommit === null) {
           throw new BerthError('conflict', 'the session has no workspace yet; there is nothing to copy', {
             field: 'id',
@@ -60,7 +61,7 @@ export function createSnapshotService(deps: Dependencies, sandboxes: SessionSand
           state: 'creating',
           memory,
           hostId: deps.settings.hostId,
-          provider: provider.name,
+          provider: session.provider,
           sessionId,
           sandboxId: session.sandboxId,
           source: snapshotSourceOf(session),
@@ -71,6 +72,7 @@ export function createSnapshotService(deps: Dependencies, sandboxes: SessionSand
         return record;
       });
       const { id, sandboxId } = planned;
+      const provider = providers.of(planned.provider);
       try {
         const info = await sandboxes.exclusively(sessionId, () =>
           provider.snapshot(sandboxId, { snapshotId: id, memory }, { signal }),
@@ -80,7 +82,7 @@ export function createSnapshotService(deps: Dependencies, sandboxes: SessionSand
         return { ...planned, ...ready };
       } catch (cause) {
         // What cannot be removed now is at the next start.
-        await removeNow(id).catch((error: unknown) =>
+        await removeNow(planned).catch((error: unknown) =>
           deps.logger.warn({ snapshotId: id, err: error }, 'a failed snapshot could not be removed'),
         );
         throw asBerthError(cause);
@@ -90,8 +92,7 @@ export function createSnapshotService(deps: Dependencies, sandboxes: SessionSand
     list: (filter) => store.read.snapshots({ ...filter, states: ['ready'] }),
     get,
     async delete(idOrName, owner, signal) {
-      const { id } = await get(idOrName, owner);
-      await removeNow(id, signal);
+      await removeNow(await get(idOrName, owner), signal);
     },
 
     async fork(idOrName, count, owner, signal) {
@@ -104,15 +105,18 @@ export function createSnapshotService(deps: Dependencies, sandboxes: SessionSand
     },
   };
 
-  async function removeNow(id: string, signal: AbortSignal = AbortSignal.timeout(removalTimeoutMs)): Promise<void> {
-    await beginRemoval(deps, id);
-    await finishRemoval(deps, id, signal);
+  async function removeNow(
+    record: SnapshotRecord,
+    signal: AbortSignal = AbortSignal.timeout(removalTimeoutMs),
+  ): Promise<void> {
+    await beginRemoval(deps, record.id);
+    await finishRemoval(deps, record, signal);
   }
 }
 
 const removalTimeoutMs = 5 * 60_000;
 
-function requireSnapshots({ provider }: Pick<Dependencies, 'provider'>, memory: boolean): void {
+function requireSnapshots(provider: SandboxProvider, memory: boolean): void {
   const { snapshot } = provider.capabilities;
   if (snapshot === 'none') {
     throw new BerthError('unsupported', `the provider ${provider.name} has no snapshots`, { field: 'provider' });

@@ -1,3 +1,4 @@
+import { createProviders } from '../providers.ts';
 import { PassThrough } from 'node:stream';
 import { BerthError } from '../../protocol/errors.ts';
 import type { JournalEvent, JournalEventData } from '../../protocol/events.ts';
@@ -6,7 +7,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { RunnerClient } from '../ports/runner.ts';
 import type { SandboxInfo, SandboxProvider, SnapshotInfo } from '../ports/sandbox-provider.ts';
-import type { Store } from '../ports/store.ts';
+import type { SandboxRecord, Store } from '../ports/store.ts';
 import type { WebhookRequest } from '../ports/webhook-sender.ts';
 import { createStoreQueue } from '../../queue/store-queue.ts';
 import { defaultQueueSettings } from '../turns/queue-settings.ts';
@@ -18,6 +19,8 @@ import { defaultWebhookSettings } from '../webhooks/webhook-worker.ts';
  */
 export interface World {
   deps: Dependencies;
+  /** The one that `deps.providers` has. */
+  provider: SandboxProvider;
   sandboxes: Map<string, SandboxInfo>;
   journals: Map<string, MemoryJournal>;
   /** Turns given to a runner, in order. */
@@ -107,7 +110,7 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
     write(sessionId, turnId, { type: 'permission.requested', data: { requestId, toolCall: { toolCallId: 't' }, options, expiresAt } });
   }
 
-  const runner = (sandboxId: string): RunnerClient =>
+  const runner = ({ id: sandboxId }: Pick<SandboxRecord, 'id'>): RunnerClient =>
     ({
       async ensureAgentSession(sessionId: string) {
         requireRunning(sandboxId);
@@ -153,7 +156,14 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
     if (sandboxes.get(sandboxId)?.status !== 'running') throw new BerthError('sandbox_lost', `${sandboxId} does not run`);
   }
 
+  const provider = memoryProvider(
+    sandboxes,
+    snapshots,
+    (operation, id) => world.beforeProvider(operation, id),
+    () => world.failCreate?.() ?? null,
+  );
   const world: World = {
+    provider,
     sandboxes,
     journals,
     started,
@@ -169,7 +179,7 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
     deps: {
       store,
       queue: createStoreQueue({ store, clock, logger: silent }),
-      provider: memoryProvider(sandboxes, snapshots, (operation, id) => world.beforeProvider(operation, id), () => world.failCreate?.() ?? null),
+      providers: createProviders([provider]),
       connectRunner: runner,
       runnerToken: (id) => `token-${id}`,
       gateway: {

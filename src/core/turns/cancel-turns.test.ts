@@ -53,9 +53,9 @@ test('one that waits to be tried again, and one that is being started', async ()
   await until(async () => (await store.read.turn(retried))?.retryAt != null);
   expect(await core.sessions.cancelTurn(id, retried)).toMatchObject({ state: 'cancelled', retryAt: null });
 
-  const { create } = world.deps.provider;
+  const { create } = world.provider;
   let called = false;
-  world.deps.provider.create = (_, { signal }) => {
+  world.provider.create = (_, { signal }) => {
     called = true;
     return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
   };
@@ -64,7 +64,7 @@ test('one that waits to be tried again, and one that is being started', async ()
   expect(await stateOf(starting)).toBe('starting');
   await core.sessions.cancelTurn(id, starting);
   await until(async () => (await stateOf(starting)) === 'cancelled');
-  world.deps.provider.create = create;
+  world.provider.create = create;
   expect(await endings(id)).toEqual(['cancelled', 'cancelled']);
 });
 

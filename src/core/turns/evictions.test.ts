@@ -22,7 +22,7 @@ beforeEach(async () => {
   world = createWorld(store, { slots }, clock);
   underWay = new Set();
   most = 0;
-  const { provider } = world.deps;
+  const { provider } = world;
   const { hibernate } = provider;
   provider.hibernate = async (id, options) => {
     expect(underWay.has(id)).toBe(false);
@@ -85,13 +85,13 @@ test('no more is put to rest than turns wait for, the longest unused first', asy
 test('one that cannot be put to rest is let alone for a while; those behind it are tried, and the turn is not lost', async () => {
   const idle = await fillWithIdle();
   const stuck = (await core.sessions.get(idle[0]!)).sandboxId!;
-  const { hibernate, stop } = world.deps.provider;
+  const { hibernate, stop } = world.provider;
   const failing =
     (call: typeof stop): typeof stop =>
     (id, options) =>
       id === stuck ? Promise.reject(new BerthError('upstream_failed', 'it does not rest')) : call(id, options);
-  world.deps.provider.hibernate = failing(hibernate);
-  world.deps.provider.stop = failing(stop);
+  world.provider.hibernate = failing(hibernate);
+  world.provider.stop = failing(stop);
   const { turnId } = await prompt();
   await clock.runUntil(() => world.started.includes(turnId));
   expect((await core.sessions.get(idle[1]!)).status).toBe('hibernated');

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { createCore, type Core } from '../../core/create-core.ts';
 import type { Store } from '../../core/ports/store.ts';
+import { createProviders } from '../../core/providers.ts';
 import { createWorld, type World } from '../../core/testing/doubles.ts';
 import { listen, type HttpServer } from '../../main/http-server.ts';
 import { BerthError } from '../../protocol/errors.ts';
@@ -28,11 +29,11 @@ let answer: Parameters<typeof createServer>[1] & object;
 beforeEach(async () => {
   store = await createSqliteStore({ path: ':memory:' });
   world = createWorld(store);
-  const { provider } = world.deps;
-  world.deps.provider = {
+  const { provider } = world;
+  const dialable = {
     ...provider,
-    capabilities: { ...provider.capabilities, ports: 'dynamic' },
-    async dial(_id, to) {
+    capabilities: { ...provider.capabilities, ports: 'dynamic' as const },
+    async dial(_id: string, to: number) {
       const socket = connect({ host: '127.0.0.1', port: to, allowHalfOpen: true });
       await once(socket, 'connect').catch(() => {
         throw new BerthError('unavailable', 'refused');
@@ -40,6 +41,7 @@ beforeEach(async () => {
       return socket;
     },
   };
+  world.deps.providers = createProviders([dialable]);
   core = createCore(world.deps);
   await core.start(AbortSignal.timeout(5_000));
   token = await issueToken(store, 'test', 'ada', new Date());

@@ -7,6 +7,7 @@ import { hosts } from './0002-hosts.ts';
 import { warmSandboxes } from './0003-warm-sandboxes.ts';
 import { restingAndSnapshots } from './0004-resting-and-snapshots.ts';
 import { egress } from './0005-egress.ts';
+import { audit } from './0010-audit.ts';
 
 /**
  * Brings the database to the newest schema, in one transaction. Migrations are named by number and
@@ -22,6 +23,7 @@ export async function migrate<Tables>(db: Kysely<Tables>, engine: Engine): Promi
         '0003-warm-sandboxes': warmSandboxes(),
         '0004-resting-and-snapshots': restingAndSnapshots(engine),
         '0005-egress': egress(engine),
+        '0010-audit': audit(engine),
       }),
     },
   });

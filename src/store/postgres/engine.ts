@@ -19,6 +19,7 @@ export const postgresEngine: Engine = {
   // The protocol counts them in 16 bits.
   maxParameters: 65_535,
   sealEvents,
+  sealAudit,
 
   async complete(db) {
     // Has no rows: `begin.ts` locks it to order whole transactions.
@@ -48,6 +49,26 @@ async function sealEvents(db: Kysely<unknown>): Promise<void> {
     await sql`
       create trigger ${sql.id(name)} before ${sql.raw(change)} on events
       for each ${sql.raw(each)} execute function refuse_event_change()`.execute(db);
+  }
+}
+
+async function sealAudit(db: Kysely<unknown>): Promise<void> {
+  await sql`
+    create function refuse_audit_change() returns trigger language plpgsql as $$
+    begin
+      raise exception 'the audit log is append-only' using errcode = 'restrict_violation';
+    end
+    $$`.execute(db);
+  for (const [table, change, each] of [
+    ['audit', 'update', 'row'],
+    ['audit', 'delete', 'row'],
+    ['audit', 'truncate', 'statement'],
+    ['audit_head', 'delete', 'row'],
+    ['audit_head', 'truncate', 'statement'],
+  ] as const) {
+    await sql`
+      create trigger ${sql.id(`${table}_no_${change}`)} before ${sql.raw(change)} on ${sql.table(table)}
+      for each ${sql.raw(each)} execute function refuse_audit_change()`.execute(db);
   }
 }
 

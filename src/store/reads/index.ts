@@ -3,6 +3,7 @@ import type { StoreReads } from '../../core/ports/store.ts';
 import type { Engine } from '../engine.ts';
 import type { Database } from '../schema.ts';
 import { accessReads } from './access.ts';
+import { auditReads } from './audit.ts';
 import { deadLetterReads } from './dead-letters.ts';
 import { egressReads } from './egress.ts';
 import { eventReads } from './events.ts';
@@ -32,6 +33,7 @@ export function createReads(db: Kysely<Database>, engine: Engine): StoreReads {
     ...snapshotReads(db),
     ...hostReads(db, engine),
     ...accessReads(db),
+    ...auditReads(db),
     ...githubReads(db),
     ...taskReads(db),
   };

@@ -45,6 +45,7 @@ export function sandboxReads(
         .select([
           'sessions.id as session_id',
           'sandboxes.id as sandbox_id',
+          'sandboxes.provider',
           'sandboxes.status',
           'sessions.idle',
           'sessions.archived_at',

@@ -54,6 +54,7 @@ export function toSandbox(row: Selectable<SandboxesTable>): SandboxRecord {
 interface SandboxUseRow {
   session_id: string;
   sandbox_id: string;
+  provider: string;
   status: string;
   idle: string | null;
   archived_at: string | null;
@@ -70,6 +71,7 @@ export function toSandboxUse(row: SandboxUseRow): SandboxUse {
   return {
     sessionId: row.session_id,
     sandboxId: row.sandbox_id,
+    provider: row.provider,
     status: check(sandboxStatuses, 'sandboxes.status', row.status),
     idle: fromNullableJson(storedIdle, 'sessions.idle', row.idle),
     archivedAt: row.archived_at,

@@ -26,5 +26,19 @@ export const sqliteEngine: Engine = {
       end`.execute(db);
   },
 
+  async sealAudit(db) {
+    for (const [table, change] of [
+      ['audit', 'update'],
+      ['audit', 'delete'],
+      ['audit_head', 'delete'],
+    ] as const) {
+      await sql`
+        create trigger ${sql.id(`${table}_no_${change}`)} before ${sql.raw(change)} on ${sql.table(table)}
+        begin
+          select raise(abort, 'the audit log is append-only');
+        end`.execute(db);
+    }
+  },
+
   async complete() {},
 };

@@ -14,7 +14,8 @@ import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { guestHome, guestUser } from '../../../core/ports/sandbox-provider.ts';
 import type { Template } from '../../templates/template.ts';
-import { guestStatePath, tokenFileName, type DiskPaths } from './paths.ts';
+import { guestStatePath } from '../_shared/runner-process.ts';
+import type { DiskPaths } from './paths.ts';
 
 /** Lays out a new, empty disk. Synchronous calls: a handful on a fresh directory, in less time than their scheduling. */
 export async function layOutDisk(disk: DiskPaths, template: Template): Promise<void> {
@@ -47,24 +48,6 @@ function chownTree(directory: string): void {
     const path = join(entry.parentPath, entry.name);
     if (!entry.isSymbolicLink()) chownSync(path, guestUser.uid, guestUser.gid);
   }
-}
-
-/**
- * Makes the directory that is shared with the sandbox, with the token in it. Anew at each start:
- * what an earlier run left there is hostile. Nothing of the sandbox runs while this does.
- */
-export function prepareRunDirectory(disk: DiskPaths, token: string): void {
-  rmSync(disk.run, { recursive: true, force: true });
-  makeDirectory(disk.run, 0o700);
-  chownSync(disk.run, guestUser.uid, guestUser.gid);
-  const path = join(disk.run, tokenFileName);
-  const file = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o400);
-  try {
-    writeSync(file, `${token}\n`);
-  } finally {
-    closeSync(file);
-  }
-  chownSync(path, guestUser.uid, guestUser.gid);
 }
 
 function makeDirectory(path: string, mode: number): void {

@@ -9,9 +9,9 @@ import { hostEnv, runCommand } from '../../run-command.ts';
 import type { Checkpointer } from './checkpointer.ts';
 import type { ImageLock } from './image-lock.ts';
 import { socketsOf } from './outer-streams.ts';
-import { guestRunPath, socketFileName } from './paths.ts';
+import { guestRunPath, socketFileName } from '../_shared/runner-process.ts';
 import { readRecord, type SandboxRecord } from './record.ts';
-import { connectRunnerSocket } from './runner-socket.ts';
+import { connectRunnerSocket } from '../_shared/runner-socket.ts';
 import type { RuntimeCli } from './runtime-cli.ts';
 import type { SandboxParts } from './sandbox.ts';
 

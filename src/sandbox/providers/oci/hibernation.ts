@@ -20,7 +20,7 @@ import {
 } from './memory-image.ts';
 import { readRecord } from './record.ts';
 import { mountRoot } from './root-mount.ts';
-import { waitForRunner } from './runner-socket.ts';
+import { waitForRunner } from '../_shared/runner-socket.ts';
 import { allDone, haltSandbox, rebootSandbox, sandboxParts, type SandboxParts } from './sandbox.ts';
 import { letGo } from './stillness.ts';
 

@@ -14,12 +14,12 @@ import { placePackagedBundle, type PlaceBundle } from '../../runner-layer/bundle
 import { shareObjects } from '../../storage/share-objects.ts';
 import { privateMemory } from './cgroup.ts';
 import { openInstallation, type Installation } from './installation.ts';
-import { createKeyLock } from './key-lock.ts';
+import { createKeyLock } from '../_shared/key-lock.ts';
 import { createPersistence, persistenceCapabilities, recoverPersistence } from './persistence.ts';
 import { memoryImage, removeImage } from './memory-image.ts';
 import { createOuterStreams } from './outer-streams.ts';
 import { readRecord } from './record.ts';
-import { connectRunnerSocket, dialThroughRunner } from './runner-socket.ts';
+import { connectRunnerSocket, dialThroughRunner } from '../_shared/runner-socket.ts';
 import {
   describeSandbox,
   haltSandbox,
@@ -30,7 +30,7 @@ import {
   sandboxIds,
   sandboxParts,
 } from './sandbox.ts';
-import { checkId, checkLabels, checkLimits, checkSpec } from './spec-check.ts';
+import { checkId, checkLabels, checkLimits, checkSpec } from '../_shared/spec-check.ts';
 import { updateSandbox } from './update.ts';
 
 export interface OciOptions {
@@ -144,7 +144,7 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
 
     async create(spec, { signal }) {
       const installation = await open();
-      checkSpec(spec, capabilitiesOf(installation, options));
+      checkSpec(spec, { name: 'oci', capabilities: capabilitiesOf(installation, options) });
       return lock.run(spec.id, async () => {
         signal.throwIfAborted();
         const template = await installation.templates.current(spec.template);

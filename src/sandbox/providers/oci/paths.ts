@@ -25,13 +25,6 @@ export interface DiskPaths {
   log: string;
 }
 
-export const tokenFileName = 'token';
-export const socketFileName = 'runner.sock';
-/** The same directory as the sandbox sees it. */
-export const guestRunPath = '/berth/run';
-/** The runner's journals: on the disk, but out of the way of `rm -rf ~`. */
-export const guestStatePath = '/var/lib/berth';
-
 export function sandboxPaths(sandboxesDir: string, id: string): SandboxPaths {
   const directory = join(sandboxesDir, id);
   return {

@@ -3,13 +3,13 @@ import { BerthError } from '../../../protocol/errors.ts';
 import { hibernateSandbox, recoverImages, wakeSandbox } from './hibernation.ts';
 import { forkSandboxes, recoverForks } from './fork.ts';
 import type { Installation } from './installation.ts';
-import type { KeyLock } from './key-lock.ts';
+import type { KeyLock } from '../_shared/key-lock.ts';
 import { isHibernated, memoryImage } from './memory-image.ts';
 import type { OuterStreams } from './outer-streams.ts';
-import { waitForRunner } from './runner-socket.ts';
+import { waitForRunner } from '../_shared/runner-socket.ts';
 import { sandboxIds, sandboxParts } from './sandbox.ts';
 import { dropSnapshot, listSnapshots, recoverSnapshots, snapshotInfo, takeSnapshot } from './snapshots.ts';
-import { checkId, checkSpec } from './spec-check.ts';
+import { checkId, checkSpec } from '../_shared/spec-check.ts';
 import { recoverStillness } from './stillness.ts';
 
 type Persistence = Pick<
@@ -170,7 +170,7 @@ export function createPersistence({
     async fork(source, specs, { signal }) {
       const installation = await open();
       demand('fork');
-      for (const spec of specs) checkSpec(spec, capabilities());
+      for (const spec of specs) checkSpec(spec, { name: 'oci', capabilities: capabilities() });
       const ids = specs.map((spec) => spec.id);
       if (new Set(ids).size !== ids.length) {
         throw new BerthError('invalid_request', 'each fork needs an id of its own', { field: 'specs' });

@@ -7,21 +7,14 @@ import {
   guestUser,
 } from '../../../core/ports/sandbox-provider.ts';
 import { runnerProgram } from '../../runner-layer/runner-layer.ts';
-import { runnerEntry, runnerEnv, runnerNodeFlags } from '../../../protocol/runner-launch.ts';
 import type { CgroupLayout } from '../../host/cgroups.ts';
 import type { RunnerLayer } from '../../runner-layer/runner-layer.ts';
 import type { Template } from '../../templates/template.ts';
 import { cpuPeriodUs, cpuQuotaUs } from './cgroup.ts';
-import {
-  guestRunPath,
-  guestStatePath,
-  socketFileName,
-  tokenFileName,
-  type DiskPaths,
-  type SandboxPaths,
-} from './paths.ts';
+import { guestRunPath, hostnameOf, runnerArgv, runnerEnvironment } from '../_shared/runner-process.ts';
+import type { DiskPaths, SandboxPaths } from './paths.ts';
 import type { SandboxRecord } from './record.ts';
-import { createSeccompProfile } from './seccomp.ts';
+import { createSeccompProfile } from '../_shared/seccomp.ts';
 
 export interface RuntimeConfigInput {
   record: SandboxRecord;
@@ -77,14 +70,8 @@ export function createRuntimeConfig(input: RuntimeConfigInput): object {
       terminal: false,
       user: { uid: guestUser.uid, gid: guestUser.gid, umask: 0o022 },
       cwd: guestHome,
-      args: [
-        `${guestRunnerPath}/bin/tini`,
-        '--',
-        `${guestRunnerPath}/bin/${input.gvisor ? 'node' : runnerProgram}`,
-        ...runnerNodeFlags,
-        `${guestRunnerPath}/${runnerEntry}`,
-      ],
-      env: Object.entries({ ...baseEnv, ...record.env, ...launchEnv }).map(([name, value]) => `${name}=${value}`),
+      args: runnerArgv(input.gvisor ? 'node' : runnerProgram),
+      env: runnerEnvironment(record.env),
       capabilities: { bounding: [], effective: [], inheritable: [], permitted: [], ambient: [] },
       noNewPrivileges: true,
       oomScoreAdj,
@@ -106,26 +93,6 @@ export function createRuntimeConfig(input: RuntimeConfigInput): object {
       rootfsPropagation: 'private',
     },
   };
-}
-
-const baseEnv = {
-  PATH: `${guestHome}/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
-  HOME: guestHome,
-  USER: guestUser.name,
-  LOGNAME: guestUser.name,
-  LANG: 'C.UTF-8',
-};
-
-/** After the caller's own, which cannot change how the runner is reached. */
-const launchEnv = {
-  [runnerEnv.socket]: `${guestRunPath}/${socketFileName}`,
-  [runnerEnv.tokenFile]: `${guestRunPath}/${tokenFileName}`,
-  [runnerEnv.stateDir]: guestStatePath,
-};
-
-/** Short enough for any prompt: the end of the id, where its chance is. */
-function hostnameOf(id: string): string {
-  return id.replaceAll('_', '-').slice(-12).replace(/^-+/, '');
 }
 
 function systemMounts(cgroups: CgroupLayout): object[] {

@@ -7,13 +7,14 @@ import { BerthError } from '../../../protocol/errors.ts';
 import type { Template } from '../../templates/template.ts';
 import { openCgroup, type SandboxCgroup } from './cgroup.ts';
 import { openFreezer, type Freezer } from './freezer.ts';
-import { layOutDisk, prepareRunDirectory } from './disk.ts';
+import { prepareRunDirectory } from '../_shared/run-directory.ts';
+import { layOutDisk } from './disk.ts';
 import type { Installation } from './installation.ts';
 import { diskPaths, sandboxPaths, type DiskPaths, type SandboxPaths } from './paths.ts';
 import { readRecord, writeRecord, type SandboxRecord } from './record.ts';
 import { isHibernated, memoryImage, removeImage } from './memory-image.ts';
 import { mountRoot, unmountRoot } from './root-mount.ts';
-import { waitForRunner } from './runner-socket.ts';
+import { waitForRunner } from '../_shared/runner-socket.ts';
 import { createRuntimeConfig } from './runtime-config.ts';
 import { tail } from './runtime-cli.ts';
 
@@ -90,7 +91,7 @@ export async function bootSandbox(
 ): Promise<void> {
   const { runtime, cgroups } = installation;
   const [layer] = await Promise.all([installation.layer(), mountRoot(template, parts.paths, parts.disk, signal)]);
-  prepareRunDirectory(parts.disk, record.runnerToken);
+  prepareRunDirectory(parts.disk.run, record.runnerToken);
   const config = createRuntimeConfig({
     record,
     template,

@@ -1,4 +1,9 @@
-import type { SandboxCapabilities, SandboxLimits, SandboxSpec } from '../../../core/ports/sandbox-provider.ts';
+import type {
+  SandboxCapabilities,
+  SandboxLimits,
+  SandboxProvider,
+  SandboxSpec,
+} from '../../../core/ports/sandbox-provider.ts';
 import { BerthError } from '../../../protocol/errors.ts';
 
 const idPattern = /^[a-z][a-z0-9_-]{0,62}$/;
@@ -10,17 +15,20 @@ const maxLabelLength = 256;
 /** An id becomes part of paths and of cgroup names, so anything else is refused before it is used. */
 export function checkId(id: string): void {
   if (!idPattern.test(id))
-    throw new BerthError('invalid_request', `not a sandbox id: ${JSON.stringify(id)}`, { field: 'id' });
+    throw new BerthError('invalid_request', `not an id: ${JSON.stringify(id)}`, { field: 'id' });
 }
 
 /**
  * Throws `invalid_request` naming the field. A limit that this host cannot enforce must be 0, which asks for none: a
  * caller that counts on a limit is told, not left without it.
  */
-export function checkSpec(spec: SandboxSpec, capabilities: SandboxCapabilities): void {
+export function checkSpec(
+  spec: SandboxSpec,
+  { name, capabilities }: Pick<SandboxProvider, 'name' | 'capabilities'>,
+): void {
   checkId(spec.id);
   if (!capabilities.network.includes(spec.network)) {
-    throw new BerthError('unsupported', `the oci provider has no network mode "${spec.network}"`, { field: 'network' });
+    throw new BerthError('unsupported', `the ${name} provider has no network mode "${spec.network}"`, { field: 'network' });
   }
   checkLimits(spec.limits, capabilities);
   checkLabels(spec.labels);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BerthError, fromErrorBody } from '../../../protocol/errors.ts';
-import { socketFileName } from './paths.ts';
+import { socketFileName } from './runner-process.ts';
 
 /** O_PATH of asm-generic/fcntl.h, which Node does not name: refers to a file without opening it. */
 const O_PATH = 0o10_000_000;
