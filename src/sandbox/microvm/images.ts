@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { runCommand, mustRun } from '../run-command.ts';
+import { orAborted } from '../or-aborted.ts';
+import { mustRun, runCommand } from '../run-command.ts';
 import type { RunnerLayer } from '../runner-layer/runner-layer.ts';
 import type { Template } from '../templates/template.ts';
 
@@ -24,6 +25,8 @@ export interface Images {
   runner(layer: RunnerLayer, signal: AbortSignal): Promise<string>;
   /** An empty, formatted disk of that size. Takes next to no space. */
   blank(sizeBytes: number, signal: AbortSignal): Promise<string>;
+  /** Resolves when nothing is being built. */
+  idle(): Promise<void>;
 }
 
 export function openImages(directory: string): Images {
@@ -48,7 +51,7 @@ export function openImages(directory: string): Images {
       return built(`root-${template.name}-${hash}.img`, signal, (path) => buildRoot(path, template));
     },
     runner: (layer, signal) =>
-      built(`runner-${layer.version}.img`, signal, (path) => makeFileSystem(path, layer.path, diskLabels.runner)),
+      built(`runner-${layer.version}.img`, signal, (path) => buildFileSystem(path, layer.path, diskLabels.runner)),
     blank: (sizeBytes, signal) =>
       built(`blank-${sizeBytes}.img`, signal, async (path) => {
         await writeFile(path, '');
@@ -56,6 +59,9 @@ export function openImages(directory: string): Images {
         // No blocks are kept for root: what the caller asked for is what the sandbox gets.
         await mustRun('mke2fs', ['-q', '-F', '-t', 'ext4', '-m', '0', '-L', diskLabels.own, path]);
       }),
+    async idle() {
+      await Promise.allSettled(building.values());
+    },
   };
 }
 
@@ -80,7 +86,7 @@ async function buildRoot(path: string, template: Template): Promise<void> {
   await mkdir(staging, { recursive: true });
   try {
     const mounts = template.binds.flatMap(({ source, destination }) => [source, destination]);
-    await makeFileSystem(path, staging, diskLabels.root, inPrivateMounts([staging, template.rootfs, ...mounts]));
+    await buildFileSystem(path, staging, diskLabels.root, inPrivateMounts([staging, template.rootfs, ...mounts]));
   } finally {
     await rm(staging, { recursive: true, force: true });
   }
@@ -104,7 +110,8 @@ function inPrivateMounts(args: readonly string[]): string[] {
   return ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', mountScript, 'sh', ...args, '--'];
 }
 
-async function makeFileSystem(path: string, tree: string, label: string, within: readonly string[] = []): Promise<void> {
+/** An ext4 file system with what is in a directory, just large enough. `within`: a program before each that is run. */
+export async function buildFileSystem(path: string, tree: string, label: string, within: readonly string[] = []): Promise<void> {
   const run = (argv: readonly string[]) => {
     const [file, ...args] = [...within, ...argv] as [string, ...string[]];
     return runCommand(file, args);
@@ -129,13 +136,4 @@ async function makeFileSystem(path: string, tree: string, label: string, within:
 
 export function hashOf(...parts: readonly string[]): string {
   return createHash('sha256').update(parts.join('\0')).digest('hex').slice(0, 16);
-}
-
-/** Resolves as the promise does, or rejects when the signal fires; the work goes on. */
-function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason as Error);
-    signal.addEventListener('abort', abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
 }
