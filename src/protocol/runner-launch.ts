@@ -15,7 +15,7 @@ export const runnerEnv = {
   tokenFile: 'BERTH_RUNNER_TOKEN_FILE',
   /**
    * Directory with two named pipes, `in` and `out`, that lead to the server; see `serial-link.ts`. The token and the
-   * sandbox's environment then come from there, and the runner waits for them before it does anything else.
+   * sandbox's environment then come from there; until they do the runner answers nothing but its health.
    */
   link: 'BERTH_RUNNER_LINK',
   /** Where the journals are kept. Must be on the sandbox's disk. Default `$HOME/.local/state/berth`. */

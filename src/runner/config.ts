@@ -5,7 +5,10 @@ export interface RunnerConfig {
   socketPath: string | null;
   /** `null`: no TCP. */
   port: number | null;
-  token: string;
+  /** `null`: it comes over the link. */
+  token: string | null;
+  /** See `runnerEnv.link`. */
+  linkDir: string | null;
   stateDir: string;
   fileRoots: readonly string[];
 }
@@ -13,13 +16,14 @@ export interface RunnerConfig {
 /** Equal to `runnerPort`, which lives beside the schemas: importing it would load zod at start. */
 const defaultPort = 8080;
 
-/** Reads the configuration and takes the token, from its file unless it is given. Throws with the name of what is missing. */
-export function readConfig(env: NodeJS.ProcessEnv, given?: string): RunnerConfig {
+/** Reads the configuration and takes the token from its file. Throws with the name of what is missing. */
+export function readConfig(env: NodeJS.ProcessEnv): RunnerConfig {
   const home = env['HOME'] ?? '/home/user';
   return {
     socketPath: env[runnerEnv.socket] ?? null,
     port: readPort(env[runnerEnv.port]),
-    token: given ?? takeToken(env[runnerEnv.tokenFile]),
+    linkDir: env[runnerEnv.link] ?? null,
+    token: env[runnerEnv.link] === undefined ? takeToken(env[runnerEnv.tokenFile]) : null,
     stateDir: env[runnerEnv.stateDir] ?? `${home}/.local/state/berth`,
     fileRoots: (env[runnerEnv.fileRoots] ?? '/home/user:/tmp').split(':').filter((root) => root.startsWith('/')),
   };

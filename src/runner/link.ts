@@ -16,31 +16,33 @@ const maxIdentityBytes = 256 * 1024;
 
 /**
  * Serves the runner's socket on a serial line, for a sandbox that is a machine of its own: the server is the HTTP/2 client,
- * each CONNECT is a connection to the socket. Resolves to what the server says first, once it has said it.
+ * each CONNECT is a connection to the socket. `onIdentity` hears who the server says the runner is.
  */
-export async function serveLink(directory: string, socketPath: string): Promise<RunnerIdentity> {
+export function serveLink(
+  directory: string,
+  socketPath: string,
+  onIdentity: (identity: RunnerIdentity) => void,
+): void {
   const [input, output] = ['in', 'out'].map((name) => takePipe(join(directory, name))) as [Socket, Socket];
-  return new Promise((resolve) => {
-    let stream: LinkStream | null = null;
-    const decoder = LinkDecoder.ofRunner();
-    input.on('data', (chunk: Buffer) => {
-      for (const event of decoder.push(chunk)) {
-        if (event.type === 'data') {
-          stream?.push(event.payload);
-          continue;
-        }
-        stream?.destroy();
-        output.write(encodeAnswer(event.nonce));
-        const opened = new LinkStream(
-          (data) => output.write(data),
-          () => {
-            if (stream === opened) stream = null;
-          },
-        );
-        stream = opened;
-        serveConnection(opened, socketPath, resolve);
+  let stream: LinkStream | null = null;
+  const decoder = LinkDecoder.ofRunner();
+  input.on('data', (chunk: Buffer) => {
+    for (const event of decoder.push(chunk)) {
+      if (event.type === 'data') {
+        stream?.push(event.payload);
+        continue;
       }
-    });
+      stream?.destroy();
+      output.write(encodeAnswer(event.nonce));
+      const opened = new LinkStream(
+        (data) => output.write(data),
+        () => {
+          if (stream === opened) stream = null;
+        },
+      );
+      stream = opened;
+      serveConnection(opened, socketPath, onIdentity);
+    }
   });
 }
 

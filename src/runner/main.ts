@@ -1,6 +1,5 @@
 import { chmodSync, readdirSync, readFileSync, unlinkSync } from 'node:fs';
 import type { Server } from 'node:http';
-import { runnerEnv } from '../protocol/runner-launch.ts';
 import { readConfig, type RunnerConfig } from './config.ts';
 import { createIdleMemory } from './idle-memory.ts';
 import { createRestingListener } from './rest.ts';
@@ -10,21 +9,33 @@ import { createRunnerServer } from './server.ts';
  * The runner's program: reads its environment, listens, ends on SIGTERM. It runs for as long as the sandbox does, so
  * a fault in one request is a line on stderr and not the end.
  */
-async function main(): Promise<void> {
-  const config = readConfig(process.env, await tokenFromLink(process.env));
+function main(): void {
+  const config = readConfig(process.env);
+  let { token } = config;
   const server = createRunnerServer({
     ...config,
+    token: () => token,
     version: readVersion(),
     onActivity: createIdleMemory(),
     onRest: () => resting?.rest(),
   });
   const { resting, listeners } = listen(config, () => server.createListener());
+  const loadSessions = () => {
+    if (hasState(config.stateDir)) server.loadSessions().catch((error: unknown) => log(String(error)));
+  };
 
   process.on('uncaughtException', (error) => log(error.stack ?? error.message));
   process.on('unhandledRejection', (reason) =>
     log(reason instanceof Error ? (reason.stack ?? reason.message) : String(reason)),
   );
-  if (hasState(config.stateDir)) server.loadSessions().catch((error: unknown) => log(String(error)));
+  if (config.linkDir === null) {
+    loadSessions();
+  } else {
+    takeIdentities(config.linkDir, config.socketPath ?? '', (given) => {
+      token = given;
+      loadSessions();
+    });
+  }
 
   let ending = false;
   const end = async () => {
@@ -37,14 +48,18 @@ async function main(): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void end());
 }
 
-/** Of a sandbox that is a machine: the server says over a serial line who it is, and only then. Absent elsewhere. */
-async function tokenFromLink(env: NodeJS.ProcessEnv): Promise<string | undefined> {
-  const directory = env[runnerEnv.link];
-  if (directory === undefined) return undefined;
-  const { serveLink } = await import('./link.ts');
-  const identity = await serveLink(directory, env[runnerEnv.socket] ?? '');
-  for (const [name, value] of Object.entries(identity.env)) if (!name.startsWith('BERTH_')) env[name] = value;
-  return identity.token;
+/** Of a sandbox that is a machine: the server says over a serial line who it is. It may rehearse with another name before. */
+function takeIdentities(linkDir: string, socketPath: string, onToken: (token: string) => void): void {
+  import('./link.ts').then(
+    ({ serveLink }) =>
+      serveLink(linkDir, socketPath, ({ token, env }) => {
+        for (const [name, value] of Object.entries(env)) {
+          if (!name.startsWith('BERTH_')) process.env[name] = value;
+        }
+        onToken(token);
+      }),
+    (error: unknown) => fail(String(error)),
+  );
 }
 
 interface Listeners {
@@ -114,4 +129,8 @@ function fail(message: string): never {
   process.exit(1);
 }
 
-main().catch((error: unknown) => fail(error instanceof Error ? error.message : String(error)));
+try {
+  main();
+} catch (error) {
+  fail(error instanceof Error ? error.message : String(error));
+}

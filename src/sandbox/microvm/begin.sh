@@ -4,13 +4,9 @@ set -e
 export PATH=/berth/init
 mount -t ext4 -o nosuid,nodev,noatime /own /disk
 mount -t overlay -o nosuid,nodev,lowerdir=/lower,upperdir=/disk/upper,workdir=/disk/work overlay /new
-for directory in proc sys dev run tmp berth home/user var/lib/berth; do mkdir -p "/new/$directory"; done
 if [ ! -e /disk/made ]; then
   # What the template has there belongs to the user too.
-  chown -R 1000:1000 /new/home/user /new/var/lib/berth
-  chmod 755 /new/home/user
-  chmod 700 /new/var/lib/berth
-  chmod 1777 /new/tmp
+  [ -z "$(ls -A /lower/home/user 2>/dev/null)" ] || chown -R 1000:1000 /new/home/user
   : >/disk/made
 fi
 for directory in proc sys dev run berth; do mount --move "/$directory" "/new/$directory"; done

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { guestHome, guestUser } from '../../core/ports/sandbox-provider.ts';
+import { guestStatePath } from '../providers/_shared/runner-process.ts';
 import { orAborted } from '../or-aborted.ts';
 import { mustRun, runCommand } from '../run-command.ts';
 import type { RunnerLayer } from '../runner-layer/runner-layer.ts';
@@ -53,11 +55,15 @@ export function openImages(directory: string): Images {
     runner: (layer, signal) =>
       built(`runner-${layer.version}.img`, signal, (path) => buildFileSystem(path, layer.path, diskLabels.runner)),
     blank: (sizeBytes, signal) =>
-      built(`blank-${sizeBytes}.img`, signal, async (path) => {
+      built(`blank-${recipe}-${sizeBytes}.img`, signal, async (path) => {
+        const tree = `${path}.tree`;
+        await layOutDisk(tree);
         await writeFile(path, '');
         await truncate(path, sizeBytes);
         // No blocks are kept for root: what the caller asked for is what the sandbox gets.
-        await mustRun('mke2fs', ['-q', '-F', '-t', 'ext4', '-m', '0', '-L', diskLabels.own, path]);
+        await mustRun('mke2fs', ['-q', '-F', '-t', 'ext4', '-m', '0', '-L', diskLabels.own, '-d', tree, path]).finally(() =>
+          rm(tree, { recursive: true, force: true }),
+        );
       }),
     async idle() {
       await Promise.allSettled(building.values());
@@ -78,6 +84,19 @@ async function buildBeside(path: string, build: (path: string) => Promise<void>)
     await rm(beside, { force: true });
   }
   return path;
+}
+
+/** What every sandbox has above its template. Made once, on the host, as a guest takes long over it. */
+async function layOutDisk(tree: string): Promise<void> {
+  await rm(tree, { recursive: true, force: true });
+  const { uid, gid } = guestUser;
+  for (const name of ['proc', 'sys', 'dev', 'run', 'berth']) await mkdir(join(tree, 'upper', name), { recursive: true });
+  await mkdir(join(tree, 'work'));
+  const state = join(tree, 'upper', guestStatePath);
+  for (const path of [join(tree, 'upper', guestHome), state, join(tree, 'upper/tmp')]) await mkdir(path, { recursive: true });
+  await chmod(state, 0o700);
+  await chmod(join(tree, 'upper/tmp'), 0o1777);
+  for (const path of [join(tree, 'upper', guestHome), state]) await chown(path, uid, gid);
 }
 
 /** The template with its binds in their places, seen through mounts that only the program that copies has. */

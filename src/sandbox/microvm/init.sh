@@ -41,7 +41,7 @@ mount -t ext4 -o ro "$root_disk" $frame/lower || fail "no root"
 mount -t tmpfs -o nosuid,mode=755,size=4m berth $frame/berth
 mkdir $frame/berth/init $frame/berth/runner $frame/berth/agents $frame/berth/objects $frame/berth/run
 cp /bin/busybox $frame/berth/init/busybox
-for applet in sh mount umount mkdir rmdir chown chmod pivot_root losetup; do ln -s busybox "$frame/berth/init/$applet"; done
+for applet in sh ls mount umount mkdir rmdir chown chmod pivot_root losetup; do ln -s busybox "$frame/berth/init/$applet"; done
 cp /begin $frame/berth/init/begin
 mount -t tmpfs -o nosuid,nodev,noexec,mode=700,uid=1000,gid=1000,size=4m run $frame/berth/run
 mount -t tmpfs -o nosuid,nodev,mode=755,size=64k agents $frame/berth/agents
@@ -71,6 +71,11 @@ echo "$(setting berth.memory)" >/cgroup/sandbox/memory.max
 mount --bind /cgroup/sandbox $frame/sys/fs/cgroup
 mount -o remount,ro,bind $frame/sys/fs/cgroup
 
+# Without a program of its own: a guest that waits must cost its host nothing, and starting programs does.
+mknod /never p
+exec 8<>/never
+rest() { read -r -t "$1" _ <&8; }
+
 port() { # name
   for path in /sys/class/virtio-ports/*; do
     [ "$(cat "$path/name" 2>/dev/null)" != "$1" ] || { echo "/dev/${path##*/}"; return; }
@@ -87,8 +92,8 @@ if [ -n "$link" ]; then
   chown 1000:1000 $frame/berth/run/in $frame/berth/run/out
   exec 3<>$frame/berth/run/in 4<>$frame/berth/run/out 5<>"$link"
   # A read ends, with nothing, whenever the host is not connected.
-  (while :; do cat <&5 >&3; usleep 20000; done) &
-  (while :; do cat <&4 >&5; usleep 20000; done) &
+  (while :; do cat <&5 >&3; rest 0.2; done) &
+  (while :; do cat <&4 >&5; rest 0.2; done) &
   exec 3>&- 4>&- 5>&-
 fi
 
@@ -124,10 +129,13 @@ done
 ) &
 
 # The sandbox's own init: what leads into its namespaces.
-inside() {
-  for pid in $(cat /cgroup/sandbox/cgroup.procs); do
-    case $(cat "/proc/$pid/comm" 2>/dev/null) in tini) echo "$pid"; return ;; esac
-  done
+inside=
+find_inside() {
+  [ -z "$inside" ] || return 0
+  while read -r pid; do
+    read -r name <"/proc/$pid/comm" && [ "$name" = tini ] && inside=$pid && return 0
+  done </cgroup/sandbox/cgroup.procs
+  return 1
 }
 
 answer() { echo "$1 ok $2" >&9; }
@@ -142,12 +150,16 @@ perform() { # id verb arguments
     freeze) fsfreeze --freeze /disk && answer "$1" || refuse "$1" ;;
     thaw) fsfreeze --unfreeze /disk; answer "$1" ;;
     sync) sync; answer "$1" ;;
-    stats) answer "$1" "$(cat /cgroup/sandbox/pids.current) $(cat /cgroup/sandbox/memory.current)" ;;
+    stats)
+      read -r pids </cgroup/sandbox/pids.current
+      read -r memory </cgroup/sandbox/memory.current
+      answer "$1" "$pids $memory"
+      ;;
     pids) echo "$3" >/cgroup/sandbox/pids.max && answer "$1" || refuse "$1" ;;
     stop)
       answer "$1"
       (usleep "$3"; echo 1 >/cgroup/sandbox/cgroup.kill) &
-      kill -TERM "$(inside)"
+      find_inside && kill -TERM "$inside"
       ;;
     *) refuse "$1" ;;
   esac
@@ -155,17 +167,17 @@ perform() { # id verb arguments
 
 woken() { # seconds, randomness
   date -u -s "@$1" >/dev/null
-  echo "$2" | base64 -d >/dev/urandom && reseed
+  echo "$2" >/dev/urandom && reseed
 }
 
 begin() { # host name, pids
   echo "$2" >/cgroup/sandbox/pids.max
-  pid=$(inside)
+  find_inside || return 1
   # What was read of the disk at boot is of another one.
   blockdev --flushbufs "$own_disk"
-  mount -t ext4 -o nosuid,nodev,noatime "$own_disk" /disk && mkdir -p /disk/upper /disk/work || return 1
-  nsenter -t "$pid" -u hostname "$1"
-  nsenter -t "$pid" -m /berth/init/begin
+  mount -t ext4 -o nosuid,nodev,noatime "$own_disk" /disk || return 1
+  nsenter -t "$inside" -u hostname "$1"
+  nsenter -t "$inside" -m /berth/init/begin
 }
 
 control=$(port berth.control)
@@ -173,6 +185,6 @@ control=$(port berth.control)
 exec 9<>"$control"
 while :; do
   # Nothing comes while the host is not connected.
-  read -r id verb one two <&9 || { usleep 20000; continue; }
+  read -r id verb one two <&9 || { rest 0.05; continue; }
   [ -z "$verb" ] || perform "$id" "$verb" "$one" "$two"
 done

@@ -2,7 +2,6 @@ import { existsSync } from 'node:fs';
 import { open, rename, rm, stat, statfs, writeFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BerthError } from '../../../protocol/errors.ts';
-import { tellInit } from '../../microvm/control-line.ts';
 import { waitForHealth } from '../../microvm/guest-health.ts';
 import { mustRun } from '../../run-command.ts';
 import { saveMemory } from './memory-transfer.ts';
@@ -18,9 +17,9 @@ const syncMs = 20_000;
 const answerMs = 30_000;
 
 /** Has the guest write everything to its disk: what is then read from there without it, a fork or a start, has it. */
-export async function syncGuest(parts: SandboxParts, signal: AbortSignal): Promise<void> {
+export async function syncGuest({ installation }: Context, parts: SandboxParts, signal: AbortSignal): Promise<void> {
   // A guest that does not is hostile or broken, and loses only its own.
-  await tellInit(parts.sockets.control, ['sync'], AbortSignal.any([signal, AbortSignal.timeout(syncMs)])).catch(() => signal.throwIfAborted());
+  await installation.control.tell(parts.sockets.control, ['sync'], AbortSignal.any([signal, AbortSignal.timeout(syncMs)])).catch(() => signal.throwIfAborted());
 }
 
 /**
@@ -39,7 +38,7 @@ export async function hibernateSandbox(
   if (bavail * bsize < record.limits.memoryBytes / 4 + reservedBytes) {
     throw new BerthError('resource_exhausted', 'the disk has too little room for the memory', { context: { freeBytes: bavail * bsize } });
   }
-  if (!wasPaused) await syncGuest(parts, signal);
+  if (!wasPaused) await syncGuest(context, parts, signal);
   await context.channels.drop(parts.id);
   const beside = `${memory}.new`;
   const qmp = await openQmp(parts.sockets.monitor, signal);
@@ -94,7 +93,7 @@ export async function wakeSandbox(
       await syncDirectory(directory);
       ran = true;
     });
-    await wokenUp(parts.sockets.control, limit);
+    await wokenUp(context.installation, parts.sockets.control, limit);
     const channel = await context.channels.of(parts.id, parts.sockets.link, limit);
     await waitForHealth(() => channel.dial(limit), limit);
   } catch (error) {

@@ -5,6 +5,7 @@ import { BerthError } from '../../../protocol/errors.ts';
 import { findProgram } from '../../find-program.ts';
 import { installationId, lockInstallation, type InstanceLock } from '../../instance-lock.ts';
 import { openAgentsImage, type AgentsImage } from '../../microvm/agents-image.ts';
+import { createControlLines, type ControlLines } from '../../microvm/control-line.ts';
 import { fetchGuestKernel, type GuestKernel } from '../../microvm/guest-kernel.ts';
 import { openImages, type Images } from '../../microvm/images.ts';
 import { mustRun } from '../../run-command.ts';
@@ -42,6 +43,7 @@ export interface Installation {
   layers: Layers;
   seeds: Seeds;
   templates: Templates;
+  control: ControlLines;
   layer(): Promise<RunnerLayer>;
   release(): Promise<void>;
 }
@@ -107,6 +109,7 @@ async function open(
     agentsImage: agents.path,
     blank: (sizeBytes, signal) => images.blank(sizeBytes, signal),
   });
+  const control = createControlLines();
   let layer: Promise<RunnerLayer> | null = null;
   return {
     id,
@@ -129,7 +132,9 @@ async function open(
       });
       return layer;
     },
+    control,
     async release() {
+      control.close();
       await seeds.close();
       await images.idle();
       await agents.close();

@@ -1,7 +1,6 @@
 import { readFile, rm } from 'node:fs/promises';
 import type { SandboxInfo, SandboxProvider, SandboxSpec } from '../../../core/ports/sandbox-provider.ts';
 import { BerthError } from '../../../protocol/errors.ts';
-import { tellInit } from '../../microvm/control-line.ts';
 import { waitForHealth } from '../../microvm/guest-health.ts';
 import type { KeyLock } from '../_shared/key-lock.ts';
 import { checkId } from '../_shared/spec-check.ts';
@@ -63,8 +62,8 @@ export function createPersistence({ open, existing, check, lock, making }: Persi
         if (info.status === 'paused') return;
         if (info.status !== 'running') throw refuse(info, 'be paused');
         const parts = sandboxParts(context.installation, id);
-        await syncGuest(parts, signal);
-        const [pids] = (await tellInit(parts.sockets.control, ['stats'], signal)).split(' ').map(Number);
+        await syncGuest(context, parts, signal);
+        const [pids] = (await context.installation.control.tell(parts.sockets.control, ['stats'], signal)).split(' ').map(Number);
         await markPaused(parts.paths, pids ?? 0);
         const qmp = await openQmp(parts.sockets.monitor, signal);
         await qmp.run('stop').finally(() => qmp.close());

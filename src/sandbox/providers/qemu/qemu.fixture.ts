@@ -66,6 +66,11 @@ export function createSharedHarness(): { open(): Promise<QemuHarness>; remove():
     },
     async remove() {
       if (dataDir === null) return;
+      // What a failed case left.
+      const provider = createQemuProvider({ dataDir, stopGraceMs: 0 });
+      const signal = AbortSignal.timeout(60_000);
+      for (const { id } of await provider.list({ signal })) await provider.destroy(id, { signal });
+      await provider.close();
       const directory = driverDirectory(dataDir);
       if (existsSync(join(directory, 'installation'))) {
         await rm(machineRunDir(await installationId(directory)), { recursive: true, force: true });

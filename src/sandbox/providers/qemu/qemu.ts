@@ -6,7 +6,6 @@ import { z } from 'zod';
 import type { SandboxCapabilities, SandboxInfo, SandboxProvider, SandboxSpec } from '../../../core/ports/sandbox-provider.ts';
 import { BerthError } from '../../../protocol/errors.ts';
 import { runnerPort } from '../../../protocol/runner-api.ts';
-import { tellInit } from '../../microvm/control-line.ts';
 import type { DriverFactory } from '../../registry.ts';
 import { placePackagedBundle, type PlaceBundle } from '../../runner-layer/bundle.ts';
 import { createKeyLock } from '../_shared/key-lock.ts';
@@ -144,7 +143,7 @@ export function createQemuProvider(options: QemuOptions): SandboxProvider {
   }
 
   /** Has the guest end its processes, write its disk and turn itself off. What does not in time is cut off. */
-  async function turnOff(parts: SandboxParts, paused: boolean): Promise<void> {
+  async function turnOff({ installation }: Context, parts: SandboxParts, paused: boolean): Promise<void> {
     const graceMs = options.stopGraceMs ?? defaultStopGraceMs;
     const signal = AbortSignal.timeout(graceMs + turnOffMs);
     try {
@@ -152,7 +151,7 @@ export function createQemuProvider(options: QemuOptions): SandboxProvider {
         const qmp = await openQmp(parts.sockets.monitor, signal);
         await qmp.run('cont').finally(() => qmp.close());
       }
-      await tellInit(parts.sockets.control, ['stop', String(graceMs * 1000)], signal);
+      await installation.control.tell(parts.sockets.control, ['stop', String(graceMs * 1000)], signal);
       while ((await liveProcess(parts.paths.process)) !== null && !signal.aborted) await sleep(lookMs);
     } catch {
       // It has ended, or it hangs: what follows ends it either way.
@@ -213,7 +212,7 @@ export function createQemuProvider(options: QemuOptions): SandboxProvider {
         signal.throwIfAborted();
         const info = await existing(context, id);
         const parts = sandboxParts(context.installation, id);
-        if (info.status === 'running' || info.status === 'paused') await turnOff(parts, info.status === 'paused');
+        if (info.status === 'running' || info.status === 'paused') await turnOff(context, parts, info.status === 'paused');
         await haltSandbox(context, id, (await recordOf(context.installation, id))?.uid ?? null);
         // Of a hibernated one the processes are given up: the caller asks for their end.
         await forgetMemory(parts);
@@ -291,7 +290,7 @@ export function createQemuProvider(options: QemuOptions): SandboxProvider {
       if (machine === null) return { memoryBytes: 0, privateMemoryBytes: 0, cpuTimeMs: 0, pids: 0, diskBytes };
       const usage = await usageOf(machine.pid);
       if (info.status === 'paused') return { ...usage, pids: await pausedPids(parts.paths), diskBytes };
-      const [pids] = (await tellInit(parts.sockets.control, ['stats'], signal)).split(' ').map(Number);
+      const [pids] = (await installation.control.tell(parts.sockets.control, ['stats'], signal)).split(' ').map(Number);
       return { ...usage, pids: pids ?? 0, diskBytes };
     },
 

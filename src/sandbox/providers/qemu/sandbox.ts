@@ -4,7 +4,6 @@ import { mkdir, readdir, rm, rmdir, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SandboxInfo, SandboxLimits, SandboxSpec, SandboxStatus } from '../../../core/ports/sandbox-provider.ts';
 import { BerthError } from '../../../protocol/errors.ts';
-import { tellInit } from '../../microvm/control-line.ts';
 import { waitForHealth } from '../../microvm/guest-health.ts';
 import type { Template } from '../../templates/template.ts';
 import { hostnameOf } from '../_shared/runner-process.ts';
@@ -133,8 +132,8 @@ export async function startSandbox(
   const seed = await context.installation.seeds.ensure(record.shape, signal);
   await loadMachine(context.installation, parts, record, seed, signal, () => Promise.resolve());
   const { control, link } = parts.sockets;
-  await wokenUp(control, signal);
-  await tellInit(control, ['begin', hostnameOf(record.id), String(record.limits.pids)], signal);
+  await wokenUp(context.installation, control, signal);
+  await context.installation.control.tell(control, ['begin', hostnameOf(record.id), String(record.limits.pids)], signal);
   const channel = await context.channels.of(record.id, link, signal);
   await channel.identify({ token: record.runnerToken, env: record.env }, signal);
   await waitForHealth(() => channel.dial(signal), signal);
@@ -179,14 +178,15 @@ export async function loadMachine(
 const seedBytes = 64;
 
 /** Tells a guest that was woken the time of day, and gives it randomness that no other has. Before anything of the sandbox goes on with either. */
-export async function wokenUp(control: string, signal: AbortSignal): Promise<void> {
+export async function wokenUp(installation: Installation, control: string, signal: AbortSignal): Promise<void> {
   const seconds = String(Math.round(Date.now() / 1000));
-  await tellInit(control, ['woken', seconds, randomBytes(seedBytes).toString('base64')], signal);
+  await installation.control.tell(control, ['woken', seconds, randomBytes(seedBytes).toString('hex')], signal);
 }
 
 /** Ends the machine. Idempotent. */
 export async function haltSandbox({ installation, channels }: Context, id: string, uid: number | null): Promise<void> {
-  const { paths } = sandboxParts(installation, id);
+  const { paths, sockets } = sandboxParts(installation, id);
+  installation.control.drop(sockets.control);
   await channels.drop(id);
   if (uid !== null) await killAllOf(uid);
   await rm(paths.process, { force: true });

@@ -1,9 +1,12 @@
+import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { orAborted } from '../../or-aborted.ts';
-import { openGuestChannel } from '../../microvm/guest-channel.ts';
+import { openGuestChannel, type GuestChannel } from '../../microvm/guest-channel.ts';
+import { waitForHealth } from '../../microvm/guest-health.ts';
 import { hashOf } from '../../microvm/images.ts';
+import { createRunnerClient } from '../../runner-client/index.ts';
 import { createDisk, type Base } from './disk.ts';
 import { machineUp, seenByMachine, startMachine, type MachineFiles } from './machine.ts';
 import { machineSockets } from './paths.ts';
@@ -108,7 +111,8 @@ async function makeSeed(options: SeedsOptions, shape: MachineShape, path: string
     await startMachine({ files, name, qemu, accelerator, shape, uid, disk, agentsImage, run, log, processFile, memory: null });
     const sockets = machineSockets(run);
     await machineUp(run, processFile, log, signal);
-    (await openGuestChannel(sockets.link, signal)).close();
+    const channel = await openGuestChannel(sockets.link, signal);
+    await rehearse(channel, signal).finally(() => channel.close());
     const qmp = await openQmp(sockets.monitor, signal);
     try {
       await qmp.run('stop');
@@ -126,6 +130,26 @@ async function makeSeed(options: SeedsOptions, shape: MachineShape, path: string
     await rm(run, { recursive: true, force: true });
   }
 }
+
+/**
+ * What every sandbox does at its beginning is done once here, so that the runner has its code compiled: under an identity that
+ * nobody else knows and with a program of the frame that the guest is in.
+ */
+async function rehearse(channel: GuestChannel, signal: AbortSignal): Promise<void> {
+  const token = randomBytes(32).toString('hex');
+  await channel.identify({ token, env: {} }, signal);
+  await waitForHealth(() => channel.dial(signal), signal);
+  const runner = createRunnerClient({ dial: () => channel.dial(signal), token });
+  try {
+    for (let round = 0; round < 3; round++) {
+      await runner.exec({ argv: ['/berth/init/busybox', 'true'], cwd: '/', timeoutMs: rehearsalMs }, signal);
+    }
+  } finally {
+    runner.close();
+  }
+}
+
+const rehearsalMs = 30_000;
 
 async function removeOldest(directory: string): Promise<void> {
   const names = (await readdir(directory)).filter((name) => !name.startsWith('.'));

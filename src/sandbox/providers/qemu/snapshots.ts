@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { SandboxStatus, SnapshotInfo } from '../../../core/ports/sandbox-provider.ts';
 import { BerthError } from '../../../protocol/errors.ts';
-import { tellInit } from '../../microvm/control-line.ts';
 import { createDisk, nextDiskName, seal } from './disk.ts';
 import type { Installation } from './installation.ts';
 import { seenByMachine } from './machine.ts';
@@ -36,7 +35,7 @@ export async function freezeDisk(
   await writeRecord(parts.paths.record, next);
   if (status === 'running' || status === 'paused') {
     try {
-      await switchDisk(parts, seenByMachine(files, path), status === 'running', signal);
+      await switchDisk(installation, parts, seenByMachine(files, path), status === 'running', signal);
     } catch (error) {
       await writeRecord(parts.paths.record, record);
       await rm(path, { force: true });
@@ -50,10 +49,10 @@ export async function freezeDisk(
 }
 
 /** The guest's file system stands still meanwhile, so that the layer is whole. */
-async function switchDisk({ sockets }: SandboxParts, file: string, running: boolean, signal: AbortSignal): Promise<void> {
+async function switchDisk({ control }: Installation, { sockets }: SandboxParts, file: string, running: boolean, signal: AbortSignal): Promise<void> {
   const limit = AbortSignal.timeout(freezeMs);
   // A guest that does not hold still is copied as after a power cut.
-  if (running) await tellInit(sockets.control, ['freeze'], AbortSignal.any([signal, limit])).catch(() => signal.throwIfAborted());
+  if (running) await control.tell(sockets.control, ['freeze'], AbortSignal.any([signal, limit])).catch(() => signal.throwIfAborted());
   try {
     const qmp = await openQmp(sockets.monitor, limit);
     try {
@@ -69,7 +68,7 @@ async function switchDisk({ sockets }: SandboxParts, file: string, running: bool
       qmp.close();
     }
   } finally {
-    if (running) await tellInit(sockets.control, ['thaw'], AbortSignal.timeout(freezeMs)).catch(() => {});
+    if (running) await control.tell(sockets.control, ['thaw'], AbortSignal.timeout(freezeMs)).catch(() => {});
   }
 }
 
@@ -92,7 +91,7 @@ export async function recoverDisk(installation: Installation, parts: SandboxPart
   let current = record;
   if ((await liveProcess(parts.paths.process)) !== null) {
     const signal = AbortSignal.timeout(freezeMs);
-    await tellInit(parts.sockets.control, ['thaw'], AbortSignal.timeout(1000)).catch(() => {});
+    await installation.control.tell(parts.sockets.control, ['thaw'], AbortSignal.timeout(1000)).catch(() => {});
     const qmp = await openQmp(parts.sockets.monitor, signal);
     const { file } = await activeNode(qmp).finally(() => qmp.close());
     const name = file.split('/').at(-1)!;
