@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import type { SandboxProvider, SandboxSpec } from '../../src/core/ports/sandbox-provider.ts';
 import { encodeFrame, FrameDecoder, frameType } from '../../src/protocol/frames.ts';
-import { options, runnerOf, shell, specFor } from './sandbox-provider.ts';
+import { options, patienceMs, runnerOf, shell, specFor } from './sandbox-provider.ts';
 
 type Spec = Pick<SandboxSpec, 'id' | 'runnerToken'>;
 
@@ -90,7 +90,7 @@ async function typeInto(
 ): Promise<void> {
   const runner = runnerOf(provider, spec);
   try {
-    const stream = await runner.attachProcess(process, 0, options(10_000).signal);
+    const stream = await runner.attachProcess(process, 0, options(patienceMs).signal);
     stream.write(encodeFrame(frameType.stdin, `${line}\n`));
     const decoder = new FrameDecoder();
     let seen = '';
@@ -107,7 +107,7 @@ async function typeInto(
   }
 }
 
-export async function eventually<T>(attempt: () => Promise<T>, withinMs = 5000): Promise<T> {
+export async function eventually<T>(attempt: () => Promise<T>, withinMs = patienceMs): Promise<T> {
   const deadline = performance.now() + withinMs;
   for (;;) {
     try {

@@ -26,6 +26,8 @@ export interface ProviderHarness {
 }
 
 const mebibyte = 1024 ** 2;
+/** What an answer may take where a guest's instructions are translated, on a busy machine. */
+export const patienceMs = 30_000;
 const wanted: SandboxLimits = { cpus: 1, memoryBytes: 512 * mebibyte, pids: 128, diskBytes: 256 * mebibyte };
 
 export function options(timeoutMs = 60_000): { signal: AbortSignal } {
@@ -127,7 +129,7 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
     test('a wrong runner token is refused', async () => {
       const spec = await create();
       const runner = runnerOf(provider, { ...spec, runnerToken: 'wrong' });
-      await expect(runner.listPorts(AbortSignal.timeout(5000))).rejects.toMatchObject({ code: 'unauthorized' });
+      await expect(runner.listPorts(AbortSignal.timeout(patienceMs))).rejects.toMatchObject({ code: 'unauthorized' });
       runner.close();
     });
 
@@ -135,9 +137,9 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
       const spec = await create();
       const server = `require('net').createServer((s) => s.pipe(s)).listen(4321, '127.0.0.1')`;
       const runner = runnerOf(provider, spec);
-      await runner.startProcess({ argv: ['/berth/runner/bin/node', '-e', server] }, AbortSignal.timeout(5000));
+      await runner.startProcess({ argv: ['/berth/runner/bin/node', '-e', server] }, AbortSignal.timeout(patienceMs));
       await expect
-        .poll(async () => (await runner.listPorts(AbortSignal.timeout(5000))).map((port) => port.port))
+        .poll(async () => (await runner.listPorts(AbortSignal.timeout(patienceMs))).map((port) => port.port), { timeout: patienceMs })
         .toContain(4321);
       const stream = await provider.dial(spec.id, 4321, options());
       stream.write('echo?');
@@ -255,7 +257,7 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
       });
       const read = () => shell(provider, spec, `cat ${guestHome}/clock`);
       const before = (await read()).stdout;
-      await expect.poll(async () => (await read()).stdout).not.toBe(before);
+      await expect.poll(async () => (await read()).stdout, { timeout: patienceMs }).not.toBe(before);
       await provider.stop(spec.id, options());
       provider = await harness.restart();
       expect((await provider.start(spec.id, options())).status).toBe('running');
@@ -295,9 +297,9 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
       if (enforced.includes('pids')) {
         const forks = await shell(provider, spec, 'for i in $(seq 300); do sleep 1 & done; wait; exit 7');
         expect(`${forks.exitCode} ${forks.stderr}`).toMatch(/fork|Resource temporarily unavailable/i);
-        await expect.poll(async () => (await shell(provider, spec, 'true')).exitCode, { timeout: 10_000 }).toBe(0);
+        await expect.poll(async () => (await shell(provider, spec, 'true')).exitCode, { timeout: patienceMs }).toBe(0);
         await expect
-          .poll(async () => (await provider.stats(spec.id, options())).pids, { timeout: 10_000 })
+          .poll(async () => (await provider.stats(spec.id, options())).pids, { timeout: patienceMs })
           .toBeLessThan(20);
       }
       if (enforced.includes('diskBytes')) {

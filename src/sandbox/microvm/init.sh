@@ -41,8 +41,8 @@ mount -t ext4 -o ro "$root_disk" $frame/lower || fail "no root"
 mount -t tmpfs -o nosuid,mode=755,size=4m berth $frame/berth
 mkdir $frame/berth/init $frame/berth/runner $frame/berth/agents $frame/berth/objects $frame/berth/run
 cp /bin/busybox $frame/berth/init/busybox
-for applet in sh ls mount umount mkdir rmdir chown chmod pivot_root losetup; do ln -s busybox "$frame/berth/init/$applet"; done
-cp /begin $frame/berth/init/begin
+for applet in sh ls mount umount mkdir mknod rm rmdir chown pivot_root; do ln -s busybox "$frame/berth/init/$applet"; done
+cp /begin /agent $frame/berth/init/
 mount -t tmpfs -o nosuid,nodev,noexec,mode=700,uid=1000,gid=1000,size=4m run $frame/berth/run
 mount -t tmpfs -o nosuid,nodev,mode=755,size=64k agents $frame/berth/agents
 mount -t ext4 -o ro,nosuid,nodev "$runner_disk" $frame/berth/runner || fail "no runner"
@@ -150,6 +150,7 @@ perform() { # id verb arguments
     freeze) fsfreeze --freeze /disk && answer "$1" || refuse "$1" ;;
     thaw) fsfreeze --unfreeze /disk; answer "$1" ;;
     sync) sync; answer "$1" ;;
+    agents) agents && answer "$1" || refuse "$1" ;;
     stats)
       read -r pids </cgroup/sandbox/pids.current
       read -r memory </cgroup/sandbox/memory.current
@@ -178,6 +179,20 @@ begin() { # host name, pids
   mount -t ext4 -o nosuid,nodev,noatime "$own_disk" /disk || return 1
   nsenter -t "$inside" -u hostname "$1"
   nsenter -t "$inside" -m /berth/init/begin
+}
+
+# Shows the layers of agents that the table at the disk's beginning names and that are not shown yet; see agents-image.ts.
+agents() {
+  find_inside || return 1
+  blockdev --flushbufs "$agents_disk"
+  dd if="$agents_disk" bs=4096 skip=1 count=4 2>/dev/null | tr '\000' '\n' >/table
+  while read -r name offset size; do
+    [ -n "$size" ] && [ ! -e "/shown/$name" ] || continue
+    loop=$(losetup -f)
+    losetup -r -o "$offset" "$loop" "$agents_disk" || return 1
+    nsenter -t "$inside" -m /berth/init/busybox sh /berth/init/agent "$name" "${loop#/dev/loop}" || return 1
+    : >"/shown/$name"
+  done </table
 }
 
 control=$(port berth.control)

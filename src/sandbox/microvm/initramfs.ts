@@ -67,12 +67,13 @@ export interface Initramfs {
 
 /** From a directory with `busybox` and `modules/` of one kernel. */
 export async function buildInitramfs(directory: string): Promise<Initramfs> {
-  const entries: CpioEntry[] = ['bin', 'modules', 'proc', 'sys', 'dev', 'disk', 'frame', 'cgroup'].map(
+  const entries: CpioEntry[] = ['bin', 'modules', 'proc', 'sys', 'dev', 'disk', 'frame', 'cgroup', 'shown'].map(
     (name) => ({ name, kind: 'directory' as const }),
   );
   const file = (name: string, content: Buffer, mode: number) => entries.push({ name, kind: 'file', content, mode });
   file('init', await readFile(join(import.meta.dirname, 'init.sh')), 0o755);
   file('begin', await readFile(join(import.meta.dirname, 'begin.sh')), 0o755);
+  file('agent', await readFile(join(import.meta.dirname, 'agent.sh')), 0o755);
   file('bin/busybox', await readFile(join(directory, 'busybox')), 0o755);
   file('bin/reseed', reseedProgram(), 0o755);
   for (const name of applets) entries.push({ name: `bin/${name}`, kind: 'link', target: 'busybox' });

@@ -24,12 +24,14 @@ export interface PersistenceContext {
   lock: KeyLock;
   /** Ids that do not exist for others yet. */
   making: Set<string>;
+  /** Called of a sandbox whose machine was started anew. */
+  onRestart: (id: string) => void;
 }
 
 /** Held by whoever makes layers or removes them. */
 export const layersKey = 'layers:';
 
-export function createPersistence({ open, existing, check, lock, making }: PersistenceContext): Persistence {
+export function createPersistence({ open, existing, check, lock, making, onRestart }: PersistenceContext): Persistence {
   /** One lock after the other, in an order that is the same for everyone. */
   function locked<T>(keys: readonly string[], run: () => Promise<T>): Promise<T> {
     const [first, ...rest] = [...new Set(keys)].toSorted();
@@ -109,6 +111,7 @@ export function createPersistence({ open, existing, check, lock, making }: Persi
         const parts = sandboxParts(context.installation, id);
         const record = await recordIn(context, id);
         const reason = await wakeSandbox(context, parts, record, signal);
+        if (reason !== null) onRestart(id);
         return {
           info: describeSandbox(context.installation, record, 'running'),
           restored: reason === null ? ('memory' as const) : ('disk' as const),

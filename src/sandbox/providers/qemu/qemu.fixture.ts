@@ -6,10 +6,14 @@ import { specFor, type ProviderHarness } from '../../../../test/conformance/sand
 import { installationId } from '../../instance-lock.ts';
 import { placeSmallTemplate, smallTemplate } from '../../microvm/small-template.fixture.ts';
 import { driverDirectory, machineRunDir } from './installation.ts';
+import { killAllOf } from './processes.ts';
 import { createQemuProvider } from './qemu.ts';
+import { readRecord, sandboxRecord } from './record.ts';
 
 export interface QemuHarness extends ProviderHarness {
   dataDir: string;
+  /** SIGKILL to its machine, behind the provider's back. */
+  killInside(id: string): Promise<void>;
 }
 
 /** The first sandbox waits for the images, the kernel and a boot. */
@@ -59,6 +63,10 @@ export function createSharedHarness(): { open(): Promise<QemuHarness>; remove():
           await provider.close();
           provider = create();
           return provider;
+        },
+        async killInside(id: string) {
+          const record = await readRecord(join(driverDirectory(directory), 'sandboxes', id, 'sandbox.json'), sandboxRecord);
+          if (record !== null) await killAllOf(record.uid);
         },
         leftovers: (id) => leftovers(directory, id),
         cleanup: () => provider.close(),

@@ -84,6 +84,8 @@ export function createQemuProvider(options: QemuOptions): SandboxProvider {
   const lock = createKeyLock();
   const making = new Set<string>();
   const channels = createChannels();
+  /** How many layers of agents each sandbox has been told of, since its machine was started. */
+  const shown = new Map<string, number>();
   let opening: Promise<Context> | null = null;
   let closed = false;
 
@@ -140,6 +142,14 @@ export function createQemuProvider(options: QemuOptions): SandboxProvider {
       context: { id, status: info.status },
       cause,
     });
+  }
+
+  /** Agents that were installed since the sandbox was last looked at are in it from here on. */
+  async function showAgents({ installation }: Context, id: string, signal: AbortSignal): Promise<void> {
+    const layers = await installation.agents.refresh();
+    if ((shown.get(id) ?? 0) === layers) return;
+    await installation.control.tell(sandboxParts(installation, id).sockets.control, ['agents'], signal);
+    shown.set(id, layers);
   }
 
   /** Has the guest end its processes, write its disk and turn itself off. What does not in time is cut off. */
@@ -214,6 +224,7 @@ export function createQemuProvider(options: QemuOptions): SandboxProvider {
         const parts = sandboxParts(context.installation, id);
         if (info.status === 'running' || info.status === 'paused') await turnOff(context, parts, info.status === 'paused');
         await haltSandbox(context, id, (await recordOf(context.installation, id))?.uid ?? null);
+        shown.delete(id);
         // Of a hibernated one the processes are given up: the caller asks for their end.
         await forgetMemory(parts);
       });
@@ -256,6 +267,7 @@ export function createQemuProvider(options: QemuOptions): SandboxProvider {
         signal.throwIfAborted();
         const layers = (await recordOf(context.installation, id))?.layers.length ?? 0;
         await removeSandbox(context, id);
+        shown.delete(id);
         if (layers > 0) await lock.run(layersKey, () => removeUnused(context.installation));
       });
     },
@@ -268,6 +280,7 @@ export function createQemuProvider(options: QemuOptions): SandboxProvider {
       try {
         if (making.has(id) || existsSync(paths.paused)) throw new BerthError('sandbox_lost', `sandbox ${id} does not run`);
         const stream = await channels.dial(id, sockets.link, signal);
+        await showAgents(context, id, signal);
         if (port === runnerPort) return stream;
         const record = await recordOf(installation, id);
         if (record === null) throw new BerthError('not_found', `there is no sandbox ${id}`, { context: { id } });
@@ -298,7 +311,7 @@ export function createQemuProvider(options: QemuOptions): SandboxProvider {
       throw new BerthError('unsupported', "a machine's labels and limits are those it was made with");
     },
 
-    ...createPersistence({ open, existing, check, lock, making }),
+    ...createPersistence({ open, existing, check, lock, making, onRestart: (id) => shown.delete(id) }),
 
     async close() {
       if (closed) return;
