@@ -57,6 +57,7 @@ export async function openCore(host: BenchHost, settings: Partial<Settings>): Pr
       idle: { pauseMs: null, hibernateMs: null, archiveMs: null, hibernateAskingMs: null, lastStep: 'archive' },
       queue: defaultQueueSettings,
       webhooks: { ...defaultWebhookSettings, secret: `whsec_${Buffer.alloc(32).toString('base64')}` },
+      taskOwner: 'owner',
       allowLocalRepositories: true,
       author: { name: 'Bench', email: 'bench@localhost' },
       ...settings,

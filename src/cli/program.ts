@@ -23,11 +23,18 @@ import * as queue from './commands/queue.ts';
 import * as rest from './commands/rest.ts';
 import * as rm from './commands/rm.ts';
 import * as run from './commands/run.ts';
+import * as secret from './commands/secret.ts';
 import * as shell from './commands/shell.ts';
 import * as show from './commands/show.ts';
+import * as share from './commands/share.ts';
 import * as snapshot from './commands/snapshot.ts';
 import * as tasks from './commands/tasks.ts';
+import * as usage from './commands/usage.ts';
+import * as team from './commands/team.ts';
+import * as token from './commands/token.ts';
 import * as up from './commands/up.ts';
+import * as user from './commands/user.ts';
+import * as whoami from './commands/whoami.ts';
 
 /** Commands under the heading where help lists them. */
 const groups: Record<string, readonly { register(program: Command): void }[]> = {
@@ -35,8 +42,10 @@ const groups: Record<string, readonly { register(program: Command): void }[]> = 
   'Working with agents:': [run, attach, prompt, interrupt, allow, deny],
   'Sessions:': [ls, show, logs, diff, rest, idle, fork, snapshot, rm],
   'The queue:': [queue, pool, dead, hosts],
-  'Inside a sandbox:': [exec, shell, cp, forward, egress],
+  'Models:': [usage],
+  'Inside a sandbox:': [exec, shell, cp, forward, egress, secret],
   'GitHub:': [github, tasks],
+  'People:': [whoami, share, token, user, team],
 };
 
 const notes = `

@@ -11,7 +11,7 @@ import { createProviders } from '../core/providers.ts';
 import { createWorld, type World } from '../core/testing/doubles.ts';
 import { listen, type HttpServer } from '../main/http-server.ts';
 import { createApp } from '../server/app.ts';
-import { issueToken } from '../server/auth.ts';
+import { givenToken } from '../core/testing/accounts.ts';
 import { createBrowserLogin } from '../server/browser-login.ts';
 import { createSqliteStore } from '../store/sqlite.ts';
 
@@ -53,7 +53,7 @@ beforeAll(async () => {
   });
   server = await listen(app, '127.0.0.1', 0);
   home = await mkdtemp(join(tmpdir(), 'berth-cli-'));
-  const token = await issueToken(store, 'test', 'ada', new Date());
+  const token = await givenToken(store, 'ada');
   env = {
     PATH: process.env['PATH'] ?? '',
     HOME: home,

@@ -12,6 +12,7 @@ import { createSnapshotService, type SnapshotService } from './snapshots/snapsho
 import { createDispatcher, type Dispatcher } from './turns/dispatcher.ts';
 import { createPositionAnnouncer } from './turns/position-announcer.ts';
 import { createQueueService, type QueueService } from './turns/queue-service.ts';
+import { createAccounts, type Accounts } from './users/accounts.ts';
 import { createWebhookWorker } from './webhooks/webhook-worker.ts';
 
 /** The running core of one server process. */
@@ -21,6 +22,7 @@ export interface Core {
   queue: QueueService;
   hosts: HostService;
   pool: PoolService;
+  accounts: Accounts;
   /** Recovers what the last process left, then takes up its turns. */
   start(signal: AbortSignal): Promise<void>;
   /** This host was away and has registered anew: takes up what it still has. */
@@ -75,6 +77,7 @@ export function createCore(deps: Dependencies): Core {
     queue: createQueueService(deps, dispatcher),
     hosts: createHostService(deps, () => dispatcher.announce(null)),
     pool: createPoolService(deps, warm, figures),
+    accounts: createAccounts(deps),
     async start(signal) {
       await recover(deps, sandboxes, signal);
       await dispatcher.start();

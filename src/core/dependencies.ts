@@ -50,7 +50,9 @@ export interface Settings {
   idle: IdlePolicy;
   queue: QueueSettings;
   webhooks: WebhookSettings;
-  /** Whether `file://` repositories may be named: the machine's own owner only. */
+  /** The user whose the sessions are that the forge asks for. */
+  taskOwner: string;
+  /** Whether owners of the installation may name `file://` repositories. */
   allowLocalRepositories: boolean;
   author: { name: string; email: string };
 }

@@ -12,7 +12,10 @@ import type { Duplex } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { startRunner } from '../../test/fixtures/start-runner.ts';
+import { gzipSync } from 'node:zlib';
 import type { Logger } from '../core/ports/logger.ts';
+import type { ModelCallUsage, ModelMeter } from '../core/ports/model-meter.ts';
+import { BerthError } from '../protocol/errors.ts';
 import { createGateway, parseTarget } from './gateway.ts';
 import type { Gateway } from './gateway.ts';
 import { placeholderKey } from './placeholder.ts';
@@ -23,6 +26,9 @@ const realKey = 'sk-real-canary-6a1f';
 const session = 'ses_01';
 
 let lines: string[];
+/** What the meter was told, and how it lets calls begin. */
+let counted: ModelCallUsage[];
+let onBegin: ModelMeter['begin'];
 let upstream: Server;
 let upstreamUrl: string;
 let onUpstream: (request: IncomingMessage, response: ServerResponse) => void;
@@ -37,6 +43,8 @@ function recordingLogger(): Logger {
 
 beforeEach(async () => {
   lines = [];
+  counted = [];
+  onBegin = async () => ({ end: async (usage) => void counted.push(usage) });
   onUpstream = (request, response) => {
     text(request).then(
       (body) => response.end(JSON.stringify({ url: request.url, headers: request.headers, body })),
@@ -66,6 +74,7 @@ function start(upstreams: ModelUpstreams, maxBodyBytes?: number): void {
   gateway?.close();
   gateway = createGateway({
     upstreams,
+    meter: { begin: (...given) => onBegin(...given) },
     placeholderSecret: secret,
     logger: recordingLogger(),
     ...(maxBodyBytes === undefined ? {} : { maxBodyBytes }),
@@ -459,4 +468,90 @@ test('through the real runner, from a port in the sandbox', async () => {
   } finally {
     await runner[Symbol.asyncDispose]();
   }
+});
+
+describe('metering', () => {
+  const usage = { input_tokens: 12, output_tokens: 30, cache_read_input_tokens: 7, cache_creation_input_tokens: 5 };
+  const message = JSON.stringify({ type: 'message', model: 'claude-x', usage });
+  const answers = (body: string | Buffer, headers: Record<string, string>, status = 200): void => {
+    onUpstream = (request, response) => {
+      request.resume();
+      response.writeHead(status, headers).end(body);
+    };
+  };
+
+  test('a packed answer passes byte for byte, and is read', async () => {
+    const packed = gzipSync(message);
+    answers(packed, { 'content-type': 'application/json', 'content-encoding': 'gzip' });
+    const response = await begin('/anthropic/v1/messages', { body: '{"model":"claude-asked"}' });
+    expect((await buffer(response)).equals(packed)).toBe(true);
+    expect(counted).toEqual([
+      {
+        api: 'anthropic',
+        model: 'claude-x',
+        inputTokens: 12,
+        outputTokens: 30,
+        cacheReadTokens: 7,
+        cacheWriteTokens: 5,
+        estimated: false,
+      },
+    ]);
+  });
+
+  test('a failure, a list and a count of tokens are not counted', async () => {
+    answers(message, { 'content-type': 'application/json' }, 529);
+    await call('/anthropic/v1/messages', { body: '{}' });
+    answers(message, { 'content-type': 'application/json' });
+    await call('/anthropic/v1/messages/count_tokens', { body: '{}' });
+    await call('/anthropic/v1/models');
+    expect(counted).toEqual([]);
+  });
+
+  test('an answer that the upstream breaks off counts as far as it came', async () => {
+    onUpstream = (request, response) => {
+      request.resume();
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      const start = { type: 'message_start', message: { model: 'claude-x', usage: { input_tokens: 40, output_tokens: 1 } } };
+      const delta = { type: 'content_block_delta', delta: { type: 'text_delta', text: 'x'.repeat(400) } };
+      response.write(`data: ${JSON.stringify(start)}\n\ndata: ${JSON.stringify(delta)}\n\n`, () => response.destroy());
+    };
+    const response = await begin('/anthropic/v1/messages', { body: '{}' });
+    await text(response).catch(() => '');
+    await expect.poll(() => counted).toMatchObject([{ inputTokens: 40, outputTokens: 100, estimated: true }]);
+  });
+
+  test('a client that does not wait for the answer is counted by what it sent', async () => {
+    const arrived = new Promise<void>((resolve) => {
+      onUpstream = (request) => void text(request).then(() => resolve());
+    });
+    const stream = dial(await attach());
+    const request = httpRequest({
+      method: 'POST',
+      createConnection: () => stream,
+      path: '/openai/v1/responses',
+      headers: { authorization: `Bearer ${placeholderKey(session, secret)}` },
+    });
+    request.on('error', () => {});
+    request.end(JSON.stringify({ model: 'gpt-x', input: 'x'.repeat(4000) }));
+    await arrived;
+    request.destroy();
+    stream.close();
+    await expect.poll(() => counted).toMatchObject([{ model: 'gpt-x', outputTokens: 0, estimated: true }]);
+    expect(counted[0]!.inputTokens).toBeGreaterThan(1000);
+  });
+
+  test('the upstream hears nothing of a call that may not begin', async () => {
+    let heard = 0;
+    onUpstream = (_request, response) => {
+      heard += 1;
+      response.end();
+    };
+    onBegin = async () => Promise.reject(new Error('secret of the database'));
+    const answer = await call('/anthropic/v1/messages', { body: '{}' });
+    expect(answer.status).toBe(503);
+    expect(answer.body).not.toContain('secret of');
+    onBegin = async () => Promise.reject(new BerthError('unavailable', 'ask again'));
+    expect((await call('/anthropic/v1/messages', { body: '{}' })).headers['x-should-retry']).toBe('true');
+    expect(heard).toBe(0);
+  });
 });

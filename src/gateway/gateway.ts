@@ -1,12 +1,14 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { EgressControl } from '../core/ports/egress.ts';
 import type { Gateway as GatewayPort, GatewayAttachment } from '../core/ports/gateway.ts';
+import type { GitControl } from '../core/ports/git-control.ts';
 import type { Logger } from '../core/ports/logger.ts';
+import type { ModelMeter } from '../core/ports/model-meter.ts';
 import { attachGateway } from './channel.ts';
-import { createEgressProxy, type EgressProxy } from './egress/egress-proxy.ts';
-import type { PublicDial } from './egress/public-dial.ts';
+import { createEgressProxy, type EgressProxy, type EgressProxyOptions } from './egress/egress-proxy.ts';
+import { createGitGateway, type GitGateway } from './git/git-gateway.ts';
+import { gitPrefix } from './git/git-target.ts';
 import { createModelProxy } from './model-proxy.ts';
 import type { ModelProxy } from './model-proxy.ts';
 import { placeholderKey } from './placeholder.ts';
@@ -15,10 +17,14 @@ import type { ModelApi, ModelUpstreams } from './upstreams.ts';
 
 export interface GatewayOptions {
   upstreams: ModelUpstreams;
+  /** Absent: model calls are neither counted nor limited. */
+  meter?: ModelMeter;
   /** What placeholder keys are derived from; see `placeholderKey`. */
   placeholderSecret: string | Uint8Array;
   /** Absent: a sandbox reaches its model and nothing else. */
-  egress?: { control: EgressControl; dial: PublicDial };
+  egress?: EgressProxyOptions;
+  /** Absent: no repository is reached through the gateway. */
+  git?: GitControl;
   logger: Logger;
   maxBodyBytes?: number;
 }
@@ -40,13 +46,14 @@ const idleTimeoutMs = 20 * 60_000;
 export function createGateway(options: GatewayOptions): Gateway {
   const proxy = createModelProxy(options);
   const egress = options.egress === undefined ? null : createEgressProxy(options.egress);
+  const git = options.git === undefined ? null : createGitGateway({ control: options.git, logger: options.logger });
   const attachments = new Set<GatewayAttachment>();
   const placeholderOf = (sessionId: string): string => placeholderKey(sessionId, options.placeholderSecret);
   return {
     placeholderKey: placeholderOf,
     attach(sessionId, duplex) {
       const logger = options.logger.child({ sessionId });
-      const server = createSessionServer(sessionId, placeholderOf(sessionId), proxy, egress);
+      const server = createSessionServer(sessionId, placeholderOf(sessionId), proxy, egress, git);
       const attachment = attachGateway(
         duplex,
         {
@@ -63,6 +70,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     close() {
       for (const attachment of attachments) attachment.close();
       proxy.close();
+      git?.close();
     },
   };
 }
@@ -73,6 +81,7 @@ function createSessionServer(
   placeholder: string,
   proxy: ModelProxy,
   egress: EgressProxy | null,
+  git: GitGateway | null,
 ): Server {
   const server = createServer({ maxHeaderSize: 32 * 1024, keepAliveTimeout: 60_000, noDelay: false }, onRequest);
   server.maxHeadersCount = 100;
@@ -102,6 +111,7 @@ function createSessionServer(
 
   function onRequest(request: IncomingMessage, response: ServerResponse): void {
     arrived(request.socket);
+    if (git !== null && request.url?.startsWith(gitPrefix) === true) return git.handle(sessionId, request, response);
     const target = parseTarget(request.url ?? '');
     if (target === null) {
       if (egress?.forward(sessionId, request, response) === true) return;

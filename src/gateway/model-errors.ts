@@ -3,7 +3,7 @@ import type { ModelApi } from './upstreams.ts';
 
 /** What the gateway itself refuses or fails with; told to the agent in its own API's words. */
 export interface GatewayFailure {
-  status: 400 | 401 | 403 | 404 | 413 | 424 | 502 | 504;
+  status: 400 | 401 | 403 | 404 | 413 | 424 | 502 | 503 | 504;
   message: string;
 }
 
@@ -15,6 +15,7 @@ const anthropicTypes: Record<GatewayFailure['status'], string> = {
   413: 'request_too_large',
   424: 'api_error',
   502: 'api_error',
+  503: 'overloaded_error',
   504: 'timeout_error',
 };
 
@@ -26,6 +27,7 @@ const openaiTypes: Record<GatewayFailure['status'], string> = {
   413: 'invalid_request_error',
   424: 'server_error',
   502: 'server_error',
+  503: 'server_error',
   504: 'server_error',
 };
 
@@ -37,6 +39,7 @@ const geminiStatuses: Record<GatewayFailure['status'], string> = {
   413: 'INVALID_ARGUMENT',
   424: 'FAILED_PRECONDITION',
   502: 'UNAVAILABLE',
+  503: 'UNAVAILABLE',
   504: 'DEADLINE_EXCEEDED',
 };
 

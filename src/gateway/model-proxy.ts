@@ -1,17 +1,24 @@
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
-import { Transform, pipeline } from 'node:stream';
+import { pipeline } from 'node:stream';
 import type { Logger } from '../core/ports/logger.ts';
+import type { MeteredCall, ModelMeter } from '../core/ports/model-meter.ts';
+import { asBerthError } from '../protocol/errors.ts';
 import { requestHeadersFor, responseHeadersFor } from './headers.ts';
+import { meterAnswer, meterNothing, type Metering } from './metering/meter-answer.ts';
+import { BodyTooLarge } from './limit-bytes.ts';
 import { sendModelError } from './model-errors.ts';
 import type { GatewayFailure } from './model-errors.ts';
 import { equalSecrets } from './placeholder.ts';
-import { credentialHeaders, isAllowedRoute, modelApiRules, upstreamUrl } from './upstreams.ts';
+import { createRequestBody } from './request-body.ts';
+import { credentialHeaders, isAllowedRoute, isMeteredRoute, modelApiRules, upstreamUrl } from './upstreams.ts';
 import type { ModelApi, ModelUpstreams } from './upstreams.ts';
 
 export interface ModelProxyOptions {
   upstreams: ModelUpstreams;
+  /** Absent: calls are neither counted nor limited. */
+  meter?: ModelMeter;
   logger: Logger;
   /** Of a request; the APIs' own limits are 32 MB and below. Default 64 MiB. */
   maxBodyBytes?: number;
@@ -44,7 +51,7 @@ export interface ModelProxy {
 }
 
 export function createModelProxy(options: ModelProxyOptions): ModelProxy {
-  const { upstreams, logger } = options;
+  const { upstreams, meter, logger } = options;
   const maxBodyBytes = options.maxBodyBytes ?? 64 * 1024 * 1024;
   const answerTimeoutMs = options.answerTimeoutMs ?? 15 * 60_000;
   const idleTimeoutMs = options.idleTimeoutMs ?? 10 * 60_000;
@@ -76,7 +83,6 @@ export function createModelProxy(options: ModelProxyOptions): ModelProxy {
 
   function handle(call: ModelCall, request: IncomingMessage, response: ServerResponse): void {
     const refused = refusal(call, request);
-    const startedAt = performance.now();
     const fields = { sessionId: call.sessionId, api: call.api, path: call.path.slice(0, 200) };
     const fail = (failure: GatewayFailure): void => {
       logger.info({ ...fields, status: failure.status, reason: failure.message }, 'model call refused or failed');
@@ -85,7 +91,26 @@ export function createModelProxy(options: ModelProxyOptions): ModelProxy {
       drain(request, maxBodyBytes);
     };
     if (refused !== null) return fail(refused);
+    if (meter === undefined || !isMeteredRoute(request.method ?? '', call.path)) {
+      return forward({ call, request, response, fields, fail, metered: null });
+    }
+    // Nothing of the body is read until the call may be made.
+    const gone = new AbortController();
+    const onClose = (): void => gone.abort();
+    response.once('close', onClose);
+    meter.begin(call.sessionId, gone.signal).then(
+      (metered) => {
+        response.off('close', onClose);
+        if (!gone.signal.aborted) forward({ call, request, response, fields, fail, metered });
+      },
+      (error: unknown) => {
+        if (!gone.signal.aborted) fail(meterFailure(error));
+      },
+    );
+  }
 
+  function forward({ call, request, response, fields, fail, metered }: Forwarded): void {
+    const startedAt = performance.now();
     const upstream = upstreams[call.api]!;
     call.query.delete('key');
     const url = upstreamUrl(upstream.baseUrl, call.path, call.query);
@@ -100,11 +125,17 @@ export function createModelProxy(options: ModelProxyOptions): ModelProxy {
       headers,
       agent: secure ? httpsAgent : httpAgent,
     });
+    const body = createRequestBody(maxBodyBytes);
+    const metering: Metering | null =
+      metered === null ? null : { metered, api: call.api, path: call.path, request: body };
 
     let settled = false;
+    let answered = false;
     const settle = (failure: GatewayFailure | null, cause?: unknown): void => {
       if (settled) return;
       settled = true;
+      // The upstream may bill what it was sent, whether or not anybody waits for the answer.
+      if (failure === null && !answered && outgoing.writableFinished && metering !== null) meterNothing(metering);
       outgoing.destroy();
       if (failure === null) {
         response.destroy();
@@ -126,6 +157,7 @@ export function createModelProxy(options: ModelProxyOptions): ModelProxy {
       settle({ status: 502, message: `Berth: the model upstream cannot be reached (${describeCause(error)})` }, error);
     });
     outgoing.on('response', (answer) => {
+      answered = true;
       const status = answer.statusCode ?? 502;
       if (status === 401 || status === 403) {
         answer.resume();
@@ -144,7 +176,7 @@ export function createModelProxy(options: ModelProxyOptions): ModelProxy {
       response.writeHead(status, responseHeadersFor(answer.headers));
       // Without it the head waits for the first byte of the body.
       response.flushHeaders();
-      pipeline(answer, response, (error) => {
+      const done = (error?: Error | null): void => {
         const durationMs = Math.round(performance.now() - startedAt);
         if (error) {
           settle(null);
@@ -153,11 +185,13 @@ export function createModelProxy(options: ModelProxyOptions): ModelProxy {
           settled = true;
           logger.debug({ ...fields, status, durationMs }, 'model call');
         }
-      });
+      };
+      // A failure is not billed.
+      if (metering === null || status >= 400) pipeline(answer, response, done);
+      else pipeline(answer, meterAnswer(metering, answer.headers), response, done);
     });
 
-    const limited = limitBytes(maxBodyBytes);
-    pipeline(request, limited, outgoing, (error) => {
+    pipeline(request, body.stream, outgoing, (error) => {
       if (error instanceof BodyTooLarge) {
         settle({ status: 413, message: `Berth: the request body is larger than ${maxBodyBytes} bytes` });
       }
@@ -173,23 +207,29 @@ export function createModelProxy(options: ModelProxyOptions): ModelProxy {
   };
 }
 
+interface Forwarded {
+  call: ModelCall;
+  request: IncomingMessage;
+  response: ServerResponse;
+  /** For the log. */
+  fields: object;
+  fail: (failure: GatewayFailure) => void;
+  metered: MeteredCall | null;
+}
+
+/** Without a count and a budget no call is made. */
+function meterFailure(error: unknown): GatewayFailure {
+  const { code, message, retryable } = asBerthError(error);
+  if (code === 'not_found') return { status: 403, message: `Berth: ${message}` };
+  return retryable
+    ? { status: 503, message: `Berth: ${message}` }
+    : { status: 503, message: 'Berth: the call could not be counted, so it is not made' };
+}
+
 function presentsKey(request: IncomingMessage, call: ModelCall): boolean {
   const bearer = /^Bearer +(.+)$/i.exec(request.headers.authorization ?? '')?.[1];
   const presented = [request.headers['x-api-key'], request.headers['x-goog-api-key'], bearer, call.query.get('key')];
   return presented.some((value) => typeof value === 'string' && equalSecrets(value, call.placeholder));
-}
-
-class BodyTooLarge extends Error {}
-
-function limitBytes(maxBytes: number): Transform {
-  let sizeBytes = 0;
-  return new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      sizeBytes += chunk.length;
-      if (sizeBytes > maxBytes) done(new BodyTooLarge());
-      else done(null, chunk);
-    },
-  });
 }
 
 function drain(request: IncomingMessage, maxBytes: number): void {

@@ -65,6 +65,11 @@ export function isAllowedRoute(api: ModelApi, method: string, path: string): boo
   return modelApiRules[api].routes.some((route) => route.method === method && route.path.test(path));
 }
 
+/** Calls that cost something: all that generate. Lists of models and counts of tokens are free. */
+export function isMeteredRoute(method: string, path: string): boolean {
+  return method === 'POST' && !/[/:]count_?tokens$/i.test(path);
+}
+
 /** Puts an allowed path behind the configured base, without doubling the version segment. */
 export function upstreamUrl(baseUrl: string, path: string, query: URLSearchParams): URL {
   const url = new URL(baseUrl);

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { dirname } from 'node:path';
+import { gitGatewayUrl } from '../core/git/gateway-url.ts';
 import type { CloneRequest, Mirror } from '../core/ports/git.ts';
 import type { RunnerClient } from '../core/ports/runner.ts';
 import { BerthError } from '../protocol/errors.ts';
@@ -13,7 +14,10 @@ const checkoutTimeoutMs = 15 * 60_000;
  * The clone is written by hand rather than by `git clone`: settings, excludes and refs are given as
  * text, objects are borrowed (or come as one pack), and only the checkout is work.
  * $1 folder, $2 branch, $3 commit, $4 settings, $5 excludes, $6 alternates or '', $7 pack or '',
- * $8 default branch or '', $9 a folder to remove when it is an empty repository; stdin: packed-refs.
+ * $8 default branch or '', $9 a folder to remove when it is an empty repository, $10 the address of the git gateway
+ * or '', $11 the address that it stands for; stdin: packed-refs.
+ *
+ * The gateway is set for the user and not for the clone, so that a second clone finds it too.
  */
 const cloneScript = `
 if [ "$(ls -A -- "$9" 2>/dev/null)" = .git ]; then rm -rf -- "$9"; fi
@@ -29,6 +33,7 @@ if [ -n "$7" ]; then git index-pack --stdin < "$7" > /dev/null; rm -f -- "$7"; f
 cat > .git/packed-refs
 if [ -n "$8" ]; then printf 'ref: refs/remotes/origin/%s\\n' "$8" > .git/refs/remotes/origin/HEAD; fi
 git update-ref "refs/heads/$2" "$3"
+if [ -n "\${10}" ]; then git config --global "url.\${10}.insteadOf" "\${11}"; fi
 git -c checkout.workers=0 reset -q --hard
 git rev-parse HEAD
 `;
@@ -42,8 +47,8 @@ export interface CloneOptions {
 }
 
 /**
- * Makes the session's clone of the mirror. Its `origin` is the plain address: no credential enters
- * the sandbox. Repeating it starts over. Throws `branch_not_found` when the base is gone.
+ * Makes the session's clone of the mirror. Its `origin` is the plain address, which git in the sandbox takes to the
+ * git gateway: no credential enters the sandbox. Repeating it starts over. Throws `branch_not_found` when the base is gone.
  */
 export async function cloneMirror(
   options: CloneOptions,
@@ -81,6 +86,8 @@ export async function cloneMirror(
         pack,
         refs.branches.has(mirror.defaultBranch) ? mirror.defaultBranch : '',
         request.emptyWorkspace ?? '',
+        gitGatewayUrl(mirror.url) ?? '',
+        mirror.url,
       ],
       stdin: Buffer.from(refs.packedRefs),
       timeoutMs: checkoutTimeoutMs,
@@ -160,6 +167,8 @@ function cloneSettings(url: string, request: CloneRequest): string {
 [branch ${quoted(request.branch)}]
 	remote = origin
 	merge = ${quoted(`refs/heads/${request.baseBranch}`)}
+[push]
+	default = current
 ${userSettings(request.author)}`;
 }
 

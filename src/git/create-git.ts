@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Git } from '../core/ports/git.ts';
+import type { Git, GitReceiver } from '../core/ports/git.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import { guestObjectsPath } from '../core/ports/sandbox-provider.ts';
 import { cloneMirror, initialise } from './clone.ts';
@@ -8,7 +8,8 @@ import { diffWorkspace } from './diff.ts';
 import { createHostGit } from './host-git.ts';
 import type { GitCredential } from './host-git.ts';
 import { createMirrors } from './mirror.ts';
-import { publish } from './publish.ts';
+import { publish, type PublishOptions } from './publish.ts';
+import { createReceiver } from './receive.ts';
 import { chooseBranch, listRemote } from './remote.ts';
 
 export interface GitOptions {
@@ -26,13 +27,21 @@ export interface GitOptions {
   logger: Logger;
 }
 
-export function createGit(options: GitOptions): Git {
+export function createGit(options: GitOptions): Git & GitReceiver {
   const { excludes, logger } = options;
   const reading = (url: string, signal: AbortSignal) => options.credentials(url, signal, 'read');
   const writing = (url: string, signal: AbortSignal) => options.credentials(url, signal, 'write');
   const git = createHostGit(options);
   const mirrors = createMirrors({ dir: join(options.dir, 'mirrors'), git, credentials: reading, logger });
   const isSettings = matchesPatterns(excludes);
+  const outgoing: PublishOptions = {
+    dir: join(options.dir, 'outgoing'),
+    git,
+    mirrors,
+    credentials: writing,
+    logger,
+    ...(options.maxPackBytes === undefined ? {} : { maxPackBytes: options.maxPackBytes }),
+  };
   return {
     async check(url, branch, signal) {
       const refs = await listRemote(url, { git, credential: await reading(url, signal), signal });
@@ -45,19 +54,7 @@ export function createGit(options: GitOptions): Git {
     diff: (runner, request, signal) => diffWorkspace(runner, request, signal),
     commitAll: (runner, request, signal) => commitAll(runner, request, isSettings, signal),
     log: (runner, request, signal) => logSince(runner, request, signal),
-    push: (runner, request, signal) =>
-      publish(
-        {
-          dir: join(options.dir, 'outgoing'),
-          git,
-          mirrors,
-          credentials: writing,
-          logger,
-          ...(options.maxPackBytes === undefined ? {} : { maxPackBytes: options.maxPackBytes }),
-        },
-        runner,
-        request,
-        signal,
-      ),
+    push: (runner, request, signal) => publish(outgoing, runner, request, signal),
+    ...createReceiver(outgoing),
   };
 }

@@ -205,6 +205,7 @@ describe('clone', () => {
     expect(await inClone('status', '--porcelain=v2', '--branch')).toContain('branch.upstream origin/main');
     expect(await inClone('branch', '-r')).toContain('origin/develop');
     expect(await inClone('config', 'remote.origin.url')).toBe(url);
+    expect(await readFile(join(runner.workspace, '.gitconfig'), 'utf8')).toContain(`[url "http://127.0.0.1:8079/git/${new URL(url).host}/acme/widgets.git"]\n\tinsteadOf = ${url}`);
     expect(await inClone('config', 'user.name')).toBe(ada.name);
     expect(await readFile(join(cwd, 'src/module.js'), 'utf8')).toBe('export const one = 1;\n');
     await inClone('fsck', '--strict');

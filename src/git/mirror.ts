@@ -30,6 +30,8 @@ export interface Mirrors {
   update(url: string, onProgress: (message: string) => void, signal: AbortSignal): Promise<Mirror>;
   /** The object directory of the mirror as it is, or `null` when there is none yet. */
   find(url: string): Promise<string | null>;
+  /** The branches and tags that it has. Throws `internal` when there is none yet. */
+  refs(url: string, signal: AbortSignal): Promise<{ name: string; sha: string }[]>;
 }
 
 /** Above this many packs they are joined; each costs a look-up in every search for an object. */
@@ -134,6 +136,15 @@ export function createMirrors(options: MirrorsOptions): Mirrors {
     async find(url) {
       const objectsDir = join(pathOf(url), 'objects');
       return (await exists(objectsDir)) ? objectsDir : null;
+    },
+    async refs(url, signal) {
+      const cwd = pathOf(url);
+      const listed = await git.must(['for-each-ref', '--format=%(objectname) %(refname)', 'refs/heads/', 'refs/tags/'], { cwd, signal });
+      return listed
+        .toString('utf8')
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => ({ sha: line.slice(0, line.indexOf(' ')), name: line.slice(line.indexOf(' ') + 1) }));
     },
   };
 }

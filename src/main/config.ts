@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { WarmSettings } from '../core/pool/warm-plan.ts';
 import { priority, type Priority } from '../protocol/api.ts';
 import { parseEgressPolicy, type EgressPolicy } from '../protocol/egress.ts';
+import { handle } from '../protocol/users-api.ts';
 import { parseRepositoryUrl } from '../core/git-names.ts';
 import { asBerthError, BerthError } from '../protocol/errors.ts';
 import { providerNames } from '../sandbox/registry.ts';
@@ -55,6 +56,8 @@ const environment = z.object({
   BERTH_ASKING_HIBERNATE_MINUTES: minutes(30),
   /** Default priorities of users: `ada=premium,ci=background`. */
   BERTH_PRIORITIES: z.string().default('').transform(parsePriorities),
+  /** The user whose the sessions are that GitHub asks for. */
+  BERTH_TASK_OWNER: handle.default('owner'),
   /** Where sandboxes may connect to unless a session says otherwise: `none`, or of `packages`, `git`, `open` and hosts. */
   BERTH_EGRESS: z.string().default('packages,git').transform(readEgress),
   /** `true` lets sandboxes reach this machine's loopback: for tests and development. */
@@ -66,6 +69,8 @@ const environment = z.object({
   BERTH_LOG: z.string().optional(),
   /** `true` lets sessions name `file://` repositories of this machine. */
   BERTH_LOCAL_REPOSITORIES: z.enum(['true', 'false']).default('true'),
+  /** A JSON file with what models cost; see `docs/guides/models-and-budgets.md`. */
+  BERTH_PRICES: z.string().startsWith('/').optional(),
   ANTHROPIC_API_KEY: z.string().min(1).optional(),
   ANTHROPIC_AUTH_TOKEN: z.string().min(1).optional(),
   ANTHROPIC_BASE_URL: z.url().default('https://api.anthropic.com'),
@@ -138,12 +143,14 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
       hibernateAskingMs: toMs(e.BERTH_ASKING_HIBERNATE_MINUTES),
     },
     userPriorities: e.BERTH_PRIORITIES,
+    taskOwner: e.BERTH_TASK_OWNER,
     egress: e.BERTH_EGRESS,
     egressToLoopback: e.BERTH_EGRESS_TO_LOOPBACK === 'true',
     webhooksToLoopback: e.BERTH_WEBHOOKS_TO_LOOPBACK === 'true',
     logLevel: e.BERTH_LOG_LEVEL,
     log: e.BERTH_LOG ?? join(e.BERTH_DATA_DIR, 'server.log'),
     allowLocalRepositories,
+    pricesFile: e.BERTH_PRICES ?? null,
     upstreams: {
       ...anthropicUpstream(e),
       ...(e.OPENAI_API_KEY === undefined ? {} : { openai: { baseUrl: e.OPENAI_BASE_URL, apiKey: e.OPENAI_API_KEY } }),

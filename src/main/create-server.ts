@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { createAgentCatalog } from '../agents/catalog.ts';
 import { createAgentInstaller } from '../agents/installer.ts';
 import { agentSettingsPatterns } from '../agents/settings-paths.ts';
+import { createSessionGit } from '../core/git/session-git.ts';
+import { createSecretService } from '../core/secrets/secret-service.ts';
 import { createEgressService } from '../core/egress/egress-service.ts';
 import { createCore } from '../core/create-core.ts';
 import type { Logger } from '../core/ports/logger.ts';
@@ -13,9 +15,12 @@ import { defaultQueueSettings } from '../core/turns/queue-settings.ts';
 import { defaultWebhookSettings } from '../core/webhooks/webhook-worker.ts';
 import { createPublicDial } from '../gateway/egress/public-dial.ts';
 import { createGateway } from '../gateway/gateway.ts';
+import { createUsageMeter } from '../core/usage/usage-meter.ts';
+import { hashToken } from '../core/users/principal.ts';
 import { createTaskService } from '../core/tasks/task-service.ts';
 import { createGit } from '../git/create-git.ts';
 import { createGithub } from '../github/index.ts';
+import { BerthError } from '../protocol/errors.ts';
 import { createRedisQueue } from '../queue/redis-queue.ts';
 import { joinHosts } from '../core/hosts/membership.ts';
 import { createForwarding } from '../server/forwarding/index.ts';
@@ -24,28 +29,22 @@ import { hostPressure } from '../sandbox/host/pressure.ts';
 import { installationId } from '../sandbox/instance-lock.ts';
 import { createRunnerClient } from '../sandbox/runner-client/index.ts';
 import { createApp } from '../server/app.ts';
-import { hashToken } from '../server/auth.ts';
 import { createBrowserLogin } from '../server/browser-login.ts';
 import { signInUrl } from '../server/routes/login.ts';
-import { githubSetupRoutes } from '../server/routes/github-setup.ts';
-import { egressRoutes } from '../server/routes/egress.ts';
-import { githubRoutes, githubWebhookRoutes } from '../server/routes/github.ts';
-import { repositoryRoutes } from '../server/routes/repositories.ts';
-import { taskRoutes } from '../server/routes/tasks.ts';
-import { webhookRoutes } from '../server/routes/webhooks.ts';
-import { webAppRoutes } from '../server/web-app.ts';
 import { createSecretBox } from '../store/secret-box.ts';
 import { createSqliteStore } from '../store/sqlite.ts';
 import { version } from '../version.ts';
 import { createWebhookSender } from '../webhooks/sender.ts';
 import type { Config } from './config.ts';
+import { serverExtensions } from './extensions.ts';
 import { findings } from './findings.ts';
 import { giveMemoryBack } from './give-memory-back.ts';
 import { listen } from './http-server.ts';
 import { checkKey } from './key-check.ts';
 import { deriveKeys } from './keys.ts';
 import { createLogger } from './log.ts';
-import { owner, ownerToken } from './owner-token.ts';
+import { ownerToken } from './owner-token.ts';
+import { readPrices } from './prices.ts';
 import { openProviders } from './open-providers.ts';
 import { systemClock } from './system-clock.ts';
 import { readWebFiles } from './web-files.ts';
@@ -97,9 +96,10 @@ export async function createServer(config: Config, say: (line: string) => void):
     const { store } = membership;
     // Known once the server listens, and asked for only then.
     let publicUrl = config.publicUrl;
+    const secretBox = await createSecretBox(config.keyFile);
     const github = createGithub({
       store,
-      secrets: await createSecretBox(config.keyFile),
+      secrets: secretBox,
       clock: systemClock,
       logger,
       publicUrl: () => publicUrl ?? `http://${config.host}:${config.port}`,
@@ -111,10 +111,31 @@ export async function createServer(config: Config, say: (line: string) => void):
     onClose.push(() => github.close());
     const egress = createEgressService({ store, clock: systemClock, logger, defaultPolicy: config.egress });
     onClose.push(() => egress.close());
+    const secrets = createSecretService({ store, secrets: secretBox, clock: systemClock, logger });
+    onClose.push(() => secrets.close());
+    const meter = createUsageMeter({ store, clock: systemClock, logger, prices: await readPrices(config.pricesFile) });
+    onClose.push(() => meter.close());
+    const git = createGit({
+      dir: join(dataDir, 'storage', 'git'),
+      env: config.environment,
+      allowLocal: config.allowLocalRepositories,
+      credentials: github.credentialsFor,
+      excludes: agentSettingsPatterns,
+      logger,
+    });
     const gateway = createGateway({
       upstreams: config.upstreams,
+      meter,
       placeholderSecret: keys.placeholderSecret,
-      egress: { control: egress, dial: createPublicDial({ allowLoopback: config.egressToLoopback }) },
+      egress: { control: egress, secrets, dial: createPublicDial({ allowLoopback: config.egressToLoopback }) },
+      git: createSessionGit({
+        store,
+        egress,
+        git,
+        readCredential: (url, signal) => github.credentialsFor(url, signal, 'read'),
+        clock: systemClock,
+        logger,
+      }),
       logger,
     });
     onClose.push(() => gateway.close());
@@ -131,14 +152,7 @@ export async function createServer(config: Config, say: (line: string) => void):
         }),
       runnerToken: (id) => keys.runnerToken(id),
       gateway,
-      git: createGit({
-        dir: join(dataDir, 'storage', 'git'),
-        env: config.environment,
-        allowLocal: config.allowLocalRepositories,
-        credentials: github.credentialsFor,
-        excludes: agentSettingsPatterns,
-        logger,
-      }),
+      git,
       agents,
       installer,
       webhookSender: createWebhookSender({ allowLoopback: config.webhooksToLoopback, userAgent: `berth/${version}` }),
@@ -156,6 +170,7 @@ export async function createServer(config: Config, say: (line: string) => void):
         idle: config.idle,
         queue: { ...defaultQueueSettings, userPriorities: config.userPriorities },
         webhooks: { ...defaultWebhookSettings, secret: keys.webhookSecret },
+        taskOwner: config.taskOwner,
         allowLocalRepositories: config.allowLocalRepositories,
         author: { name: 'Berth', email: 'berth@localhost' },
       },
@@ -186,22 +201,25 @@ export async function createServer(config: Config, say: (line: string) => void):
         ...(isShared ? { forwarding } : {}),
         browser: { login, publicUrl: () => config.publicUrl },
       },
-      {
-        public: [
-          githubWebhookRoutes(forgeApp),
-          githubSetupRoutes({ forgeApp, logger, isSecure: () => publicUrl?.startsWith('https:') ?? false }),
-          webAppRoutes(await readWebFiles()),
-        ],
-        authenticated: [
-          githubRoutes(forgeApp),
-          repositoryRoutes({ store, agents, forgeApp }),
-          taskRoutes({ store, tasks, forge }),
-          egressRoutes(egress),
-          webhookRoutes({ secret: keys.webhookSecret, owner }),
-        ],
-      },
+      serverExtensions({
+        store,
+        agents,
+        logger,
+        forge,
+        forgeApp,
+        tasks,
+        egress,
+        secrets,
+        webFiles: await readWebFiles(),
+        webhookSecret: keys.webhookSecret,
+        isSecure: () => publicUrl?.startsWith('https:') ?? false,
+      }),
     );
     const token = await ownerToken(store, dataDir, systemClock.now());
+    if ((await store.read.user(config.taskOwner)) === null) {
+      const message = `BERTH_TASK_OWNER: there is no user ${config.taskOwner}`;
+      throw new BerthError('invalid_request', message, { field: 'BERTH_TASK_OWNER' });
+    }
     await core.start(signal);
     const http = await listen(app, config.host, config.port);
     onClose.push(() => http.close());

@@ -10,6 +10,8 @@ export const idPrefixes = {
   repository: 'rep',
   journal: 'jnl',
   snapshot: 'snp',
+  secret: 'sec',
+  call: 'cal',
 } as const;
 
 export type IdKind = keyof typeof idPrefixes;

@@ -7,7 +7,7 @@ import { z } from 'zod';
  * |---|---|
  * | POST /api/login (no token) | `loginRequest` -> `me`, and a cookie |
  * | POST /api/logout (no token) | -> 204, without the cookie |
- * | GET /api/me | -> `me` |
+ * | GET /api/me | -> `account` of `users-api.ts` |
  * | POST /api/login-links | -> 201 `loginLink` |
  */
 export const loginRequest = z.union([

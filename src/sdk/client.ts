@@ -15,13 +15,24 @@ import {
   type ServerHealth,
 } from '../protocol/api.ts';
 import { loginLink, me, type LoginLink, type LoginRequest, type Me } from '../protocol/login-api.ts';
+import { account, type Account } from '../protocol/users-api.ts';
 import { createDeadLettersResource, type DeadLettersResource } from './resources/dead-letters.ts';
+import { createSecretsResource, type SecretsResource } from './resources/secrets.ts';
 import { createEgressResource, type EgressResource } from './resources/egress.ts';
 import type { CallOptions } from './resources/files.ts';
 import { createGithubResource, type GithubResource } from './resources/github.ts';
 import { createSessionsResource, type SessionsResource } from './resources/sessions.ts';
 import { createHostsResource, type HostsResource } from './resources/hosts.ts';
+import { createSharesResource, type SharesResource } from './resources/shares.ts';
 import { createSnapshotsResource, type SnapshotsResource } from './resources/snapshots.ts';
+import { createTeamsResource, type TeamsResource } from './resources/teams.ts';
+import {
+  createTokensResource,
+  createUsersResource,
+  type TokensResource,
+  type UsersResource,
+} from './resources/users.ts';
+import { createUsageResource, type UsageResource } from './resources/usage.ts';
 import { Transport, type TransportOptions } from './transport.ts';
 
 export type BerthClientOptions = TransportOptions;
@@ -39,7 +50,13 @@ export interface BerthClient {
   readonly deadLetters: DeadLettersResource;
   readonly hosts: HostsResource;
   readonly egress: EgressResource;
+  readonly secrets: SecretsResource;
   readonly github: GithubResource;
+  readonly users: UsersResource;
+  readonly teams: TeamsResource;
+  readonly tokens: TokensResource;
+  readonly shares: SharesResource;
+  readonly usage: UsageResource;
   /** Prompts a session, or makes one of the other fields first; sent again after a network failure, under one idempotency key. */
   prompt(input: PromptInput, options?: CallOptions): Promise<Admission>;
   agents(options?: CallOptions): Promise<AgentInfo[]>;
@@ -51,8 +68,8 @@ export interface BerthClient {
   webhookSecret(options?: CallOptions): Promise<string>;
   /** What the server found on its machine. */
   doctor(options?: CallOptions): Promise<DoctorFinding[]>;
-  /** Who the token, or the browser's cookie, belongs to. */
-  me(options?: CallOptions): Promise<Me>;
+  /** Who the token, or the browser's cookie, belongs to, and what he may. */
+  me(options?: CallOptions): Promise<Account>;
   /** Signs the browser in that calls this: it gets a cookie. Needs no token; `code` is from a sign-in link. */
   login(request: LoginRequest, options?: CallOptions): Promise<Me>;
   logout(options?: CallOptions): Promise<void>;
@@ -72,7 +89,13 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
     deadLetters: createDeadLettersResource(transport),
     hosts: createHostsResource(transport),
     egress: createEgressResource(transport),
+    secrets: createSecretsResource(transport),
     github: createGithubResource(transport),
+    users: createUsersResource(transport),
+    teams: createTeamsResource(transport),
+    tokens: createTokensResource(transport),
+    shares: createSharesResource(transport),
+    usage: createUsageResource(transport),
     prompt: (input, callOptions) =>
       transport.json(admission, 'POST', '/api/session/prompt', {
         json: { idempotencyKey: crypto.randomUUID(), ...input },
@@ -91,7 +114,7 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
       return (await transport.json(z.object({ findings: z.array(finding) }), 'GET', '/api/doctor', callOptions))
         .findings;
     },
-    me: (callOptions) => transport.json(me, 'GET', '/api/me', callOptions),
+    me: (callOptions) => transport.json(account, 'GET', '/api/me', callOptions),
     login: (request, callOptions) => transport.json(me, 'POST', '/api/login', { json: request, ...callOptions }),
     logout: (callOptions) => transport.empty('POST', '/api/logout', { idempotent: true, ...callOptions }),
     loginLink: (callOptions) => transport.json(loginLink, 'POST', '/api/login-links', callOptions),

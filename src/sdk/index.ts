@@ -11,6 +11,9 @@ export type { AttachOptions, ProcessesResource } from './resources/processes.ts'
 export type { HostsResource } from './resources/hosts.ts';
 export type { GithubResource } from './resources/github.ts';
 export type { ExecOutput, ListSessionsOptions, SessionsResource } from './resources/sessions.ts';
+export type { SharesResource } from './resources/shares.ts';
+export type { TeamsResource } from './resources/teams.ts';
+export type { AddTokenInput, AddUserInput, TokensResource, UsersResource } from './resources/users.ts';
 export type { SnapshotsResource } from './resources/snapshots.ts';
 export type { Fetch, RequestBody } from './transport.ts';
 export { BerthError, errorTable, isErrorCode } from '../protocol/errors.ts';
@@ -40,6 +43,21 @@ export type {
   WebhookEvent,
   WebhookPayload,
 } from '../protocol/api.ts';
+export type { UsageResource, UsageRequest } from './resources/usage.ts';
+export type { UsageDimension, UsageReport, UsageRow, UsageTotals } from '../protocol/usage.ts';
 export type { GithubStatus, Repository, RepositoryChange, SetupLink, Task } from '../protocol/forge-api.ts';
 export type { PermissionOption, SessionEvent, SessionEventType, SessionStatus } from '../protocol/events.ts';
+export type {
+  Account,
+  AddedToken,
+  AddedUser,
+  Share,
+  ShareRight,
+  Team,
+  TeamRole,
+  Token,
+  TokenScope,
+  User,
+  UserRole,
+} from '../protocol/users-api.ts';
 export type { FileChange, FileInfo, PortInfo, ProcessInfo } from '../protocol/runner-api.ts';

@@ -8,7 +8,7 @@ import type { Store } from '../core/ports/store.ts';
 import { endTurn } from '../core/turns/end-turn.ts';
 import type { QueueOverview } from '../protocol/api.ts';
 import { createApp } from './app.ts';
-import { issueToken } from './auth.ts';
+import { givenToken } from '../core/testing/accounts.ts';
 import { createBrowserLogin } from './browser-login.ts';
 import type { AppDependencies, Router } from './context.ts';
 import { webhookRoutes } from './routes/webhooks.ts';
@@ -24,7 +24,7 @@ beforeEach(async () => {
   world = createWorld(store);
   core = createCore(world.deps);
   await core.start(AbortSignal.timeout(5_000));
-  token = await issueToken(store, 'test', 'ada', new Date());
+  token = await givenToken(store, 'ada');
   app = createApp(dependencies());
 });
 
@@ -243,10 +243,11 @@ describe('the queue', () => {
 
   test('the signing secret is for the owner alone', async () => {
     const secret = 'whsec_c2VjcmV0';
-    const served = createApp(dependencies(), { authenticated: [webhookRoutes({ secret, owner: 'root' })] });
+    const served = createApp(dependencies(), { authenticated: [webhookRoutes({ secret })] });
     const asked = (bearer: string) => served.request('/api/webhooks/secret', { headers: { authorization: `Bearer ${bearer}` } });
-    expect(await refusal(asked(token))).toMatchObject({ status: 403, code: 'forbidden' });
-    const answer = await asked(await issueToken(store, 'test', 'root', new Date()));
+    const bob = await givenToken(store, 'bob', { role: 'member' });
+    expect(await refusal(asked(bob))).toMatchObject({ status: 403, code: 'forbidden' });
+    const answer = await asked(token);
     expect([await answer.json(), answer.headers.get('cache-control')]).toEqual([{ secret }, 'no-store']);
   });
 });

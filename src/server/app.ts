@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { bodyLimit } from 'hono/body-limit';
 import { secureHeaders } from 'hono/secure-headers';
 import { BerthError } from '../protocol/errors.ts';
-import { requireToken } from './auth.ts';
 import { createRouter, type AppDependencies, type Router } from './context.ts';
 import { createErrorHandler, notFoundHandler } from './errors.ts';
+import { enforcePolicy } from './policy/enforce.ts';
 import { agentRoutes } from './routes/agents.ts';
 import { eventRoutes } from './routes/events.ts';
 import { fileRoutes } from './routes/files.ts';
@@ -16,8 +16,12 @@ import { portRoutes } from './routes/ports.ts';
 import { processRoutes } from './routes/processes.ts';
 import { queueRoutes } from './routes/queue.ts';
 import { sessionRoutes } from './routes/sessions.ts';
+import { shareRoutes } from './routes/shares.ts';
 import { snapshotRoutes } from './routes/snapshots.ts';
+import { teamRoutes } from './routes/teams.ts';
+import { tokenRoutes } from './routes/tokens.ts';
 import { turnRoutes } from './routes/turns.ts';
+import { userRoutes } from './routes/users.ts';
 import { workspaceRoutes } from './routes/workspace.ts';
 
 /** Largest JSON body; files and ports have routes of their own that stream, webhooks a limit of their own. */
@@ -28,9 +32,9 @@ const ownLimitPath = /^(?:\/api\/sessions\/[^/]+\/files\/content|\/api\/sessions
 export type Extension = (app: Router) => void;
 
 export interface Extensions {
-  /** Outside the token's wall: webhooks, set-up pages. */
+  /** Before the API's own routes: webhooks, pages. */
   public?: readonly Extension[];
-  /** Behind it. */
+  /** After them. Who may call what is in `policy/route-rules.ts` for all. */
   authenticated?: readonly Extension[];
 }
 
@@ -51,6 +55,9 @@ export function createApp(deps: AppDependencies, extensions: Extensions = {}): R
     },
   });
   app.use((c, next) => (ownLimitPath.test(c.req.path) ? next() : limit(c, next)));
+  if (deps.forwarding !== undefined) app.use('/api/*', deps.forwarding.accept);
+  app.use(enforcePolicy(deps));
+  if (deps.forwarding !== undefined) app.use('/api/*', deps.forwarding.forward);
 
   healthRoutes(app, deps);
   for (const extend of extensions.public ?? []) extend(app);
@@ -61,14 +68,15 @@ export function createApp(deps: AppDependencies, extensions: Extensions = {}): R
   app.openAPIRegistry.registerComponent('securitySchemes', 'token', { type: 'http', scheme: 'bearer' });
 
   signInRoutes(app, deps);
-  if (deps.forwarding !== undefined) app.use('/api/*', deps.forwarding.accept);
-  app.use('/api/*', requireToken(deps.store, deps.browser));
-  if (deps.forwarding !== undefined) app.use('/api/*', deps.forwarding.forward);
   loginRoutes(app, deps);
   agentRoutes(app, deps);
   sessionRoutes(app, deps);
   snapshotRoutes(app, deps);
   turnRoutes(app, deps);
+  shareRoutes(app, deps);
+  userRoutes(app, deps);
+  teamRoutes(app, deps);
+  tokenRoutes(app, deps);
   queueRoutes(app, deps);
   hostRoutes(app, deps);
   metricsRoutes(app, deps);

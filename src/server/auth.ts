@@ -1,34 +1,24 @@
-import { createHash, randomBytes } from 'node:crypto';
-import type { Context, MiddlewareHandler } from 'hono';
+import type { Context } from 'hono';
 import { getCookie } from 'hono/cookie';
-import type { Store } from '../core/ports/store.ts';
+import { hashToken } from '../core/users/principal.ts';
 import { BerthError } from '../protocol/errors.ts';
-import { newId } from '../protocol/ids.ts';
 import type { AppEnv, BrowserAccess } from './context.ts';
 import { requireSameOrigin } from './same-origin.ts';
 
 const protocolPrefix = 'berth.token.';
 
 /**
- * Every route behind this needs a token: in `authorization`; for WebSockets of programs, as a subprotocol; or a
- * signed-in browser's cookie, which counts only for requests of this server's own pages.
+ * The digest of the token that a request comes with: in `authorization`; for WebSockets of programs, as a subprotocol; a
+ * signed-in browser's cookie, which counts only for requests of this server's own pages; or what another server of the
+ * installation says, which has forwarded it. Throws `unauthorized` where there is none.
  */
-export function requireToken(store: Store, browser: BrowserAccess): MiddlewareHandler<AppEnv> {
-  return async (c, next) => {
-    // Another server of the installation has looked at the token already.
-    if (c.get('forwardedFrom') !== undefined) return next();
-    const token = bearerOf(c.req.header('authorization')) ?? tokenOfProtocols(c.req.header('sec-websocket-protocol'));
-    const tokenHash = token === null ? hashOfCookie(c, browser) : hashToken(token);
-    if (tokenHash === null) {
-      throw new BerthError('unauthorized', 'a token is needed: authorization: Bearer <token>', { field: 'authorization' });
-    }
-    // Looked up by digest, so that how long it takes tells nothing about a stored token.
-    const record = await store.read.tokenByHash(tokenHash);
-    if (record === null) throw new BerthError('unauthorized', 'the token is not valid', { field: 'authorization' });
-    c.set('identity', { user: record.owner });
-    c.set('tokenHash', tokenHash);
-    await next();
-  };
+export function tokenHashOf(c: Context<AppEnv>, browser: BrowserAccess): string {
+  const forwarded = c.get('forwarded');
+  if (forwarded !== undefined) return forwarded.tokenHash;
+  const token = bearerOf(c.req.header('authorization')) ?? tokenOfProtocols(c.req.header('sec-websocket-protocol'));
+  const tokenHash = token === null ? hashOfCookie(c, browser) : hashToken(token);
+  if (tokenHash !== null) return tokenHash;
+  throw new BerthError('unauthorized', 'a token is needed: authorization: Bearer <token>', { field: 'authorization' });
 }
 
 function hashOfCookie(c: Context<AppEnv>, { login, publicUrl }: BrowserAccess): string | null {
@@ -36,19 +26,6 @@ function hashOfCookie(c: Context<AppEnv>, { login, publicUrl }: BrowserAccess): 
   if (cookie === undefined) return null;
   requireSameOrigin(c, publicUrl());
   return login.readCookie(cookie);
-}
-
-/** A new token of 256 random bits; only its digest is stored. */
-export async function issueToken(store: Store, name: string, owner: string, at: Date): Promise<string> {
-  const token = `brth_${randomBytes(32).toString('base64url')}`;
-  await store.transaction((tx) =>
-    tx.insertToken({ id: newId('token'), name, owner, hash: hashToken(token), createdAt: at.toISOString() }),
-  );
-  return token;
-}
-
-export function hashToken(token: string): string {
-  return createHash('sha256').update(token).digest('hex');
 }
 
 function bearerOf(header: string | undefined): string | null {

@@ -12,7 +12,8 @@ export interface BrowserLogin {
   /** Other installations on the same host, whatever their port, have cookies of another name. */
   readonly cookieName: string;
   readonly cookieMaxAgeSeconds: number;
-  createCode(tokenHash: string): { code: string; expiresAt: Date };
+  /** Unless told otherwise it is good for an hour. */
+  createCode(tokenHash: string, lifeMs?: number): { code: string; expiresAt: Date };
   /** The digest of the token that the code stands for. Throws `unauthorized` for a used, ended or wrong one. */
   redeemCode(code: string): string;
   signCookie(tokenHash: string): string;
@@ -27,6 +28,8 @@ export interface BrowserLoginOptions {
 
 /** Long enough to walk from the terminal to the browser. */
 const codeLifeMs = 60 * 60_000;
+/** Until somebody has read a mail. */
+export const inviteLifeMs = 24 * 60 * 60_000;
 const cookieLifeMs = 30 * 24 * 60 * 60_000;
 
 const claims = z.strictObject({ token: z.string(), expiresAt: z.number(), nonce: z.string() });
@@ -58,8 +61,8 @@ export function createBrowserLogin({ secret, now }: BrowserLoginOptions): Browse
   return {
     cookieName: `berth_session_${createHash('sha256').update(secret).digest('hex').slice(0, 8)}`,
     cookieMaxAgeSeconds: cookieLifeMs / 1000,
-    createCode(tokenHash) {
-      const { value, expiresAt } = seal('code', tokenHash, codeLifeMs);
+    createCode(tokenHash, lifeMs = codeLifeMs) {
+      const { value, expiresAt } = seal('code', tokenHash, lifeMs);
       return { code: value, expiresAt };
     },
     redeemCode(code) {

@@ -5,6 +5,7 @@ import type { AgentCatalog, AgentInstaller } from '../core/ports/agent.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { Finding } from '../core/ports/sandbox-provider.ts';
 import type { Store } from '../core/ports/store.ts';
+import type { Principal } from '../core/users/principal.ts';
 import type { Forwarding } from './forwarding/index.ts';
 import { BerthError } from '../protocol/errors.ts';
 import type { BrowserLogin } from './browser-login.ts';
@@ -32,14 +33,14 @@ export interface BrowserAccess {
   publicUrl: () => string | null;
 }
 
-/** Who a request is from; set by `auth.ts`. */
-export interface Identity {
-  user: string;
-}
-
 export interface AppEnv extends Env {
-  /** `forwardedFrom`: the host whose server sent the request on. */
-  Variables: { identity: Identity; tokenHash: string; requestId: string; forwardedFrom?: string };
+  /** `identity`: who a request is from; set by the policy. `forwarded`: the host whose server sent it on, and by which token. */
+  Variables: {
+    identity: Principal;
+    tokenHash: string;
+    requestId: string;
+    forwarded?: { from: string; tokenHash: string };
+  };
 }
 
 export type Router = OpenAPIHono<AppEnv>;

@@ -4,7 +4,8 @@ import { createWorld } from '../core/testing/doubles.ts';
 import type { Store } from '../core/ports/store.ts';
 import { createSqliteStore } from '../store/sqlite.ts';
 import { createApp } from './app.ts';
-import { hashToken, issueToken } from './auth.ts';
+import { givenToken } from '../core/testing/accounts.ts';
+import { hashToken } from '../core/users/principal.ts';
 import { createBrowserLogin, type BrowserLogin } from './browser-login.ts';
 import type { Router } from './context.ts';
 import { webAppRoutes, type WebFiles } from './web-app.ts';
@@ -34,7 +35,7 @@ beforeEach(async () => {
   const { deps } = createWorld(store);
   core = createCore(deps);
   now = new Date('2026-11-28T12:00:00Z');
-  token = await issueToken(store, 'test', 'ada', now);
+  token = await givenToken(store, 'ada');
   login = createBrowserLogin({ secret: new Uint8Array(32).fill(7), now: () => now });
   app = createApp(
     {

@@ -17,14 +17,23 @@ import type { Generated } from 'kysely';
  * | snapshots | id | | unique owner + name; outlive their session |
  * | idempotent_responses | scope, key | | |
  * | tokens | id | | unique hash |
+ * | users | handle | | |
+ * | teams | name | | |
+ * | team_members | team, member | teams, users (cascade) | |
+ * | session_shares | session_id, subject_kind, subject | sessions (cascade) | `subject` is a user or a team |
  * | repositories | id | | unique url |
  * | github_app | singleton = 1 | | at most one row |
  * | tasks | id | repositories; sessions, turns (null on delete) | unique repository + issue, repository + pull request, session |
  * | deliveries | ordinal (order of arrival) | | unique id |
  * | hosts | id | | |
+ * | secrets | id | users, teams (cascade) | of one of the two; unique name for each |
  * | installation | singleton = 1 | | at most one row |
  * | dead_letters | turn_id | turns (cascade) | |
  * | egress_decisions | session_id, host, port, allowed | sessions (cascade) | one row per host and answer, with a count |
+ * | model_usage | session_id, turn_id, api, model, day | | sums, with the last call in each; outlive their session |
+ * | turn_usage | turn_id | | outlive their session |
+ * | user_budgets | user_id | | |
+ * | budget_raises | scope, subject, day, measure | | what people added to a limit |
  * | audit | seq | | append-only: triggers refuse UPDATE and DELETE; each entry has the hash of the one before; outlives what it tells of |
  * | audit_head | singleton = 1 | | exactly one row: the number and hash of the last entry of `audit` |
  * | webhooks | id | | outlive their session: what happened is still told |
@@ -43,6 +52,11 @@ export interface Database {
   snapshots: SnapshotsTable;
   idempotent_responses: IdempotentResponsesTable;
   tokens: TokensTable;
+  users: UsersTable;
+  secrets: SecretsTable;
+  teams: TeamsTable;
+  team_members: TeamMembersTable;
+  session_shares: SessionSharesTable;
   repositories: RepositoriesTable;
   github_app: GithubAppTable;
   tasks: TasksTable;
@@ -54,6 +68,55 @@ export interface Database {
   audit_head: AuditHeadTable;
   installation: InstallationTable;
   egress_decisions: EgressDecisionsTable;
+  model_usage: ModelUsageTable;
+  turn_usage: TurnUsageTable;
+  user_budgets: UserBudgetsTable;
+  budget_raises: BudgetRaisesTable;
+}
+
+export interface ModelUsageTable {
+  session_id: string;
+  /** Empty outside turns. */
+  turn_id: string;
+  owner: string;
+  api: string;
+  model: string;
+  day: string;
+  calls: number;
+  estimated_calls: number;
+  unpriced_calls: number;
+  input_tokens: number;
+  output_tokens: number;
+  cache_read_tokens: number;
+  cache_write_tokens: number;
+  cost_nanos: number;
+  last_call_id: string;
+  first_at: string;
+  last_at: string;
+}
+
+export interface TurnUsageTable {
+  turn_id: string;
+  session_id: string;
+  owner: string;
+  day: string;
+  active_ms: number;
+}
+
+export interface UserBudgetsTable {
+  user_id: string;
+  /** JSON. */
+  budget: string;
+  updated_at: string;
+}
+
+export interface BudgetRaisesTable {
+  scope: string;
+  subject: string;
+  /** Empty where the limit is not for a day. */
+  day: string;
+  measure: string;
+  amount: number;
 }
 
 export interface EgressDecisionsTable {
@@ -71,6 +134,7 @@ export interface EgressDecisionsTable {
 export interface SessionsTable {
   id: string;
   owner: string;
+  team: string | null;
   title: string;
   status: string;
   status_reason: string | null;
@@ -101,6 +165,8 @@ export interface SessionsTable {
   deleting_at: string | null;
   fork_acp_session_id: string | null;
   idle: string | null;
+  /** JSON. */
+  budget: string | null;
   last_used_at: string | null;
   archived_at: string | null;
   created_at: string;
@@ -219,6 +285,54 @@ export interface TokensTable {
   name: string;
   owner: string;
   hash: string;
+  /** JSON; NULL in what a version before scopes left: all. */
+  scopes: string | null;
+  expires_at: string | null;
+  last_used_at: string | null;
+  revoked_at: string | null;
+  created_at: string;
+}
+
+export interface SecretsTable {
+  id: string;
+  user: string | null;
+  team: string | null;
+  name: string;
+  hosts: string;
+  header: string;
+  template: string;
+  sealed: string;
+  created_at: string;
+  updated_at: string;
+}
+
+export interface UsersTable {
+  handle: string;
+  display_name: string;
+  role: string;
+  disabled_at: string | null;
+  created_at: string;
+}
+
+export interface TeamsTable {
+  name: string;
+  display_name: string;
+  created_at: string;
+}
+
+export interface TeamMembersTable {
+  team: string;
+  member: string;
+  role: string;
+}
+
+export interface SessionSharesTable {
+  session_id: string;
+  subject_kind: string;
+  subject: string;
+  /** JSON. */
+  rights: string;
+  by: string;
   created_at: string;
 }
 

@@ -12,10 +12,13 @@ import { githubWrites } from './writes/github.ts';
 import { hostWrites } from './writes/hosts.ts';
 import { permissionWrites } from './writes/permissions.ts';
 import { sandboxWrites } from './writes/sandboxes.ts';
+import { secretWrites } from './writes/secrets.ts';
 import { sessionWrites } from './writes/sessions.ts';
 import { snapshotWrites } from './writes/snapshots.ts';
 import { taskWrites } from './writes/tasks.ts';
 import { turnWrites } from './writes/turns.ts';
+import { usageWrites } from './writes/usage.ts';
+import { userWrites } from './writes/users.ts';
 import { webhookWrites } from './writes/webhooks.ts';
 
 /** What the function given to `Store.transaction` sees, over an open database transaction. */
@@ -33,13 +36,16 @@ export function createTransaction(
     ...webhookWrites(db),
     ...eventWrites(db, engine, onAppend),
     ...egressWrites(db),
+    ...secretWrites(db),
     ...permissionWrites(db),
     ...sandboxWrites(db),
     ...snapshotWrites(db),
     ...hostWrites(db, engine),
     ...accessWrites(db),
+    ...userWrites(db),
     appendAudit,
     ...githubWrites(db),
     ...taskWrites(db),
+    ...usageWrites(db),
   };
 }

@@ -22,6 +22,7 @@ export function sessionRecord(change: Partial<SessionRecord> = {}): SessionRecor
   return {
     id: newId('session'),
     owner: 'ada',
+    team: null,
     title: 'Fix the build',
     status: 'creating',
     statusReason: null,

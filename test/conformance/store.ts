@@ -1,8 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { NewEvent, SnapshotRecord, Store, StoreTransaction } from '../../src/core/ports/store.ts';
+import type { ModelUsageRecord, NewEvent, SnapshotRecord, Store, StoreTransaction } from '../../src/core/ports/store.ts';
 import { snapshotSourceOf } from '../../src/core/sessions/fork-session.ts';
 import { newId } from '../../src/protocol/ids.ts';
+import type { TokenScope } from '../../src/protocol/users-api.ts';
 import { auditSuite } from './store-audit.ts';
+import { secretSuite } from './store-secrets.ts';
 import {
   deadLetterRecord,
   deliveryRecord,
@@ -56,6 +58,7 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
     }
 
     auditSuite(() => subject);
+    secretSuite(() => subject);
 
     describe('transactions', () => {
       test('apply everything or nothing', async () => {
@@ -658,6 +661,73 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
       });
     });
 
+    describe('usage', () => {
+      const call = (callId: string, change: Partial<ModelUsageRecord> = {}): ModelUsageRecord => ({
+        callId,
+        sessionId: 'ses_1',
+        turnId: 'trn_1',
+        owner: 'ada',
+        api: 'anthropic',
+        model: 'claude-a',
+        at: '2026-11-28T10:00:00.000Z',
+        inputTokens: 10,
+        outputTokens: 5,
+        cacheReadTokens: 3,
+        cacheWriteTokens: 2,
+        estimated: false,
+        costNanos: 2 ** 40,
+        ...change,
+      });
+
+      test('is summed by what is asked, each call once, and outlives its session', async () => {
+        const calls = [
+          call('cal_1'),
+          call('cal_2'),
+          call('cal_2'),
+          call('cal_3', { model: 'new', costNanos: null, estimated: true, turnId: null, at: '2026-11-29T00:00:00.000Z' }),
+          call('cal_4', { owner: 'bob', sessionId: 'ses_2', turnId: 'trn_2' }),
+        ];
+        for (const each of calls) await write((tx) => tx.addModelUsage(each));
+        const one = { calls: 1, estimatedCalls: 0, unpricedCalls: 0, inputTokens: 10, outputTokens: 5, cacheReadTokens: 3, cacheWriteTokens: 2, costNanos: 2 ** 40 };
+        const two = { ...one, calls: 2, inputTokens: 20, outputTokens: 10, cacheReadTokens: 6, cacheWriteTokens: 4, costNanos: 2 ** 41 };
+        const unpriced = { ...one, estimatedCalls: 1, unpricedCalls: 1, costNanos: 0 };
+        expect(await store.read.modelUsage({ owner: 'ada' }, ['model', 'day'], 9)).toEqual([
+          { group: { model: 'new', day: '2026-11-29' }, ...unpriced },
+          { group: { model: 'claude-a', day: '2026-11-28' }, ...two },
+        ]);
+        expect(await store.read.modelUsage({}, ['user', 'session', 'turn'], 9)).toEqual([
+          { group: { user: 'ada', session: 'ses_1', turn: null }, ...unpriced },
+          { group: { user: 'ada', session: 'ses_1', turn: 'trn_1' }, ...two },
+          { group: { user: 'bob', session: 'ses_2', turn: 'trn_2' }, ...one },
+        ]);
+        expect(await store.read.modelUsage({ to: '2026-11-28', sessionId: 'ses_1' }, [], 1)).toEqual([{ group: {}, ...two }]);
+        expect(await store.read.modelUsage({ from: '2026-11-30' }, [], 1)).toEqual([]);
+        expect(await store.read.modelUsage({}, ['model'], 1)).toHaveLength(1);
+      });
+
+      test("tells whose a session's call is", async () => {
+        const sessionId = await givenSession({ owner: 'bob' });
+        expect(await store.read.modelCaller(sessionId)).toEqual({ owner: 'bob', turnId: null });
+        const turn = turnRecord(sessionId, { state: 'running' });
+        await write((tx) => tx.insertTurn(turn));
+        expect(await store.read.modelCaller(sessionId)).toEqual({ owner: 'bob', turnId: turn.id });
+        await write((tx) => tx.updateSession(sessionId, { deletingAt: at }));
+        expect(await store.read.modelCaller(sessionId)).toBeNull();
+      });
+
+      test('of turns is counted by day and user', async () => {
+        const turn = { turnId: 'trn_1', sessionId: 'ses_1', owner: 'ada', day: '2026-11-28', activeMs: 0 };
+        await write(async (tx) => {
+          await tx.saveTurnUsage(turn);
+          await tx.saveTurnUsage({ ...turn, activeMs: 1500 });
+          await tx.saveTurnUsage({ ...turn, turnId: 'trn_2', day: '2026-11-29', activeMs: 500 });
+        });
+        expect(await store.read.turnUsage({ owner: 'ada' })).toEqual({ turns: 2, activeMs: 2000 });
+        expect(await store.read.turnUsage({ sessionId: 'ses_1', from: '2026-11-29' })).toEqual({ turns: 1, activeMs: 500 });
+        expect(await store.read.turnUsage({ owner: 'bob' })).toEqual({ turns: 0, activeMs: 0 });
+      });
+    });
+
     describe('hosts', () => {
       const host = (id: string, leaseMs: number | null = 60_000) => ({
         id,
@@ -914,6 +984,10 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
           name: 'laptop',
           owner: 'ada',
           hash: 'ab'.repeat(32),
+          scopes: ['read', 'answer'] as TokenScope[],
+          expiresAt: null,
+          lastUsedAt: null,
+          revokedAt: null,
           createdAt: '2026-11-23T10:00:00.000Z',
         };
         await write((tx) => tx.insertToken(token));

@@ -5,7 +5,7 @@ import { defaultQueueSettings } from '../../src/core/turns/queue-settings.ts';
 import { toQueueState } from '../../src/core/turns/queue-state.ts';
 import type { Priority } from '../../src/protocol/api.ts';
 import { createBerthClient, type BerthClient } from '../../src/sdk/index.ts';
-import { issueToken } from '../../src/server/auth.ts';
+import { givenToken } from '../../src/core/testing/accounts.ts';
 import { createSqliteStore } from '../../src/store/sqlite.ts';
 import { createInstallation, type TestInstallation, type TestServer } from './harness.ts';
 import { allEvents } from './scripted.ts';
@@ -39,7 +39,7 @@ beforeAll(async () => {
   installation = await createInstallation({ BERTH_SLOTS: String(slots), BERTH_PRIORITIES: priorities });
   const tokens = new Map<string, string>();
   const store = await createSqliteStore({ path: join(installation.dataDir, 'berth.db') });
-  for (const owner of [...owners, 'holder']) tokens.set(owner, await issueToken(store, owner, owner, new Date()));
+  for (const owner of [...owners, 'holder']) tokens.set(owner, await givenToken(store, owner));
   await store.close();
   server = await installation.start();
   for (const [owner, token] of tokens) clients.set(owner, createBerthClient({ baseUrl: server.url, token }));

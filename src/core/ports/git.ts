@@ -30,6 +30,27 @@ export interface Git {
   push(runner: RunnerClient, request: PushRequest, signal: AbortSignal): Promise<{ sha: string }>;
 }
 
+/** The receiving end of pushes that come out of a sandbox by git's own protocol. */
+export interface GitReceiver {
+  /** Branches and tags of the remote, whose objects the mirror has when this resolves. Throws as `Git.updateMirror`. */
+  refs(url: string, signal: AbortSignal): Promise<{ name: string; sha: string }[]>;
+  /**
+   * Takes the pack in apart from all else, checks its objects, and pushes `sha` to the branch. Never forces. Throws
+   * `conflict` when the remote branch has other commits, `repository_refused` when it may not be written,
+   * `payload_too_large`, and `upstream_failed`.
+   */
+  receive(request: ReceiveRequest, pack: AsyncIterable<Uint8Array>, onLine: (line: string) => void, signal: AbortSignal): Promise<void>;
+}
+
+export interface ReceiveRequest {
+  url: string;
+  sessionId: string;
+  branch: string;
+  /** What the commits go on from; the mirror has it. */
+  baseCommit: string;
+  sha: string;
+}
+
 export interface Mirror {
   url: string;
   /** The mirror's object directory, on the host. */

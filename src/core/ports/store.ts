@@ -9,6 +9,8 @@ import type {
 import type { AuditAction, AuditEntry } from '../../protocol/audit.ts';
 import type { EgressPolicy } from '../../protocol/egress.ts';
 import type { WebhookEvent } from '../../protocol/api.ts';
+import type { UsageDimension } from '../../protocol/usage.ts';
+import type { ShareRight, TeamRole, TokenScope, UserRole } from '../../protocol/users-api.ts';
 import type { Prompt } from '../../protocol/content.ts';
 import type { McpServer } from '../../protocol/runner-api.ts';
 import type { IdlePolicyOverride } from '../sandboxes/idle-policy.ts';
@@ -95,6 +97,18 @@ export interface StoreReads {
   keptAnswers(): Promise<PermissionRecord[]>;
   idempotentResponse(scope: string, key: string): Promise<IdempotentResponse | null>;
   tokenByHash(hash: string): Promise<TokenRecord | null>;
+  token(id: string): Promise<TokenRecord | null>;
+  /** Of one user, newest first; those that were revoked too. */
+  tokens(owner: string): Promise<TokenRecord[]>;
+  user(handle: string): Promise<UserRecord | null>;
+  /** By handle. */
+  users(): Promise<UserRecord[]>;
+  team(name: string): Promise<TeamRecord | null>;
+  /** By name. */
+  teams(): Promise<TeamRecord[]>;
+  /** Of a team or of a user, by team and member. */
+  teamMembers(filter: { team?: string; member?: string }): Promise<TeamMemberRecord[]>;
+  sessionShares(sessionId: string): Promise<SessionShareRecord[]>;
   repository(id: string): Promise<RepositoryRecord | null>;
   repositoryByUrl(url: string): Promise<RepositoryRecord | null>;
   repositories(): Promise<RepositoryRecord[]>;
@@ -107,7 +121,15 @@ export interface StoreReads {
   delivery(id: string): Promise<DeliveryRecord | null>;
   /** Latest first. */
   egressDecisions(sessionId: string, limit: number): Promise<EgressDecisionRecord[]>;
+  /** By name. */
+  secrets(holder: SecretHolder): Promise<SecretRecord[]>;
   deliveriesInState(state: DeliveryState): Promise<DeliveryRecord[]>;
+  /** Whose model call it is when this session makes one now; `null` for no session, or one that is being deleted. */
+  modelCaller(sessionId: string): Promise<ModelCaller | null>;
+  /** Sums, one for each combination of `by` that occurs: the latest day first, then in the order of `by`. */
+  modelUsage(filter: ModelUsageFilter, by: readonly UsageDimension[], limit: number): Promise<ModelUsageSum[]>;
+  /** How many turns were begun, and how long those that ended were at work. */
+  turnUsage(filter: Omit<ModelUsageFilter, 'turnId' | 'model'>): Promise<{ turns: number; activeMs: number }>;
   audit(filter: AuditFilter): Promise<AuditRecord[]>;
   /** Number and hash of the last entry of the audit log. */
   auditHead(): Promise<Pick<AuditRecord, 'seq' | 'hash'>>;
@@ -154,6 +176,20 @@ export interface StoreTransaction extends StoreReads {
   upsertPermission(record: PermissionRecord): Promise<void>;
   saveIdempotentResponse(record: IdempotentResponse): Promise<void>;
   insertToken(record: TokenRecord): Promise<void>;
+  updateToken(id: string, change: Partial<Pick<TokenRecord, 'lastUsedAt' | 'revokedAt'>>): Promise<void>;
+  /** `conflict` when the handle is taken. */
+  insertUser(record: UserRecord): Promise<void>;
+  updateUser(handle: string, change: Partial<Pick<UserRecord, 'displayName' | 'role' | 'disabledAt'>>): Promise<void>;
+  /** Takes memberships, and shares with the user, along. No-op when absent. */
+  deleteUser(handle: string): Promise<void>;
+  /** `conflict` when the name is taken. */
+  insertTeam(record: TeamRecord): Promise<void>;
+  /** Takes memberships, and shares with the team, along; its sessions become personal. No-op when absent. */
+  deleteTeam(name: string): Promise<void>;
+  upsertTeamMember(record: TeamMemberRecord): Promise<void>;
+  deleteTeamMember(team: string, member: string): Promise<void>;
+  upsertSessionShare(record: SessionShareRecord): Promise<void>;
+  deleteSessionShare(sessionId: string, subject: ShareSubject): Promise<void>;
   upsertRepository(record: RepositoryRecord): Promise<void>;
   saveGithubApp(record: GithubAppRecord): Promise<void>;
   insertTask(record: TaskRecord): Promise<void>;
@@ -167,7 +203,17 @@ export interface StoreTransaction extends StoreReads {
    * it when the transaction ends, so `audit` inside it does not have them yet. Text is cut to a bound; a secret must not be in it.
    */
   appendAudit(entries: readonly NewAuditEntry[]): Promise<void>;
+  /** By id. `conflict` when the holder has another of this name. */
+  upsertSecret(record: SecretRecord): Promise<void>;
+  deleteSecret(id: string): Promise<void>;
   updateDelivery(id: string, change: Partial<Omit<DeliveryRecord, 'id'>>): Promise<void>;
+  /**
+   * Adds a call to the sum of its session, turn, model and day. No-op when that sum's last call is this one: the calls of
+   * a session are added one after the other, so one whose commit was in doubt may be added again.
+   */
+  addModelUsage(record: ModelUsageRecord): Promise<void>;
+  /** Makes or replaces what one turn took. */
+  saveTurnUsage(record: TurnUsageRecord): Promise<void>;
 }
 
 /** An event before it is numbered; `journal` says which entry of which runner's journal it is. */
@@ -176,6 +222,63 @@ export type NewEvent = {
   turnId: string | null;
   journal?: { id: string; seq: number };
 } & (JournalEventData | ServerEventData);
+
+export interface ModelCaller {
+  owner: string;
+  /** The turn that is at work; `null` between turns. */
+  turnId: string | null;
+}
+
+/** One model call. Outlives its session. */
+export interface ModelUsageRecord extends ModelCaller {
+  callId: string;
+  sessionId: string;
+  api: string;
+  model: string;
+  at: string;
+  inputTokens: number;
+  outputTokens: number;
+  cacheReadTokens: number;
+  cacheWriteTokens: number;
+  estimated: boolean;
+  /** In billionths of a US dollar; `null`: no price is known. */
+  costNanos: number | null;
+}
+
+export interface ModelUsageFilter {
+  sessionId?: string | undefined;
+  owner?: string | undefined;
+  turnId?: string | undefined;
+  model?: string | undefined;
+  /** Days in UTC, `2026-11-29`, both included. */
+  from?: string | undefined;
+  to?: string | undefined;
+}
+
+export interface ModelUsageSum {
+  /** What it was grouped by. A turn of `null` is none. */
+  group: { session?: string; user?: string; turn?: string | null; model?: string; day?: string };
+  calls: number;
+  estimatedCalls: number;
+  unpricedCalls: number;
+  inputTokens: number;
+  outputTokens: number;
+  cacheReadTokens: number;
+  cacheWriteTokens: number;
+  /** Of the calls that have a price. */
+  costNanos: number;
+}
+
+/** Outlives its session. */
+export interface TurnUsageRecord {
+  turnId: string;
+  sessionId: string;
+  owner: string;
+  /** On which it was begun, in UTC. */
+  day: string;
+  /** At work, without the time in which it waited for answers; 0 until it ended. */
+  activeMs: number;
+}
 
 /** What was done, by whom, to what; `core/audit/actor.ts` makes actors, `protocol/audit.ts` lists the actions. */
 export interface NewAuditEntry extends Pick<AuditEntry, 'at' | 'actor' | 'target' | 'sessionId' | 'detail'> {
@@ -202,6 +305,25 @@ export interface AuditFilter {
   limit: number;
 }
 
+/** Whose sessions may have a secret used. */
+export interface SecretHolder {
+  kind: 'user' | 'team';
+  name: string;
+}
+
+export interface SecretRecord {
+  id: string;
+  holder: SecretHolder;
+  name: string;
+  hosts: readonly string[];
+  header: string;
+  template: string;
+  /** The value, by the installation's `SecretBox`. */
+  sealed: string;
+  createdAt: string;
+  updatedAt: string;
+}
+
 export interface EgressDecisionRecord {
   sessionId: string;
   host: string;
@@ -216,6 +338,8 @@ export interface EgressDecisionRecord {
 export interface SessionRecord {
   id: string;
   owner: string;
+  /** Whose members may use it; `null`: it is personal. */
+  team: string | null;
   title: string;
   status: SessionStatus;
   statusReason: string | null;
@@ -267,6 +391,9 @@ export interface SessionRecord {
 
 export interface SessionFilter {
   owner?: string;
+  /** Only those that this user owns, has by a team, or that are shared with him or a team of his. */
+  visibleTo?: string;
+  ids?: readonly string[];
   statuses?: readonly SessionStatus[];
   archived?: boolean;
   /** Only those whose deletion has begun, or only those whose has not. */
@@ -358,6 +485,8 @@ export interface DeadLetterRecord {
 
 export interface DeadLetterFilter {
   sessionId?: string;
+  /** As in `SessionFilter`. */
+  visibleTo?: string;
   /** Only those not replayed yet. */
   waiting?: boolean;
   limit: number;
@@ -535,9 +664,54 @@ export interface IdempotentResponse {
 export interface TokenRecord {
   id: string;
   name: string;
+  /** The user's handle. */
   owner: string;
   /** SHA-256, hex. The token itself is never stored. */
   hash: string;
+  scopes: TokenScope[];
+  /** `null`: never. */
+  expiresAt: string | null;
+  /** At most a minute behind. */
+  lastUsedAt: string | null;
+  revokedAt: string | null;
+  createdAt: string;
+}
+
+/** An account. `handle` is what sessions, turns and tokens name it by; it never changes. */
+export interface UserRecord {
+  handle: string;
+  displayName: string;
+  role: UserRole;
+  /** While it is set none of his tokens counts. */
+  disabledAt: string | null;
+  createdAt: string;
+}
+
+export interface TeamRecord {
+  name: string;
+  displayName: string;
+  createdAt: string;
+}
+
+export interface TeamMemberRecord {
+  team: string;
+  member: string;
+  role: TeamRole;
+}
+
+export interface ShareSubject {
+  kind: 'user' | 'team';
+  /** Handle or name. */
+  name: string;
+}
+
+/** What others than its owner and its team may do with a session. Goes with it. */
+export interface SessionShareRecord {
+  sessionId: string;
+  subject: ShareSubject;
+  rights: ShareRight[];
+  /** Who shared it. */
+  by: string;
   createdAt: string;
 }
 

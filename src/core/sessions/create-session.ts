@@ -15,7 +15,7 @@ import { planIdle } from './update-session.ts';
  * latter two with the remote itself. Throws with the field at fault.
  */
 export async function planSession(
-  deps: Pick<Dependencies, 'agents' | 'git' | 'providers' | 'settings' | 'clock'>,
+  deps: Pick<Dependencies, 'agents' | 'git' | 'providers' | 'settings' | 'clock' | 'store'>,
   request: CreateSessionRequest,
   owner: string,
   signal: AbortSignal,
@@ -30,14 +30,16 @@ export async function planSession(
   }
 
   const id = newId('session');
-  const repository = request.repository === undefined
-    ? null
-    : parseRepositoryUrl(request.repository, { allowLocal: deps.settings.allowLocalRepositories });
+  const repository =
+    request.repository === undefined
+      ? null
+      : parseRepositoryUrl(request.repository, { allowLocal: await mayNameLocal(deps, owner) });
   const checked = repository === null ? null : await deps.git.check(repository.url, request.branch ?? null, signal);
   const at = deps.clock.now().toISOString();
   return {
     id,
     owner,
+    team: null,
     title: request.title ?? repository?.name ?? 'session',
     status: 'idle',
     statusReason: null,
@@ -77,6 +79,11 @@ export async function planSession(
     createdAt: at,
     updatedAt: at,
   };
+}
+
+/** Whoever may read this machine's files by a session must own the machine. */
+async function mayNameLocal({ settings, store }: Pick<Dependencies, 'settings' | 'store'>, user: string): Promise<boolean> {
+  return settings.allowLocalRepositories && (await store.read.user(user))?.role === 'owner';
 }
 
 function chooseProvider(providers: Providers, asked: string | undefined): SandboxProvider {

@@ -124,6 +124,8 @@ function forkRecord({ source, sessionId, owner }: ForkRequest, at: string): Sess
     ...source,
     id,
     owner,
+    // Its forks are of who made them, whoever the session is shared with.
+    team: null,
     title: `${source.title} (fork)`.slice(0, 300),
     status: 'idle',
     statusReason: null,

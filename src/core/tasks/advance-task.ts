@@ -2,7 +2,7 @@ import { asBerthError, BerthError } from '../../protocol/errors.ts';
 import type { Core } from '../create-core.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { Forge } from '../ports/forge.ts';
-import type { RepositoryRecord, TaskRecord } from '../ports/store.ts';
+import type { RepositoryRecord, TaskRecord, TaskTrigger } from '../ports/store.ts';
 import { openTurnStates } from '../turns/turn-states.ts';
 import { lastAnswer } from './last-answer.ts';
 import { publishTask } from './publish-task.ts';
@@ -97,7 +97,7 @@ async function begin(context: TaskContext, task: TaskRecord, signal: AbortSignal
         ...(repository.settings.baseBranch === null ? {} : { branch: repository.settings.baseBranch }),
         ...(repository.settings.template === null ? {} : { template: repository.settings.template }),
       },
-      `github:${task.trigger.login}`,
+      task.trigger.kind === 'request' ? task.trigger.login : deps.settings.taskOwner,
       signal,
       (tx, record) => tx.updateTask(task.id, { sessionId: record.id, pushedCommit: null }),
     );
@@ -113,10 +113,15 @@ async function begin(context: TaskContext, task: TaskRecord, signal: AbortSignal
       await core.sessions.prompt(
         sessionId,
         { prompt: knowsIssue ? followUpPrompt(task.trigger) : firstPrompt(issue, task.trigger), idempotencyKey: key },
-        `github:${task.trigger.login}`,
+        requesterOf(task.trigger),
       )
     ).turn;
   await change(context, task.id, { state: 'working', turnId: turn.id, error: null });
+}
+
+/** A user of Berth, or somebody on the forge. */
+function requesterOf({ kind, login }: TaskTrigger): string {
+  return kind === 'request' ? login : `github:${login}`;
 }
 
 async function publish(context: TaskContext, task: TaskRecord, signal: AbortSignal): Promise<void> {

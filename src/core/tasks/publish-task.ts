@@ -1,3 +1,4 @@
+import { serverActor } from '../audit/actor.ts';
 import { BerthError } from '../../protocol/errors.ts';
 import type { RunnerClient } from '../ports/runner.ts';
 import type { RepositoryRecord, SessionRecord, TaskRecord } from '../ports/store.ts';
@@ -86,8 +87,8 @@ async function commitAndPush(
   const { sha } = await deps.git.push(runner, { url: repositoryUrl, cwd, sessionId: session.id, branch, baseCommit }, signal);
   const at = deps.clock.now().toISOString();
   const known = await publishedShas(deps.store.read, session.id);
-  await deps.store.transaction((tx) =>
-    tx.appendEvents(session.id, [
+  await deps.store.transaction(async (tx) => {
+    await tx.appendEvents(session.id, [
       ...commits
         .filter((commit) => !known.committed.has(commit.sha))
         .map((commit) => ({
@@ -97,8 +98,12 @@ async function commitAndPush(
           data: { sha: commit.sha, branch, subject: commit.subject, byAgent: commit.sha !== committed?.sha },
         })),
       ...(known.pushed.has(sha) ? [] : [{ at, turnId: task.turnId, type: 'git.pushed' as const, data: { sha, branch } }]),
-    ]),
-  );
+    ]);
+    if (known.pushed.has(sha)) return;
+    await tx.appendAudit([
+      { at, actor: serverActor, action: 'git.pushed', target: branch, sessionId: session.id, detail: { sha, repository: repositoryUrl } },
+    ]);
+  });
   return { sha, branch, baseBranch };
 }
 

@@ -219,6 +219,7 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
         idle: { pauseMs: null, hibernateMs: null, archiveMs: null, lastStep: 'archive', hibernateAskingMs: null },
         queue: defaultQueueSettings,
         webhooks: { ...defaultWebhookSettings, secret: testWebhookSecret },
+        taskOwner: 'owner',
         allowLocalRepositories: true,
         author: { name: 'Berth', email: 'berth@localhost' },
         ...settings,

@@ -1,7 +1,8 @@
 import type { Priority, QueueOverview } from '../../protocol/api.ts';
 import { BerthError } from '../../protocol/errors.ts';
 import type { Dependencies } from '../dependencies.ts';
-import type { DeadLetterFilter, DeadLetterRecord, TurnRecord } from '../ports/store.ts';
+import type { DeadLetterFilter, DeadLetterRecord, SessionFilter, TurnRecord } from '../ports/store.ts';
+import { visibleSessions } from '../users/visibility.ts';
 import { toWaitSeconds } from './admission.ts';
 import { admitTurn } from './admit-turn.ts';
 import type { Dispatcher } from './dispatcher.ts';
@@ -11,7 +12,8 @@ import { priorities } from './turn-states.ts';
 
 /** What can be seen of the queue and done about what failed in it. */
 export interface QueueService {
-  overview(): Promise<QueueOverview>;
+  /** With the turns of sessions that the filter lets be seen; their places count all. */
+  overview(filter?: Pick<SessionFilter, 'visibleTo'>): Promise<QueueOverview>;
   deadLetters(filter: DeadLetterFilter): Promise<DeadLetterRecord[]>;
   /**
    * Admits the failed turn's prompt again in its session, as a turn of its own; a second replay gives that same
@@ -24,10 +26,12 @@ export function createQueueService(deps: Dependencies, dispatcher: Pick<Dispatch
   const { store, clock } = deps;
 
   return {
-    async overview() {
+    async overview(filter = {}) {
       const { state, hosts, places, measured } = await viewQueue(deps, store.read);
       const nowMs = clock.now().getTime();
-      const turns = new Map(state.queued.map((turn) => [turn.id, turn]));
+      const sessions = await visibleSessions(store.read, filter, state.queued.map(({ sessionId }) => sessionId));
+      const shown = state.queued.filter(({ sessionId }) => sessions.has(sessionId));
+      const turns = new Map(shown.map((turn) => [turn.id, turn]));
       return {
         slots: hosts.reduce((sum, { slots, live }) => sum + (live ? slots : 0), 0),
         running: state.active.length,

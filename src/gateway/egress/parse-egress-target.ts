@@ -14,8 +14,14 @@ export function parseAuthority(authority: string): EgressTarget | null {
   return host === null || port > 65_535 ? null : { host, port };
 }
 
+export interface ProxiedUrl {
+  to: EgressTarget;
+  path: string;
+  authority: string;
+}
+
 /** The target of a proxied `http://` request and what is asked of it, or `null`. */
-export function parseProxiedUrl(target: string): { to: EgressTarget; path: string; authority: string } | null {
+export function parseProxiedUrl(target: string): ProxiedUrl | null {
   const [, authority, path = ''] = /^http:\/\/([^/?#\s]+)([/?][^#\s]*)?$/i.exec(target) ?? [];
   if (authority === undefined) return null;
   const to = parseAuthority(/:[0-9]+$/.test(authority) ? authority : `${authority}:80`);

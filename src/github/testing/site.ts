@@ -9,7 +9,7 @@ import type { DeliveryRecord, RepositoryRecord, Store, TaskTrigger } from '../..
 import type { TaskService } from '../../core/tasks/task-service.ts';
 import { createWorld, type World } from '../../core/testing/doubles.ts';
 import { createApp } from '../../server/app.ts';
-import { issueToken } from '../../server/auth.ts';
+import { givenToken } from '../../core/testing/accounts.ts';
 import { createBrowserLogin } from '../../server/browser-login.ts';
 import type { Router } from '../../server/context.ts';
 import { githubSetupRoutes } from '../../server/routes/github-setup.ts';
@@ -100,7 +100,7 @@ export async function createSite(options: SiteOptions = {}): Promise<Site> {
       ],
     },
   );
-  const token = await issueToken(store, 'test', 'ada', new Date());
+  const token = await givenToken(store, 'ada');
 
   const site: Site = {
     forge,

@@ -1,6 +1,7 @@
 import { upgradeWebSocket } from '@hono/node-server';
 import type { MiddlewareHandler } from 'hono';
 import type { StoreReads } from '../../core/ports/store.ts';
+import type { Principal } from '../../core/users/principal.ts';
 import { BerthError, fromErrorBody } from '../../protocol/errors.ts';
 import type { AppEnv } from '../context.ts';
 import { forwardRequest } from './forward-request.ts';
@@ -17,18 +18,18 @@ export interface ForwardingOptions {
 }
 
 /**
- * Requests for a session whose sandbox is on another host go to the server there, with the caller's name signed. One
+ * Requests for a session whose sandbox is on another host go to the server there, with the caller's token signed for, by its digest: the server there looks at it again. One
  * that was forwarded is not forwarded again: a sandbox that has moved meanwhile is a refusal, not a circle.
  */
 export interface Forwarding {
-  /** Lets in what another server forwarded, in its caller's name. Before the check of tokens. */
+  /** Takes what another server forwarded as its caller's own. Before the policy. */
   accept: MiddlewareHandler<AppEnv>;
   /** Sends on what this server cannot serve. After it. */
   forward: MiddlewareHandler<AppEnv>;
   /** Sends a call on that did not come as a request. False when this server can serve it. */
   call(
     sessionId: string,
-    user: string,
+    tokenHash: string,
     method: string,
     path: string,
     body: unknown,
@@ -36,15 +37,15 @@ export interface Forwarding {
 }
 
 /** What every server answers from the store; all else of a session needs its sandbox. */
-const answeredAnywhere = /^\/api\/sessions\/[^/]+(?:\/(?:turns(?:\/[^/]+)?|log|events|stream))?$/;
+const answeredAnywhere = /^\/api\/sessions\/[^/]+(?:\/(?:turns(?:\/[^/]+)?|log|events|stream|shares(?:\/[^/]+\/[^/]+)?))?$/;
 const sessionPath = /^\/api\/sessions\/([^/]+)/;
 const snapshotPath = /^\/api\/snapshots\/([^/]+)/;
 
 export function createForwarding({ reads, hostId, secret, now }: ForwardingOptions): Forwarding {
-  const proof = (owner: Owner, user: string, method: string, path: string): Record<string, string> => ({
+  const proof = (owner: Owner, tokenHash: string, method: string, path: string): Record<string, string> => ({
     [forwardedHeader]: signForwarded(
       secret,
-      { from: hostId, to: owner.hostId, user },
+      { from: hostId, to: owner.hostId, tokenHash },
       { method, path },
       now().getTime(),
     ),
@@ -54,7 +55,7 @@ export function createForwarding({ reads, hostId, secret, now }: ForwardingOptio
   async function neededHost(method: string, path: string, user: string): Promise<string | null> {
     const sessionId = sessionPath.exec(path)?.[1];
     if (sessionId !== undefined) {
-      if (answeredAnywhere.test(path) && method !== 'DELETE') return null;
+      if (answeredAnywhere.test(path) && (method !== 'DELETE' || path.includes('/shares/'))) return null;
       return (await reads.session(sessionId))?.hostId ?? null;
     }
     const snapshot = snapshotPath.exec(path)?.[1];
@@ -69,31 +70,33 @@ export function createForwarding({ reads, hostId, secret, now }: ForwardingOptio
       const header = c.req.header(forwardedHeader);
       if (header !== undefined) {
         const request = { method: c.req.method, path: pathOf(c.req.url) };
-        const { user, from } = checkForwarded(secret, hostId, header, request, now().getTime());
-        c.set('identity', { user });
-        c.set('forwardedFrom', from);
+        const { tokenHash, from } = checkForwarded(secret, hostId, header, request, now().getTime());
+        c.set('forwarded', { from, tokenHash });
       }
       await next();
     },
 
     async forward(c, next) {
       const { method } = c.req;
-      const owner = await ownerOf(reads, hostId, await neededHost(method, c.req.path, c.get('identity').user));
+      const identity = c.get('identity') as Principal | undefined;
+      // What needs no token needs no sandbox either.
+      if (identity === undefined) return next();
+      const owner = await ownerOf(reads, hostId, await neededHost(method, c.req.path, identity.user));
       if (owner === null) return next();
-      if (c.get('forwardedFrom') !== undefined) {
+      if (c.get('forwarded') !== undefined) {
         throw new BerthError('unavailable', `what this needs has moved to host ${owner.hostId}`, {
           context: { hostId: owner.hostId },
         });
       }
       const path = pathOf(c.req.url);
-      const headers = proof(owner, c.get('identity').user, method, path);
+      const headers = proof(owner, c.get('tokenHash'), method, path);
       if (c.req.header('upgrade')?.toLowerCase() !== 'websocket')
         return forwardRequest(owner, path, c.req.raw, headers);
       const socket = await openAtOwner(owner, path, headers);
       return (await upgradeWebSocket(() => joinSockets(socket))(c, next)) ?? undefined;
     },
 
-    async call(sessionId, user, method, path, body) {
+    async call(sessionId, tokenHash, method, path, body) {
       const owner = await ownerOf(reads, hostId, (await reads.session(sessionId))?.hostId ?? null);
       if (owner === null) return false;
       const request = new Request(new URL(path, owner.address), {
@@ -101,7 +104,7 @@ export function createForwarding({ reads, hostId, secret, now }: ForwardingOptio
         headers: { 'content-type': 'application/json' },
         ...(body === undefined ? {} : { body: JSON.stringify(body), duplex: 'half' }),
       } as RequestInit);
-      const answer = await forwardRequest(owner, path, request, proof(owner, user, method, path));
+      const answer = await forwardRequest(owner, path, request, proof(owner, tokenHash, method, path));
       const result: unknown = answer.status === 204 ? null : await answer.json().catch(() => null);
       if (!answer.ok) throw fromErrorBody(result, answer.status);
       return { result };

@@ -1,7 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { BerthError } from '../../protocol/errors.ts';
 
-/** Says that a server of the same installation has let a request in, and for whom. */
+/** Says that a server of the same installation has let a request in, and by which token. */
 export const forwardedHeader = 'berth-forwarded';
 
 /** What is forwarded is under way for less than this; servers' clocks may differ by as much. */
@@ -12,7 +12,8 @@ export interface Forwarded {
   from: string;
   /** The host that it is for. */
   to: string;
-  user: string;
+  /** The digest of the caller's token; worth nothing without the signature. */
+  tokenHash: string;
 }
 
 export interface ForwardedRequest {
@@ -24,8 +25,7 @@ export interface ForwardedRequest {
 /** The header's value: who, when, and a signature over that and the request, by a key that only the installation's servers have. */
 export function signForwarded(secret: Buffer, forwarded: Forwarded, request: ForwardedRequest, nowMs: number): string {
   const { from, to } = forwarded;
-  const user = Buffer.from(forwarded.user).toString('base64url');
-  return [from, to, String(nowMs), user, signature(secret, forwarded, request, nowMs)].join(' ');
+    return [from, to, String(nowMs), forwarded.tokenHash, signature(secret, forwarded, request, nowMs)].join(' ');
 }
 
 /** Throws `unauthorized` for what no server of this installation signed, for this host, just now. */
@@ -36,8 +36,8 @@ export function checkForwarded(
   request: ForwardedRequest,
   nowMs: number,
 ): Forwarded {
-  const [from = '', to = '', at = '', user = '', given = ''] = header.split(' ');
-  const forwarded = { from, to, user: Buffer.from(user, 'base64url').toString() };
+  const [from = '', to = '', at = '', tokenHash = '', given = ''] = header.split(' ');
+  const forwarded = { from, to, tokenHash };
   const expected = Buffer.from(signature(secret, forwarded, request, Number(at)));
   const isSigned = expected.length === given.length && timingSafeEqual(expected, Buffer.from(given));
   if (!isSigned || to !== ownHostId || !(Math.abs(nowMs - Number(at)) <= validMs)) {
@@ -50,12 +50,12 @@ export function checkForwarded(
 
 function signature(
   secret: Buffer,
-  { from, to, user }: Forwarded,
+  { from, to, tokenHash }: Forwarded,
   { method, path }: ForwardedRequest,
   atMs: number,
 ): string {
   // JSON, so that no field can reach into the next.
   return createHmac('sha256', secret)
-    .update(JSON.stringify([from, to, user, method, path, atMs]))
+    .update(JSON.stringify([from, to, tokenHash, method, path, atMs]))
     .digest('base64url');
 }

@@ -11,7 +11,7 @@ import { listen, type HttpServer } from '../../main/http-server.ts';
 import { BerthError } from '../../protocol/errors.ts';
 import { createSqliteStore } from '../../store/sqlite.ts';
 import { createApp } from '../app.ts';
-import { issueToken } from '../auth.ts';
+import { givenToken } from '../../core/testing/accounts.ts';
 import { createBrowserLogin } from '../browser-login.ts';
 
 /** A real server before a real one "inside": only the way between them is a loopback connection here. */
@@ -44,7 +44,7 @@ beforeEach(async () => {
   world.deps.providers = createProviders([dialable]);
   core = createCore(world.deps);
   await core.start(AbortSignal.timeout(5_000));
-  token = await issueToken(store, 'test', 'ada', new Date());
+  token = await givenToken(store, 'ada');
   const { agents, installer, logger } = world.deps;
   const login = createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date() });
   const browser = { login, publicUrl: () => null };

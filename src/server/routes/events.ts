@@ -68,7 +68,7 @@ export function eventRoutes(app: Router, deps: AppDependencies): void {
       await sessions.get(id);
       const from = fromSeq.safeParse(c.req.query('from') ?? 0);
       if (!from.success) throw new BerthError('invalid_request', 'from: a sequence number', { field: 'from' });
-      return openSessionSocket(deps, id, from.data, c.get('identity').user);
+      return openSessionSocket(deps, { sessionId: id, from: from.data, tokenHash: c.get('tokenHash') });
     }),
   );
 }

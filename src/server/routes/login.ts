@@ -1,14 +1,14 @@
 import { createRoute } from '@hono/zod-openapi';
 import { deleteCookie, setCookie } from 'hono/cookie';
 import { loginLink, loginRequest, me } from '../../protocol/login-api.ts';
-import { BerthError } from '../../protocol/errors.ts';
-import { hashToken } from '../auth.ts';
+import { account } from '../../protocol/users-api.ts';
+import { hashToken } from '../../core/users/principal.ts';
 import type { AppDependencies, Router } from '../context.ts';
 import { requireSameOrigin } from '../same-origin.ts';
 import { failures, json, jsonBody, tokenNeeded } from '../schemas.ts';
 
 /** Signing a browser in and out; both are outside the token's wall. */
-export function signInRoutes(app: Router, { store, browser }: AppDependencies): void {
+export function signInRoutes(app: Router, { core, browser }: AppDependencies): void {
   const { login, publicUrl } = browser;
   const isSecure = (): boolean => publicUrl()?.startsWith('https:') ?? false;
 
@@ -23,8 +23,7 @@ export function signInRoutes(app: Router, { store, browser }: AppDependencies): 
       requireSameOrigin(c, publicUrl());
       const body = c.req.valid('json');
       const tokenHash = 'code' in body ? login.redeemCode(body.code) : hashToken(body.token);
-      const record = await store.read.tokenByHash(tokenHash);
-      if (record === null) throw new BerthError('unauthorized', 'the token is not valid', { field: 'token' });
+      const { user } = await core.accounts.admit(tokenHash, [{ needs: 'self:view' }]);
       setCookie(c, login.cookieName, login.signCookie(tokenHash), {
         path: '/',
         httpOnly: true,
@@ -32,7 +31,7 @@ export function signInRoutes(app: Router, { store, browser }: AppDependencies): 
         secure: isSecure(),
         maxAge: login.cookieMaxAgeSeconds,
       });
-      return c.json({ user: record.owner }, 200);
+      return c.json({ user }, 200);
     },
   );
 
@@ -51,15 +50,15 @@ export function signInRoutes(app: Router, { store, browser }: AppDependencies): 
 }
 
 /** Behind the wall: who one is, and links that sign in another browser as the same user. */
-export function loginRoutes(app: Router, { browser }: AppDependencies): void {
+export function loginRoutes(app: Router, { core, browser }: AppDependencies): void {
   app.openapi(
     createRoute({
       method: 'get',
       path: '/api/me',
       security: tokenNeeded,
-      responses: { 200: json(me, 'Who the token belongs to'), ...failures },
+      responses: { 200: json(account, 'Who the token belongs to, and what it may'), ...failures },
     }),
-    (c) => c.json({ user: c.get('identity').user }, 200),
+    async (c) => c.json(await core.accounts.describe(c.get('identity')), 200),
   );
 
   app.openapi(

@@ -1,4 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
+import { onlyVisible } from '../../core/users/visibility.ts';
 import { admission, deadLetter, poolOverview, queueOverview } from '../../protocol/api.ts';
 import type { AppDependencies, Router } from '../context.ts';
 import { failures, json, queryFlag, tokenNeeded } from '../schemas.ts';
@@ -12,7 +13,7 @@ export function queueRoutes(app: Router, { core }: AppDependencies): void {
       security: tokenNeeded,
       responses: { 200: json(queueOverview, 'Who waits, in which order, for how long'), ...failures },
     }),
-    async (c) => c.json(await core.queue.overview(), 200),
+    async (c) => c.json(await core.queue.overview(onlyVisible(c.get('identity'))), 200),
   );
 
   app.openapi(
@@ -41,7 +42,7 @@ export function queueRoutes(app: Router, { core }: AppDependencies): void {
     }),
     async (c) => {
       const { session, waiting, limit } = c.req.valid('query');
-      const filter = { waiting, limit, ...(session === undefined ? {} : { sessionId: session }) };
+      const filter = { waiting, limit, ...onlyVisible(c.get('identity')), ...(session === undefined ? {} : { sessionId: session }) };
       return c.json({ deadLetters: await core.queue.deadLetters(filter) }, 200);
     },
   );

@@ -1,4 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
+import { onlyVisible } from '../../core/users/visibility.ts';
 import { viewSession } from '../../core/sessions/session-view.ts';
 import {
   configRequest,
@@ -64,6 +65,7 @@ export function sessionRoutes(app: Router, deps: AppDependencies): void {
       const records = await sessions.list({
         limit,
         deleting: false,
+        ...onlyVisible(c.get('identity')),
         ...(archived === undefined ? {} : { archived: archived === 'true' }),
         ...(before === undefined ? {} : { before }),
         ...(status === undefined ? {} : { statuses: parseStatuses(status) }),

@@ -1,5 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { viewSession, viewSnapshot } from '../../core/sessions/session-view.ts';
+import { onlyVisible } from '../../core/users/visibility.ts';
 import { createSnapshotRequest, forkRequest, session, snapshot } from '../../protocol/api.ts';
 import type { AppDependencies, Router } from '../context.ts';
 import { failures, json, jsonBody, sessionParams, tokenNeeded } from '../schemas.ts';
@@ -40,7 +41,11 @@ export function snapshotRoutes(app: Router, deps: AppDependencies): void {
     }),
     async (c) => {
       const { session: sessionId } = c.req.valid('query');
-      const records = await snapshots.list(sessionId === undefined ? {} : { sessionId });
+      const { visibleTo: owner } = onlyVisible(c.get('identity'));
+      const records = await snapshots.list({
+        ...(sessionId === undefined ? {} : { sessionId }),
+        ...(owner === undefined ? {} : { owner }),
+      });
       return c.json({ snapshots: records.map(viewSnapshot) }, 200);
     },
   );

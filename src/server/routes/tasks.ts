@@ -3,6 +3,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import type { Forge } from '../../core/ports/forge.ts';
 import type { Store, TaskTrigger } from '../../core/ports/store.ts';
 import type { TaskService } from '../../core/tasks/task-service.ts';
+import { visibleTasks } from '../../core/users/visibility.ts';
 import { viewTask } from '../../core/tasks/task-view.ts';
 import { BerthError } from '../../protocol/errors.ts';
 import { createTaskRequest, task, taskState, type Task } from '../../protocol/forge-api.ts';
@@ -37,7 +38,8 @@ export function taskRoutes({ store, tasks, forge }: TaskRoutesOptions): Extensio
       async (c) => {
         const { state, limit } = c.req.valid('query');
         const records = await store.read.tasksInState(state === undefined ? taskState.options : parseStates(state));
-        return c.json({ tasks: records.toReversed().slice(0, limit).map(viewTask) }, 200);
+        const visible = await visibleTasks(store.read, c.get('identity'), records);
+        return c.json({ tasks: visible.toReversed().slice(0, limit).map(viewTask) }, 200);
       },
     );
 

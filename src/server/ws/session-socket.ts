@@ -1,5 +1,6 @@
 import type { WSContext, WSEvents } from 'hono/ws';
 import { z } from 'zod';
+import type { SessionPermission } from '../../core/users/permissions.ts';
 import { createTurnRequest } from '../../protocol/api.ts';
 import { asBerthError, BerthError, toErrorBody } from '../../protocol/errors.ts';
 import type { AppDependencies } from '../context.ts';
@@ -19,15 +20,23 @@ const clientMessage = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('ping') }),
 ]);
 
+interface Opened {
+  sessionId: string;
+  /** Events after this one. */
+  from: number;
+  /** The token it was opened with; each message in is checked by it. */
+  tokenHash: string;
+}
+
 /** A session over one WebSocket: events out, prompts and answers in; each message in gets one `reply`. */
-export function openSessionSocket(deps: AppDependencies, sessionId: string, from: number, user: string): WSEvents {
+export function openSessionSocket(deps: AppDependencies, opened: Opened): WSEvents {
   const stop = new AbortController();
   return {
     onOpen(_event, ws) {
-      void sendEvents(deps, sessionId, from, ws, stop.signal);
+      void sendEvents(deps, opened, ws, stop.signal);
     },
     onMessage(message, ws) {
-      void reply(deps, sessionId, user, message.data, ws);
+      void reply(deps, opened, message.data, ws);
     },
     onClose: () => stop.abort(),
     onError: () => stop.abort(),
@@ -36,8 +45,7 @@ export function openSessionSocket(deps: AppDependencies, sessionId: string, from
 
 async function sendEvents(
   deps: AppDependencies,
-  sessionId: string,
-  from: number,
+  { sessionId, from }: Opened,
   ws: WSContext,
   signal: AbortSignal,
 ): Promise<void> {
@@ -64,18 +72,12 @@ export async function drained(ws: WSContext, signal: AbortSignal): Promise<void>
   }
 }
 
-async function reply(
-  deps: AppDependencies,
-  sessionId: string,
-  user: string,
-  data: unknown,
-  ws: WSContext,
-): Promise<void> {
+async function reply(deps: AppDependencies, opened: Opened, data: unknown, ws: WSContext): Promise<void> {
   let to = 'unknown';
   try {
     const message = parseMessage(data);
     to = message.type;
-    ws.send(JSON.stringify({ type: 'reply', to, ok: true, result: await act(deps, sessionId, user, message) }));
+    ws.send(JSON.stringify({ type: 'reply', to, ok: true, result: await act(deps, opened, message) }));
   } catch (error) {
     ws.send(JSON.stringify({ type: 'reply', to, ok: false, ...toErrorBody(asBerthError(error)) }));
   }
@@ -97,24 +99,32 @@ function parseMessage(data: unknown): z.infer<typeof clientMessage> {
   throw new BerthError('invalid_request', issue?.message ?? 'the message is not valid', { field: issue?.path.join('.') ?? '' });
 }
 
+const neededFor = {
+  permission: 'session:answer',
+  interrupt: 'session:prompt',
+  prompt: 'session:prompt',
+  ping: 'session:view',
+} as const satisfies Record<z.infer<typeof clientMessage>['type'], SessionPermission>;
+
 async function act(
   deps: AppDependencies,
-  sessionId: string,
-  user: string,
+  { sessionId, tokenHash }: Opened,
   message: z.infer<typeof clientMessage>,
 ): Promise<unknown> {
-  const { sessions } = deps.core;
+  const { sessions, accounts } = deps.core;
+  const needs = neededFor[message.type];
+  const { user } = await accounts.admit(tokenHash, [{ needs, session: sessionId }]);
   switch (message.type) {
     case 'permission': {
       const { requestId, optionId } = message;
       const path = `/api/sessions/${sessionId}/permissions/${encodeURIComponent(requestId)}`;
-      if (await deps.forwarding?.call(sessionId, user, 'POST', path, { optionId })) return null;
+      if (await deps.forwarding?.call(sessionId, tokenHash, 'POST', path, { optionId })) return null;
       await sessions.answerPermission(sessionId, message.requestId, message.optionId, user);
       return null;
     }
     case 'interrupt': {
       const path = `/api/sessions/${sessionId}/interrupt`;
-      const forwarded = await deps.forwarding?.call(sessionId, user, 'POST', path, undefined);
+      const forwarded = await deps.forwarding?.call(sessionId, tokenHash, 'POST', path, undefined);
       return forwarded ? forwarded.result : sessions.interrupt(sessionId);
     }
     case 'prompt': {

@@ -7,6 +7,9 @@ import { hosts } from './0002-hosts.ts';
 import { warmSandboxes } from './0003-warm-sandboxes.ts';
 import { restingAndSnapshots } from './0004-resting-and-snapshots.ts';
 import { egress } from './0005-egress.ts';
+import { usageAndBudgets } from './0007-usage-and-budgets.ts';
+import { users } from './0006-users.ts';
+import { secrets } from './0009-secrets.ts';
 import { audit } from './0010-audit.ts';
 
 /**
@@ -23,6 +26,9 @@ export async function migrate<Tables>(db: Kysely<Tables>, engine: Engine): Promi
         '0003-warm-sandboxes': warmSandboxes(),
         '0004-resting-and-snapshots': restingAndSnapshots(engine),
         '0005-egress': egress(engine),
+        '0007-usage-and-budgets': usageAndBudgets(engine),
+        '0006-users': users(engine),
+        '0009-secrets': secrets(engine),
         '0010-audit': audit(engine),
       }),
     },

@@ -3,7 +3,7 @@ import type { StoreReads } from '../../core/ports/store.ts';
 import { toIdempotentResponse, toToken } from '../rows/access.ts';
 import type { Database } from '../schema.ts';
 
-export function accessReads(db: Kysely<Database>): Pick<StoreReads, 'idempotentResponse' | 'tokenByHash'> {
+export function accessReads(db: Kysely<Database>): Pick<StoreReads, 'idempotentResponse' | 'tokenByHash' | 'token' | 'tokens'> {
   return {
     async idempotentResponse(scope, key) {
       const row = await db
@@ -18,6 +18,16 @@ export function accessReads(db: Kysely<Database>): Pick<StoreReads, 'idempotentR
     async tokenByHash(hash) {
       const row = await db.selectFrom('tokens').selectAll().where('hash', '=', hash).executeTakeFirst();
       return row === undefined ? null : toToken(row);
+    },
+
+    async token(id) {
+      const row = await db.selectFrom('tokens').selectAll().where('id', '=', id).executeTakeFirst();
+      return row === undefined ? null : toToken(row);
+    },
+
+    async tokens(owner) {
+      const rows = await db.selectFrom('tokens').selectAll().where('owner', '=', owner).orderBy('id', 'desc').execute();
+      return rows.map(toToken);
     },
   };
 }

@@ -12,10 +12,13 @@ import { hostReads } from './hosts.ts';
 import { permissionReads } from './permissions.ts';
 import { queueReads } from './queue.ts';
 import { sandboxReads } from './sandboxes.ts';
+import { secretReads } from './secrets.ts';
 import { sessionReads } from './sessions.ts';
 import { snapshotReads } from './snapshots.ts';
 import { taskReads } from './tasks.ts';
 import { turnReads } from './turns.ts';
+import { usageReads } from './usage.ts';
+import { userReads } from './users.ts';
 import { webhookReads } from './webhooks.ts';
 
 /** All reads, over a connection or inside a transaction. Each is one statement, so consistent by itself. */
@@ -27,14 +30,17 @@ export function createReads(db: Kysely<Database>, engine: Engine): StoreReads {
     ...deadLetterReads(db),
     ...webhookReads(db),
     ...egressReads(db),
+    ...secretReads(db),
     ...eventReads(db),
     ...permissionReads(db),
     ...sandboxReads(db),
     ...snapshotReads(db),
     ...hostReads(db, engine),
     ...accessReads(db),
+    ...userReads(db),
     ...auditReads(db),
     ...githubReads(db),
     ...taskReads(db),
+    ...usageReads(db),
   };
 }

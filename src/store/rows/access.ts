@@ -1,6 +1,8 @@
 import type { Selectable } from 'kysely';
+import { z } from 'zod';
 import type { IdempotentResponse, TokenRecord } from '../../core/ports/store.ts';
-import { parse, toJson } from '../json.ts';
+import { tokenScope } from '../../protocol/users-api.ts';
+import { fromNullableJson, parse, toJson } from '../json.ts';
 import type { IdempotentResponsesTable, TokensTable } from '../schema.ts';
 import type { Columns } from './columns.ts';
 
@@ -26,10 +28,32 @@ export function toIdempotentResponse(row: Selectable<IdempotentResponsesTable>):
   };
 }
 
-export function tokenColumns(token: TokenRecord): Columns<TokensTable> {
-  return { id: token.id, name: token.name, owner: token.owner, hash: token.hash, created_at: token.createdAt };
+const scopes = z.array(tokenScope);
+
+export function tokenColumns(token: Partial<TokenRecord>): Columns<TokensTable> {
+  return {
+    id: token.id,
+    name: token.name,
+    owner: token.owner,
+    hash: token.hash,
+    scopes: toJson(token.scopes),
+    expires_at: token.expiresAt,
+    last_used_at: token.lastUsedAt,
+    revoked_at: token.revokedAt,
+    created_at: token.createdAt,
+  };
 }
 
 export function toToken(row: Selectable<TokensTable>): TokenRecord {
-  return { id: row.id, name: row.name, owner: row.owner, hash: row.hash, createdAt: row.created_at };
+  return {
+    id: row.id,
+    name: row.name,
+    owner: row.owner,
+    hash: row.hash,
+    scopes: fromNullableJson(scopes, 'tokens.scopes', row.scopes) ?? ['admin'],
+    expiresAt: row.expires_at,
+    lastUsedAt: row.last_used_at,
+    revokedAt: row.revoked_at,
+    createdAt: row.created_at,
+  };
 }

@@ -17,6 +17,7 @@ export function sessionColumns(session: Partial<SessionRecord>): Columns<Session
   return {
     id: session.id,
     owner: session.owner,
+    team: session.team,
     title: session.title,
     status: session.status,
     status_reason: session.statusReason,
@@ -59,6 +60,7 @@ export function toSession(row: Selectable<SessionsTable> & { host_id: string | n
   return {
     id: row.id,
     owner: row.owner,
+    team: row.team,
     title: row.title,
     status: check(sessionStatus, 'sessions.status', row.status),
     statusReason: row.status_reason,

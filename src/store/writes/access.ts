@@ -3,8 +3,11 @@ import type { StoreTransaction } from '../../core/ports/store.ts';
 import { idempotentResponseColumns, tokenColumns } from '../rows/access.ts';
 import { complete } from '../rows/columns.ts';
 import type { Database } from '../schema.ts';
+import { requireRow } from './require-row.ts';
 
-export function accessWrites(db: Kysely<Database>): Pick<StoreTransaction, 'saveIdempotentResponse' | 'insertToken'> {
+type AccessWrites = Pick<StoreTransaction, 'saveIdempotentResponse' | 'insertToken' | 'updateToken'>;
+
+export function accessWrites(db: Kysely<Database>): AccessWrites {
   return {
     /** Throws `conflict` when the key is taken, so that of two equal requests at once one is undone. */
     async saveIdempotentResponse(record) {
@@ -19,6 +22,15 @@ export function accessWrites(db: Kysely<Database>): Pick<StoreTransaction, 'save
         .insertInto('tokens')
         .values(complete(tokenColumns(record)))
         .execute();
+    },
+
+    async updateToken(id, values) {
+      const result = await db
+        .updateTable('tokens')
+        .set({ ...tokenColumns(values), id })
+        .where('id', '=', id)
+        .executeTakeFirstOrThrow();
+      requireRow(result, 'token', id);
     },
   };
 }

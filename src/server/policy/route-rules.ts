@@ -1,0 +1,142 @@
+import { defineRules } from './rules.ts';
+
+const look = { needs: 'session:view', session: 'id' } as const;
+const act = { needs: 'session:prompt', session: 'id' } as const;
+const answer = { needs: 'session:answer', session: 'id' } as const;
+const copy = { needs: 'session:copy', session: 'id' } as const;
+const manage = { needs: 'session:manage', session: 'id' } as const;
+const open = { needs: 'public' } as const;
+
+/**
+ * Who may call what: every route of the server. One that is not in it is refused to everybody, and one in it that the
+ * server does not have fails a test.
+ */
+export const routeRules = defineRules({
+  // The web application's page and files, which are the same for all.
+  'GET /*': open,
+  'GET /api/health': open,
+  'GET /api/openapi.json': open,
+  'POST /api/login': open,
+  'POST /api/logout': open,
+  // GitHub signs what it sends.
+  'POST /webhooks/github': open,
+  // Each needs a link that an owner made, or the state that such a link led to.
+  'GET /setup/github': open,
+  'GET /setup/github/callback': open,
+
+  'GET /api/me': { needs: 'self:view' },
+  // Signs a browser in with the token that asks, so it gives away no more than that can.
+  'POST /api/login-links': { needs: 'self:view' },
+
+  'GET /api/tokens': { needs: 'self:view' },
+  'POST /api/tokens': { needs: 'self:manage' },
+  'DELETE /api/tokens/:id': { needs: 'token:manage', token: 'id' },
+  // Whom one may share with.
+  'GET /api/users': { needs: 'installation:read' },
+  'POST /api/users': { needs: 'installation:manage' },
+  'PATCH /api/users/:handle': { needs: 'installation:manage' },
+  'DELETE /api/users/:handle': { needs: 'installation:manage' },
+  'POST /api/users/:handle/sign-in-link': { needs: 'installation:manage' },
+  'GET /api/users/:handle/tokens': { needs: 'installation:inspect' },
+  'POST /api/users/:handle/tokens': { needs: 'installation:manage' },
+  // Those that the caller is in.
+  'GET /api/teams': { needs: 'installation:read' },
+  'POST /api/teams': { needs: 'installation:manage' },
+  'GET /api/teams/:team': { needs: 'team:view', team: 'team' },
+  'DELETE /api/teams/:team': { needs: 'installation:manage' },
+  'PUT /api/teams/:team/members/:handle': { needs: 'team:manage', team: 'team' },
+  'DELETE /api/teams/:team/members/:handle': { needs: 'team:manage', team: 'team' },
+
+  'GET /api/agents': { needs: 'installation:read' },
+  'GET /api/pool': { needs: 'installation:read' },
+  'GET /api/queue': { needs: 'installation:read' },
+  'GET /api/github': { needs: 'installation:read' },
+  'GET /api/repositories': { needs: 'installation:read' },
+  'GET /api/doctor': { needs: 'installation:inspect' },
+  'GET /api/hosts': { needs: 'installation:inspect' },
+  'GET /api/metrics': { needs: 'installation:inspect' },
+  'DELETE /api/hosts/:id': { needs: 'installation:manage' },
+  'POST /api/github/setup-link': { needs: 'installation:manage' },
+  'POST /api/github/app': { needs: 'installation:manage' },
+  'POST /api/repositories': { needs: 'installation:manage' },
+  'PATCH /api/repositories/:id': { needs: 'installation:manage' },
+  // Who has it can sign in the server's name.
+  'GET /api/webhooks/secret': { needs: 'installation:manage' },
+
+  'POST /api/sessions': { needs: 'sessions:create' },
+  'POST /api/session/prompt': { needs: 'sessions:create', orPromptOf: 'sessionId' },
+  // Those that the caller may see.
+  'GET /api/sessions': { needs: 'installation:read' },
+  'GET /api/sessions/:id': look,
+  'PATCH /api/sessions/:id': manage,
+  'DELETE /api/sessions/:id': manage,
+  'POST /api/sessions/:id/rest': manage,
+  'POST /api/sessions/:id/wake': act,
+  'POST /api/sessions/:id/fork': copy,
+  'POST /api/sessions/:id/snapshots': copy,
+  'POST /api/sessions/:id/mode': act,
+  'POST /api/sessions/:id/model': act,
+  'POST /api/sessions/:id/config': act,
+  'POST /api/sessions/:id/interrupt': act,
+  'POST /api/sessions/:id/permissions/:requestId': answer,
+  'POST /api/sessions/:id/turns': act,
+  'GET /api/sessions/:id/turns': look,
+  'GET /api/sessions/:id/turns/:turnId': look,
+  'POST /api/sessions/:id/turns/:turnId/cancel': act,
+  'GET /api/sessions/:id/log': look,
+  'GET /api/sessions/:id/events': look,
+  // What the client says over it is checked message by message.
+  'GET /api/sessions/:id/stream': look,
+  'GET /api/sessions/:id/shares': look,
+  'PUT /api/sessions/:id/shares/:kind/:name': manage,
+  'DELETE /api/sessions/:id/shares/:kind/:name': manage,
+  'GET /api/sessions/:id/egress': look,
+  'PUT /api/sessions/:id/egress': manage,
+  'POST /api/sessions/:id/egress/allow': manage,
+
+  // One's own; a team's are its owners' to change. Nobody reads a value.
+  'GET /api/secrets': { needs: 'self:view' },
+  'PUT /api/secrets/:name': { needs: 'self:manage' },
+  'DELETE /api/secrets/:name': { needs: 'self:manage' },
+  'GET /api/teams/:team/secrets': { needs: 'team:view', team: 'team' },
+  'PUT /api/teams/:team/secrets/:name': { needs: 'team:manage', team: 'team' },
+  'DELETE /api/teams/:team/secrets/:name': { needs: 'team:manage', team: 'team' },
+
+  'GET /api/sessions/:id/diff': look,
+  'GET /api/sessions/:id/usage': look,
+  'GET /api/sessions/:id/files': look,
+  'GET /api/sessions/:id/files/stat': look,
+  'GET /api/sessions/:id/files/content': look,
+  'GET /api/sessions/:id/files/watch': look,
+  'PUT /api/sessions/:id/files/content': act,
+  'POST /api/sessions/:id/files/mkdir': act,
+  'POST /api/sessions/:id/files/move': act,
+  'DELETE /api/sessions/:id/files': act,
+  'POST /api/sessions/:id/exec': act,
+  'GET /api/sessions/:id/processes': look,
+  'POST /api/sessions/:id/processes': act,
+  'GET /api/sessions/:id/processes/:pid': look,
+  'POST /api/sessions/:id/processes/:pid/signal': act,
+  'GET /api/sessions/:id/processes/:pid/attach': act,
+  'GET /api/sessions/:id/ports': look,
+  // Whatever listens there does not know who asks.
+  'ALL /api/sessions/:id/ports/:port': act,
+  'ALL /api/sessions/:id/ports/:port/*': act,
+  'GET /api/sessions/:id/forward/:port': act,
+
+  // Of the caller's own sessions; the owner sees all.
+  'GET /api/usage': { needs: 'installation:read' },
+
+  // The caller's own.
+  'GET /api/snapshots': { needs: 'installation:read' },
+  'GET /api/snapshots/:snapshot': { needs: 'snapshot:view', snapshot: 'snapshot' },
+  'DELETE /api/snapshots/:snapshot': { needs: 'snapshot:manage', snapshot: 'snapshot' },
+  'POST /api/snapshots/:snapshot/fork': { needs: 'snapshot:copy', snapshot: 'snapshot' },
+
+  // Those of sessions that the caller may see.
+  'GET /api/dead-letters': { needs: 'installation:read' },
+  'POST /api/dead-letters/:turnId/replay': { needs: 'session:prompt', deadLetter: 'turnId' },
+  'GET /api/tasks': { needs: 'installation:read' },
+  'GET /api/tasks/:id': { needs: 'task:view', task: 'id' },
+  'POST /api/tasks': { needs: 'sessions:create', orPromptOf: 'issue' },
+});

@@ -1,0 +1,75 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { BerthClient } from '../../src/sdk/index.ts';
+import { createForge, type Forge } from '../fixtures/forge/index.ts';
+import { createInstallation, type TestInstallation } from './harness.ts';
+import { allEvents } from './scripted.ts';
+
+let forge: Forge;
+let installation: TestInstallation;
+let client: BerthClient;
+
+beforeAll(async () => {
+  forge = await createForge();
+  installation = await createInstallation({
+    BERTH_SLOTS: '1',
+    BERTH_GITHUB_API_URL: forge.apiUrl,
+    BERTH_GITHUB_URL: forge.url,
+    BERTH_GITHUB_PACING: 'off',
+  });
+  const server = await installation.start();
+  ({ client } = server);
+  const connected = await fetch(`${server.url}/api/github/app`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${server.token}`, 'content-type': 'application/json' },
+    body: JSON.stringify({
+      appId: forge.app.id,
+      privateKey: forge.app.privateKey,
+      webhookSecret: forge.webhookSecret,
+      apiUrl: forge.apiUrl,
+    }),
+  });
+  expect(connected.ok).toBe(true);
+});
+
+afterAll(async () => {
+  await installation?.remove();
+  await forge?.close();
+});
+
+test("git in a sandbox fetches a private repository and advances the session's own branch, and nothing else", async () => {
+  const session = await client.sessions.create({ agent: 'shell', repository: forge.gitUrl('acme', 'widgets') });
+  const own = session.branch!;
+  const run = async (script: string) => {
+    const { exitCode, stdout, stderr } = await client.sessions.exec(session.id, { argv: ['/bin/sh', '-c', `cd "$HOME/widgets" && ${script}`] });
+    return { exitCode, out: Buffer.from(stdout).toString(), err: Buffer.from(stderr).toString() };
+  };
+  const onForge = async (ref: string) => (await forge.git('acme/widgets', 'for-each-ref', '--format=%(objectname)', ref)).trim();
+
+  expect(await run('git rev-parse HEAD')).toMatchObject({ exitCode: 0 });
+  const meanwhile = await forge.commit('acme/widgets', { message: 'Meanwhile', files: { 'meanwhile.txt': 'x\n' } });
+  expect(await run('git pull -q && git rev-parse origin/main')).toEqual({ exitCode: 0, out: `${meanwhile}\n`, err: '' });
+  const pushed = await run('echo x > new.txt && git add -A && git commit -qm New && git push && git rev-parse HEAD');
+  expect(pushed).toMatchObject({ exitCode: 0, out: `${await onForge(`refs/heads/${own}`)}\n` });
+  expect((await allEvents(client, session.id)).filter((event) => event.type === 'git.pushed')).toHaveLength(1);
+
+  const main = await onForge('refs/heads/main');
+  for (const [words, args] of [
+    [`may push to ${own} only`, 'origin HEAD:main'],
+    ['may not delete its branch', `origin --delete ${own}`],
+    ['has commits on the remote', `--force origin HEAD~1:refs/heads/${own}`],
+    ['not the repository of this session', `http://127.0.0.1:8079/git/${new URL(forge.url).host}/jane/notes.git HEAD:${own}`],
+  ] as const) {
+    const { exitCode, err } = await run(`git push ${args}`);
+    expect(err).toContain(words);
+    expect(exitCode).not.toBe(0);
+  }
+  expect(await onForge('refs/heads/main')).toBe(main);
+
+  const tokens = forge.issuedTokens();
+  expect(tokens.length).toBeGreaterThan(0);
+  for (const token of tokens) {
+    const encoded = Buffer.from(`x-access-token:${token}`).toString('base64');
+    const search = `grep -rlF -e ${token} -e ${encoded} "$HOME" /tmp /etc /run /var 2>/dev/null; cat /proc/[0-9]*/environ 2>/dev/null | grep -c -F -e ${token} -e ${encoded}`;
+    expect((await run(search)).out.trim()).toBe('0');
+  }
+});
