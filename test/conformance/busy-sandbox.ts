@@ -15,7 +15,7 @@ export interface BusySandbox {
   check(): Promise<void>;
 }
 
-const server = `
+const serverEvery = (everyMs: number) => `
   const { createServer, get, Agent } = require('node:http');
   const started = process.pid + ':' + Math.random();
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -25,13 +25,17 @@ const server = `
       const call = get({ port: 3000, path: '/inner', agent }, (response) => response.resume());
       call.on('response', () => { if (call.reusedSocket) reused++; });
       call.on('error', () => {});
-    }, 50);
+    }, ${everyMs});
   });
   require('node:fs').watch('/home/user', () => {});
 `;
 
-/** `current` gives the provider, which a restart replaces. */
-export async function createBusySandbox(current: () => SandboxProvider, template: string): Promise<BusySandbox> {
+/** `current` gives the provider, which a restart replaces. `slow`: its programs run many times slower than the host's, so they are to do less. */
+export async function createBusySandbox(
+  current: () => SandboxProvider,
+  template: string,
+  { slow = false }: { slow?: boolean | undefined } = {},
+): Promise<BusySandbox> {
   const provider = current();
   const spec = specFor(provider, template);
   await provider.create(spec, options());
@@ -39,11 +43,11 @@ export async function createBusySandbox(current: () => SandboxProvider, template
   const { signal } = options();
   await runner.startProcess(
     {
-      argv: ['/bin/sh', '-c', 'i=0; while :; do i=$((i+1)); echo $i > count.new; mv count.new count; sleep 0.02; done'],
+      argv: ['/bin/sh', '-c', `i=0; while :; do i=$((i+1)); echo $i > count.new; mv count.new count; sleep ${slow ? 0.5 : 0.02}; done`],
     },
     signal,
   );
-  await runner.startProcess({ argv: ['/berth/runner/bin/node', '-e', server] }, signal);
+  await runner.startProcess({ argv: ['/berth/runner/bin/node', '-e', serverEvery(slow ? 500 : 50)] }, signal);
   const { id: terminal } = await runner.startProcess({ argv: ['/bin/bash'], pty: { cols: 80, rows: 24 } }, signal);
   runner.close();
   await typeInto(provider, spec, terminal, 'kept=va; kept=${kept}lue; echo "<$kept>"', '<value>');

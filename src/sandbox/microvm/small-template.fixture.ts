@@ -30,6 +30,8 @@ export async function placeSmallTemplate(templatesDir: string): Promise<void> {
   }
   await writeFile(join(rootfs, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/bash\n');
   await writeFile(join(rootfs, 'etc/group'), 'root:x:0:\nuser:x:1000:\n');
+  await writeFile(join(rootfs, 'etc/hosts'), '127.0.0.1 localhost\n::1 localhost\n');
+  await writeFile(join(rootfs, 'etc/nsswitch.conf'), 'hosts: files\n');
   await writeFile(join(directory, '1/template.json'), '{}');
   await writeFile(join(directory, 'current'), '1\n');
 }

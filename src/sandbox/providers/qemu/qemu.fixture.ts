@@ -59,6 +59,7 @@ export function createSharedHarness(): { open(): Promise<QemuHarness>; remove():
         dataDir: directory,
         provider,
         template: smallTemplate,
+        slow: true,
         async restart() {
           await provider.close();
           provider = create();
