@@ -63,6 +63,7 @@ const session = {
   statusReason: null,
   agent: 'claude',
   provider: 'oci',
+  providerReason: null,
   template: 'default',
   sandboxId: null,
   hostId: null,

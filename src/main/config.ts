@@ -26,6 +26,12 @@ const environment = z.object({
   BERTH_PORT: z.coerce.number().int().min(0).max(65_535).default(7878),
   /** Where GitHub and browsers reach the server; for webhooks and links. */
   BERTH_PUBLIC_URL: z.url().optional(),
+  /** Port of the previews' own listener; unset: no previews. */
+  BERTH_PREVIEW_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
+  /** Previews get hosts of their own below it, `<port>-<session>.<domain>`: `localhost`, or a domain whose names all lead here. */
+  BERTH_PREVIEW_DOMAIN: z.string().toLowerCase().regex(/^[a-z0-9-]+(?:\.[a-z0-9-]+)*$/, 'a domain').optional(),
+  /** Where browsers reach the previews' listener; default by its port. */
+  BERTH_PREVIEW_URL: z.url({ protocol: /^https?$/ }).optional(),
   /** A PostgreSQL database in place of the SQLite file: `postgres://user:password@host/name`. */
   BERTH_DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'a postgres:// URL').optional(),
   /** Redis carries what servers on one database tell each other: `redis://:password@host:6379/0`. */
@@ -36,6 +42,14 @@ const environment = z.object({
   BERTH_KEY_FILE: z.string().startsWith('/').optional(),
   /** The providers of this server, with commas; the first is for sessions that nothing places elsewhere. */
   BERTH_PROVIDERS: z.string().default('oci').transform(parseProviders),
+  /** A JSON file that says which sessions go to which provider; see docs/guides/providers.md. */
+  BERTH_PLACEMENT: z.string().startsWith('/').optional(),
+  /** The socket of Docker or Podman, for the provider `docker`. */
+  BERTH_DOCKER_HOST: z.string().regex(/^unix:\/\/\//, 'unix:///path: the engine must run on this machine').optional(),
+  /** A runtime of that engine, as `runsc` or `kata`; default the engine's own. */
+  BERTH_DOCKER_RUNTIME: z.string().regex(/^[\w.-]+$/, 'the name of a runtime').optional(),
+  /** Images of that engine by template name: `node=node:24,go=golang:1.25`. */
+  BERTH_DOCKER_IMAGES: z.string().default('').transform(parseImages),
   /** OCI runtime: `runc`, `crun` or `runsc`; default what suits the host. */
   BERTH_RUNTIME: z.enum(['runc', 'crun', 'runsc']).optional(),
   BERTH_SLOTS: wholePositive.optional(),
@@ -112,11 +126,18 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     host: e.BERTH_HOST,
     port: e.BERTH_PORT,
     publicUrl: e.BERTH_PUBLIC_URL ?? null,
+    preview: previewSettings(e),
     databaseUrl: e.BERTH_DATABASE_URL ?? null,
     redisUrl: e.BERTH_REDIS_URL ?? null,
     advertiseUrl: e.BERTH_ADVERTISE_URL ?? null,
     keyFile: e.BERTH_KEY_FILE ?? join(e.BERTH_DATA_DIR, 'key'),
     providers: e.BERTH_PROVIDERS,
+    placementFile: e.BERTH_PLACEMENT ?? null,
+    docker: {
+      socketPath: e.BERTH_DOCKER_HOST?.slice('unix://'.length) ?? '/var/run/docker.sock',
+      runtime: e.BERTH_DOCKER_RUNTIME ?? null,
+      images: e.BERTH_DOCKER_IMAGES,
+    },
     runtime: e.BERTH_RUNTIME ?? null,
     slots,
     warm: {
@@ -175,6 +196,16 @@ function parseProviders(text: string, context: z.RefinementCtx): string[] {
   return names;
 }
 
+function parseImages(text: string, context: z.RefinementCtx): Record<string, string> {
+  const images: Record<string, string> = {};
+  for (const entry of text.split(',').filter((each) => each.trim() !== '')) {
+    const [, name, image] = /^\s*([a-z0-9][a-z0-9._-]*)=(\S+)\s*$/.exec(entry) ?? [];
+    if (name === undefined || image === undefined) context.addIssue(`"${entry}" is not of the form template=image`);
+    else images[name] = image;
+  }
+  return images;
+}
+
 function readEgress(text: string, context: z.RefinementCtx): EgressPolicy {
   try {
     return parseEgressPolicy(text);
@@ -183,6 +214,24 @@ function readEgress(text: string, context: z.RefinementCtx): EgressPolicy {
     context.addIssue(`"${text}" is not none, or of packages, git, open and hosts (${issue})`);
     return z.NEVER;
   }
+}
+
+/** A page below the domain of a preview, or above it, could have cookies in common with it. */
+function previewSettings(e: z.infer<typeof environment>): { port: number; domain: string | null; url: string | null } | null {
+  const { BERTH_PREVIEW_PORT: port, BERTH_PREVIEW_DOMAIN: domain, BERTH_PREVIEW_URL: url, BERTH_PUBLIC_URL: publicUrl } = e;
+  const refuse = (field: string, message: string): never => {
+    throw new BerthError('invalid_request', `${field}: ${message}`, { field });
+  };
+  if (port === undefined) {
+    if (domain !== undefined) refuse('BERTH_PREVIEW_DOMAIN', 'needs BERTH_PREVIEW_PORT');
+    if (url !== undefined) refuse('BERTH_PREVIEW_URL', 'needs BERTH_PREVIEW_PORT');
+    return null;
+  }
+  const own = publicUrl === undefined ? null : new URL(publicUrl).hostname;
+  if (domain !== undefined && own !== null && own !== 'localhost' && (own.endsWith(`.${domain}`) || domain.endsWith(`.${own}`) || own === domain)) {
+    refuse('BERTH_PREVIEW_DOMAIN', `${domain} and ${own} are above or below each other, so a preview's page could set cookies for Berth`);
+  }
+  return { port, domain: domain ?? null, url: url?.replace(/\/$/, '') ?? null };
 }
 
 /** A step that comes no later than the one before it would never be seen. */

@@ -30,6 +30,8 @@ import { installationId } from '../sandbox/instance-lock.ts';
 import { createRunnerClient } from '../sandbox/runner-client/index.ts';
 import { createApp } from '../server/app.ts';
 import { createBrowserLogin } from '../server/browser-login.ts';
+import { createPreviewApp } from '../server/previews/preview-app.ts';
+import { createPreviewLinks } from '../server/previews/preview-links.ts';
 import { signInUrl } from '../server/routes/login.ts';
 import { createSecretBox } from '../store/secret-box.ts';
 import { createSqliteStore } from '../store/sqlite.ts';
@@ -47,6 +49,7 @@ import { ownerToken } from './owner-token.ts';
 import { readPrices } from './prices.ts';
 import { openProviders } from './open-providers.ts';
 import { systemClock } from './system-clock.ts';
+import { readPlacement } from './read-placement.ts';
 import { readWebFiles } from './web-files.ts';
 
 export interface RunningServer {
@@ -163,6 +166,7 @@ export async function createServer(config: Config, say: (line: string) => void):
         hostId,
         slots: config.slots,
         warm: config.warm,
+        placement: await readPlacement(config.placementFile, providers.names),
         defaultTemplate: 'default',
         defaultLimits: config.sandboxLimits,
         maxLimits: config.maxSandboxLimits,
@@ -187,6 +191,14 @@ export async function createServer(config: Config, say: (line: string) => void):
       secret: keys.forwardingSecret,
       now: () => systemClock.now(),
     });
+    let previewUrl = config.preview?.url ?? null;
+    const previews =
+      config.preview === null
+        ? null
+        : {
+            links: createPreviewLinks({ secret: keys.previewSecret, now: () => systemClock.now() }),
+            settings: { domain: config.preview.domain, baseUrl: () => previewUrl ?? '' },
+          };
     const login = createBrowserLogin({ secret: keys.browserLoginSecret, now: () => systemClock.now() });
     const app = createApp(
       {
@@ -200,6 +212,7 @@ export async function createServer(config: Config, say: (line: string) => void):
         report: () => findings(config),
         ...(isShared ? { forwarding } : {}),
         browser: { login, publicUrl: () => config.publicUrl },
+        ...(previews === null ? {} : { previews }),
       },
       serverExtensions({
         store,
@@ -224,6 +237,12 @@ export async function createServer(config: Config, say: (line: string) => void):
     const http = await listen(app, config.host, config.port);
     onClose.push(() => http.close());
     publicUrl ??= http.url;
+    if (config.preview !== null && previews !== null) {
+      const previewApp = createPreviewApp({ core, reads: store.read, hostId, ...previews, logger });
+      const listener = await listen(previewApp, config.host, config.preview.port);
+      onClose.push(() => listener.close());
+      previewUrl ??= listener.url;
+    }
     await tasks.start();
     github.start(tasks);
     onClose.push(giveMemoryBack());

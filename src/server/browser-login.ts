@@ -1,6 +1,7 @@
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { BerthError } from '../protocol/errors.ts';
+import { createSignedClaims } from './signed-claims.ts';
 
 /**
  * How a browser is signed in without ever keeping a token: a link with a code that is good once, or a
@@ -39,23 +40,17 @@ export function createBrowserLogin({ secret, now }: BrowserLoginOptions): Browse
   /** Codes that were used, with when they would have ended. */
   const used = new Map<string, number>();
 
-  const sign = (purpose: string, body: string): string =>
-    createHmac('sha256', secret).update(`${purpose}\n${body}`).digest('base64url');
+  const signed = createSignedClaims(secret, claims);
 
   const seal = (purpose: string, token: string, lifeMs: number): { value: string; expiresAt: Date } => {
     const expiresAt = now().getTime() + lifeMs;
-    const body: Claims = { token, expiresAt, nonce: randomBytes(12).toString('base64url') };
-    const text = Buffer.from(JSON.stringify(body)).toString('base64url');
-    return { value: `${text}.${sign(purpose, text)}`, expiresAt: new Date(expiresAt) };
+    const value = signed.sign(purpose, { token, expiresAt, nonce: randomBytes(12).toString('base64url') });
+    return { value, expiresAt: new Date(expiresAt) };
   };
 
   const open = (purpose: string, value: string): Claims | null => {
-    const [text = '', signature = ''] = value.split('.');
-    const expected = Buffer.from(sign(purpose, text));
-    const given = Buffer.from(signature);
-    if (given.length !== expected.length || !timingSafeEqual(given, expected)) return null;
-    const parsed = claims.parse(JSON.parse(Buffer.from(text, 'base64url').toString()));
-    return parsed.expiresAt > now().getTime() ? parsed : null;
+    const opened = signed.open(purpose, value);
+    return opened !== null && opened.expiresAt > now().getTime() ? opened : null;
   };
 
   return {
