@@ -16,6 +16,7 @@ import { newId } from '../../src/protocol/ids.ts';
 import type { Logger } from '../../src/core/ports/logger.ts';
 import { guarded } from '../../src/sandbox/guarded.ts';
 import { createRunnerClient } from '../../src/sandbox/runner-client/index.ts';
+import { noteLack, recordOutcomes } from './outcomes.ts';
 import { insideCases } from './sandbox-inside.ts';
 
 export interface ProviderHarness {
@@ -76,6 +77,7 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
     /** Of the cases that change nothing about it; each start of a sandbox costs every driver its time. */
     let shared: SandboxSpec;
     const made = new Set<string>();
+    recordOutcomes('provider', name, () => provider?.capabilities ?? null);
 
     beforeAll(async () => {
       harness = await open();
@@ -355,6 +357,7 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
       if (limits.memoryBytes > 0) limits.memoryBytes *= 2;
       const change = { labels: { session: 'ses_bound' }, limits };
       if (provider.capabilities.update === 'none') {
+        noteLack('update');
         await expect(provider.update(spec.id, change, options())).rejects.toMatchObject({ code: 'unsupported' });
         return;
       }
@@ -380,6 +383,7 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
     test('objects of the host are readable inside and not writable', async () => {
       const spec = shared;
       if (provider.capabilities.sharedObjects === 'none') {
+        noteLack('sharedObjects');
         expect('shareObjects' in provider).toBe(false);
         return;
       }
