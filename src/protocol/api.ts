@@ -51,6 +51,8 @@ export const createSessionRequest = z.strictObject({
   /** Command line of any other ACP agent; `agent` is then only its name. */
   agentCommand: z.array(z.string().min(1)).min(1).max(100).optional(),
   title: z.string().max(300).optional(),
+  /** Whose members may use it. The caller must be in it, as more than a viewer. */
+  team: z.string().min(1).max(100).optional(),
   provider: z.string().max(100).optional(),
   template: z.string().max(200).optional(),
   limits: limits.optional(),
@@ -82,6 +84,8 @@ export type UpdateSessionRequest = z.infer<typeof updateSessionRequest>;
 export const session = z.object({
   id: z.string(),
   owner: z.string(),
+  /** `null`: it is personal. */
+  team: z.string().nullable(),
   title: z.string(),
   status: sessionStatus,
   statusReason: z.string().nullable(),

@@ -6,7 +6,7 @@ import { checkBranchName, parseRepositoryUrl } from '../git-names.ts';
 import { enforceable } from '../enforceable-limits.ts';
 import { guestHome, type SandboxCapabilities, type SandboxLimits, type SandboxProvider } from '../ports/sandbox-provider.ts';
 import type { Providers } from '../providers.ts';
-import type { SessionRecord } from '../ports/store.ts';
+import type { SessionRecord, StoreReads } from '../ports/store.ts';
 import { emptyWorkspacePath } from '../sandboxes/workspace.ts';
 import { planIdle } from './update-session.ts';
 
@@ -23,6 +23,7 @@ export async function planSession(
   if (request.agentCommand === undefined) deps.agents.get(request.agent);
   const provider = chooseProvider(deps.providers, request.provider);
   const limits = planLimits(request.limits, deps.settings, provider.capabilities);
+  if (request.team !== undefined) await requireMember(deps.store.read, request.team, owner);
   if (request.workBranch !== undefined) checkBranchName(request.workBranch, 'workBranch');
   if (request.branch !== undefined) checkBranchName(request.branch, 'branch');
   if (request.repository === undefined && (request.branch !== undefined || request.workBranch !== undefined)) {
@@ -39,7 +40,7 @@ export async function planSession(
   return {
     id,
     owner,
-    team: null,
+    team: request.team ?? null,
     title: request.title ?? repository?.name ?? 'session',
     status: 'idle',
     statusReason: null,
@@ -79,6 +80,12 @@ export async function planSession(
     createdAt: at,
     updatedAt: at,
   };
+}
+
+async function requireMember(reads: Pick<StoreReads, 'teamMembers'>, team: string, user: string): Promise<void> {
+  const role = (await reads.teamMembers({ team, member: user }))[0]?.role;
+  if (role === undefined) throw new BerthError('not_found', `there is no team ${team} that you are in`, { field: 'team' });
+  if (role === 'viewer') throw new BerthError('forbidden', `you are a viewer of ${team}`, { field: 'team' });
 }
 
 /** Whoever may read this machine's files by a session must own the machine. */
