@@ -1,3 +1,4 @@
+import { noPolicy } from '../src/core/placement/policy.ts';
 import { createProviders } from '../src/core/providers.ts';
 import { join } from 'node:path';
 import { createCore, type Core } from '../src/core/create-core.ts';
@@ -49,6 +50,7 @@ export async function openCore(host: BenchHost, settings: Partial<Settings>): Pr
     settings: {
       hostId: 'hst_bench',
       slots: 4,
+      placement: noPolicy,
       warm: { count: 0, preclone: [], mirrorConnected: false },
       defaultTemplate: 'default',
       defaultLimits: limits,

@@ -26,7 +26,7 @@ need=(
   "ip:iproute2"
   "/etc/ssl/certs/ca-certificates.crt:ca-certificates"
 )
-[ "$mode" = run ] || need+=("pgrep:procps" "musl-gcc:musl-tools" "/usr/lib/postgresql:postgresql" "redis-server:redis-server" "/usr/bin/chromium:chromium")
+[ "$mode" = run ] || need+=("pgrep:procps" "musl-gcc:musl-tools" "/usr/lib/postgresql:postgresql" "redis-server:redis-server" "/usr/bin/chromium:chromium" "dockerd:docker.io")
 
 export PATH="$PATH:/usr/sbin:/sbin"
 missing=()
@@ -43,7 +43,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   say "installing ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
   log=$(mktemp)
-  # The tests start their own PostgreSQL and Redis; without this the packages start theirs, now and at each boot.
+  # The tests start their own PostgreSQL, Redis and Docker; without this the packages start theirs, now and at each boot.
   cluster_config=/etc/postgresql-common/createcluster.d/berth-tests.conf
   case " ${missing[*]} " in
     *" postgresql "*) install -d "${cluster_config%/*}"; echo 'create_main_cluster = false' >"$cluster_config" ;;
@@ -54,6 +54,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     { rm -f "$cluster_config" ${policy:+"$policy"}; tail -n 20 "$log" >&2; fail "apt-get could not install ${missing[*]}"; }
   rm -f "$cluster_config" ${policy:+"$policy"} "$log"
   case " ${missing[*]} " in *" redis-server "*) update-rc.d redis-server disable >/dev/null 2>&1 || true ;; esac
+  case " ${missing[*]} " in *" docker.io "*) update-rc.d docker disable >/dev/null 2>&1 || true ;; esac
 fi
 
 command -v npm >/dev/null || fail "npm was not found: install Node (https://nodejs.org, or apt-get install nodejs npm)"

@@ -64,6 +64,7 @@ const session = {
   statusReason: null,
   agent: 'claude',
   provider: 'oci',
+  providerReason: null,
   template: 'default',
   sandboxId: null,
   hostId: null,

@@ -1,3 +1,4 @@
+import type { PlacementPolicy } from './placement/policy.ts';
 import type { Providers } from './providers.ts';
 import type { AgentCatalog, AgentInstaller } from './ports/agent.ts';
 import type { Clock } from './ports/clock.ts';
@@ -41,6 +42,8 @@ export interface Settings {
   slots: number;
   /** The sandboxes kept ready without a session; see `core/pool/warm-plan.ts`. */
   warm: WarmSettings;
+  /** Which provider a session gets; see `core/placement/policy.ts`. */
+  placement: PlacementPolicy;
   defaultTemplate: string;
   defaultLimits: SandboxLimits;
   /** The most a session may ask for. */

@@ -53,6 +53,7 @@ export function createGithubForge(connection: Connection, calls: InstallationCal
             body: issue.body ?? '',
             author: issue.user?.login ?? 'ghost',
             url: issue.html_url,
+            labels: issue.labels.map((label) => (typeof label === 'string' ? label : (label.name ?? ''))),
             comments: comments
               .filter((comment) => comment.user?.login !== botLogin)
               .map((comment) => ({ author: comment.user?.login ?? 'ghost', body: comment.body ?? '' })),

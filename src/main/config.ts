@@ -36,6 +36,14 @@ const environment = z.object({
   BERTH_KEY_FILE: z.string().startsWith('/').optional(),
   /** The providers of this server, with commas; the first is for sessions that nothing places elsewhere. */
   BERTH_PROVIDERS: z.string().default('oci').transform(parseProviders),
+  /** A JSON file that says which sessions go to which provider; see docs/guides/providers.md. */
+  BERTH_PLACEMENT: z.string().startsWith('/').optional(),
+  /** The socket of Docker or Podman, for the provider `docker`. */
+  BERTH_DOCKER_HOST: z.string().regex(/^unix:\/\/\//, 'unix:///path: the engine must run on this machine').optional(),
+  /** A runtime of that engine, as `runsc` or `kata`; default the engine's own. */
+  BERTH_DOCKER_RUNTIME: z.string().regex(/^[\w.-]+$/, 'the name of a runtime').optional(),
+  /** Images of that engine by template name: `node=node:24,go=golang:1.25`. */
+  BERTH_DOCKER_IMAGES: z.string().default('').transform(parseImages),
   /** OCI runtime: `runc`, `crun` or `runsc`; default what suits the host. */
   BERTH_RUNTIME: z.enum(['runc', 'crun', 'runsc']).optional(),
   BERTH_SLOTS: wholePositive.optional(),
@@ -117,6 +125,12 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     advertiseUrl: e.BERTH_ADVERTISE_URL ?? null,
     keyFile: e.BERTH_KEY_FILE ?? join(e.BERTH_DATA_DIR, 'key'),
     providers: e.BERTH_PROVIDERS,
+    placementFile: e.BERTH_PLACEMENT ?? null,
+    docker: {
+      socketPath: e.BERTH_DOCKER_HOST?.slice('unix://'.length) ?? '/var/run/docker.sock',
+      runtime: e.BERTH_DOCKER_RUNTIME ?? null,
+      images: e.BERTH_DOCKER_IMAGES,
+    },
     runtime: e.BERTH_RUNTIME ?? null,
     slots,
     warm: {
@@ -173,6 +187,16 @@ function parseProviders(text: string, context: z.RefinementCtx): string[] {
   if (unknown !== undefined) context.addIssue(`"${unknown}" is not one of ${providerNames.join(', ')}`);
   if (new Set(names).size !== names.length) context.addIssue('a provider is named twice');
   return names;
+}
+
+function parseImages(text: string, context: z.RefinementCtx): Record<string, string> {
+  const images: Record<string, string> = {};
+  for (const entry of text.split(',').filter((each) => each.trim() !== '')) {
+    const [, name, image] = /^\s*([a-z0-9][a-z0-9._-]*)=(\S+)\s*$/.exec(entry) ?? [];
+    if (name === undefined || image === undefined) context.addIssue(`"${entry}" is not of the form template=image`);
+    else images[name] = image;
+  }
+  return images;
 }
 
 function readEgress(text: string, context: z.RefinementCtx): EgressPolicy {

@@ -47,6 +47,7 @@ import { ownerToken } from './owner-token.ts';
 import { readPrices } from './prices.ts';
 import { openProviders } from './open-providers.ts';
 import { systemClock } from './system-clock.ts';
+import { readPlacement } from './read-placement.ts';
 import { readWebFiles } from './web-files.ts';
 
 export interface RunningServer {
@@ -163,6 +164,7 @@ export async function createServer(config: Config, say: (line: string) => void):
         hostId,
         slots: config.slots,
         warm: config.warm,
+        placement: await readPlacement(config.placementFile, providers.names),
         defaultTemplate: 'default',
         defaultLimits: config.sandboxLimits,
         maxLimits: config.maxSandboxLimits,

@@ -1,18 +1,35 @@
+import type { Logger } from '../core/ports/logger.ts';
 import type { Finding } from '../core/ports/sandbox-provider.ts';
-import { createHostReport } from '../sandbox/host/report.ts';
+import { loadProvider } from '../sandbox/registry.ts';
 import type { Config } from './config.ts';
+import { providerOptions } from './provider-options.ts';
 
 /** What this machine has, and the services that the settings name. Changes nothing. */
 export async function findings(
-  config: Pick<Config, 'dataDir' | 'runtime' | 'databaseUrl' | 'redisUrl'>,
+  config: Pick<Config, 'providers' | 'dataDir' | 'agentsDir' | 'runtime' | 'docker' | 'databaseUrl' | 'redisUrl'>,
 ): Promise<readonly Finding[]> {
-  const { dataDir, runtime, databaseUrl, redisUrl } = config;
-  const [host, ...services] = await Promise.all([
-    createHostReport({ dataDir, ...(runtime === null ? {} : { runtime }) }),
+  const { databaseUrl, redisUrl } = config;
+  const [ofProviders, ...services] = await Promise.all([
+    Promise.all(config.providers.map((name) => providerFindings(name, config))),
     databaseUrl === null ? null : postgresFinding(databaseUrl),
     redisUrl === null ? null : redisFinding(redisUrl),
   ]);
-  return [...host.findings, ...services.filter((finding) => finding !== null)];
+  return [...ofProviders.flat(), ...services.filter((finding) => finding !== null)];
+}
+
+const probeTimeoutMs = 30_000;
+const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
+
+/** What a provider says of this machine; of several, whose word it is. */
+async function providerFindings(name: string, config: Parameters<typeof findings>[0]): Promise<Finding[]> {
+  const provider = await loadProvider(name, { dataDir: config.dataDir, logger: silent }, providerOptions(name, config));
+  try {
+    const report = await provider.probe({ signal: AbortSignal.timeout(probeTimeoutMs) });
+    const isOnly = config.providers.length === 1;
+    return report.findings.map((finding) => ({ ...finding, subject: isOnly ? finding.subject : `${name}: ${finding.subject}` }));
+  } finally {
+    await provider.close();
+  }
 }
 
 async function postgresFinding(url: string): Promise<Finding> {

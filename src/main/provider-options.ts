@@ -3,11 +3,13 @@ import type { Config } from './config.ts';
 /** What of the settings each driver is given. */
 export function providerOptions(
   name: string,
-  { agentsDir, runtime }: Pick<Config, 'agentsDir' | 'runtime'>,
+  { agentsDir, runtime, docker }: Pick<Config, 'agentsDir' | 'runtime' | 'docker'>,
 ): Record<string, unknown> {
   switch (name) {
     case 'oci':
       return { agentsDir, ...(runtime === null ? {} : { runtime }) };
+    case 'docker':
+      return { agentsDir, ...docker };
     default:
       return { agentsDir };
   }

@@ -53,7 +53,12 @@ export const createSessionRequest = z.strictObject({
   title: z.string().max(300).optional(),
   /** Whose members may use it. The caller must be in it, as more than a viewer. */
   team: z.string().min(1).max(100).optional(),
+  /** By name; the server's policy may not allow it. Default: by that policy. */
   provider: z.string().max(100).optional(),
+  /** What the policy that chooses the provider may go by, as an issue's labels. */
+  labels: z.array(z.string().min(1).max(100)).max(50).optional(),
+  /** What its provider must have; the session is refused where none has. */
+  needs: z.strictObject({ gpu: z.boolean().optional(), residency: z.string().min(1).max(100).optional() }).optional(),
   template: z.string().max(200).optional(),
   limits: limits.optional(),
   env: environment.optional(),
@@ -91,6 +96,8 @@ export const session = z.object({
   statusReason: z.string().nullable(),
   agent: z.string(),
   provider: z.string(),
+  /** Why on this one; `null` where that was not recorded. */
+  providerReason: z.string().nullable(),
   template: z.string(),
   sandboxId: z.string().nullable(),
   /** The host that the sandbox lives on. */

@@ -11,6 +11,7 @@ export const auditActions = {
   'session.updated': 'target: the session; detail: the fields that were changed',
   'session.deleted': 'target: the session',
   'session.forked': 'target: the new session; detail: what it was made from',
+  'session.moved': 'target: the provider that is tried next; detail: the one that could not make its sandbox, and the code',
   'session.rested': 'target: the session; detail: the step that was asked for',
   'session.woken': 'target: the session',
   'prompt.sent': 'target: the turn; detail: its priority and size, not its words',

@@ -13,6 +13,7 @@ export type DriverFactory = (context: DriverContext, options: Readonly<Record<st
 
 /** One line per driver; its module is loaded when it is asked for. */
 const drivers: Readonly<Record<string, () => Promise<DriverFactory>>> = {
+  docker: async () => (await import('./providers/docker/docker.ts')).dockerDriver,
   oci: async () => (await import('./providers/oci/oci.ts')).ociDriver,
 };
 

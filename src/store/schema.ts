@@ -152,6 +152,7 @@ export interface SessionsTable {
   limits: string;
   env: string;
   egress: string | null;
+  placement: string | null;
   mcp_servers: string;
   acp_session_id: string | null;
   mode_id: string | null;

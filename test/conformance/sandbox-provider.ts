@@ -13,13 +13,18 @@ import {
   type SandboxSpec,
 } from '../../src/core/ports/sandbox-provider.ts';
 import { newId } from '../../src/protocol/ids.ts';
+import type { Logger } from '../../src/core/ports/logger.ts';
+import { guarded } from '../../src/sandbox/guarded.ts';
 import { createRunnerClient } from '../../src/sandbox/runner-client/index.ts';
+import { insideCases } from './sandbox-inside.ts';
 
 export interface ProviderHarness {
   provider: SandboxProvider;
   template: string;
   /** Closes the provider and opens another on the same backend, as a restart of Berth does. */
   restart(): Promise<SandboxProvider>;
+  /** SIGKILL to everything in it, behind the provider's back. */
+  killInside(id: string): Promise<void>;
   /** What the backend still has of a sandbox, in words. Empty after `destroy`. */
   leftovers(id: string): Promise<string[]>;
   cleanup(): Promise<void>;
@@ -64,6 +69,8 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
   describe(`sandbox provider: ${name}`, () => {
     let harness: ProviderHarness;
     let provider: SandboxProvider;
+    /** Of the cases that change nothing about it; each start of a sandbox costs every driver its time. */
+    let shared: SandboxSpec;
     const made = new Set<string>();
 
     beforeAll(async () => {
@@ -71,6 +78,7 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
       provider = harness.provider;
       // The first call learns what the host can do.
       expect(await provider.list(options())).toEqual([]);
+      shared = await create({ labels: { session: 'ses_1', purpose: 'a test' }, env: { GREETING: 'good day' } });
     });
 
     afterAll(async () => {
@@ -94,7 +102,7 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
     });
 
     test('create returns what was asked for, and list and get agree', async () => {
-      const spec = await create({ labels: { session: 'ses_1', purpose: 'a test' } });
+      const spec = shared;
       const info = await provider.get(spec.id, options());
       expect(info).toMatchObject({
         id: spec.id,
@@ -108,7 +116,7 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
     });
 
     test('the runner answers, as the sandbox user, with the environment asked for', async () => {
-      const spec = await create({ env: { GREETING: 'good day' } });
+      const spec = shared;
       const facts = await shell(
         provider,
         spec,
@@ -125,14 +133,14 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
     });
 
     test('a wrong runner token is refused', async () => {
-      const spec = await create();
+      const spec = shared;
       const runner = runnerOf(provider, { ...spec, runnerToken: 'wrong' });
       await expect(runner.listPorts(AbortSignal.timeout(5000))).rejects.toMatchObject({ code: 'unauthorized' });
       runner.close();
     });
 
     test('dial reaches a port inside, and says when nothing listens there', async () => {
-      const spec = await create();
+      const spec = shared;
       const server = `require('net').createServer((s) => s.pipe(s)).listen(4321, '127.0.0.1')`;
       const runner = runnerOf(provider, spec);
       await runner.startProcess({ argv: ['/berth/runner/bin/node', '-e', server] }, AbortSignal.timeout(5000));
@@ -202,7 +210,7 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
     });
 
     test('an id that exists is a conflict, and the sandbox goes on', async () => {
-      const spec = await create();
+      const spec = shared;
       await expect(provider.create(spec, options())).rejects.toMatchObject({ code: 'conflict' });
       expect((await shell(provider, spec, 'echo alive')).stdout).toBe('alive');
     });
@@ -245,6 +253,25 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
       }
     });
 
+    test('a create that takes too long says so, and leaves nothing', async () => {
+      const spec = specFor(provider, harness.template);
+      made.add(spec.id);
+      const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
+      const hurried = guarded(provider, { logger: silent, deadlines: { createMs: 20 } });
+      await expect(hurried.create(spec, options())).rejects.toMatchObject({ code: 'timeout' });
+      expect(await harness.leftovers(spec.id)).toEqual([]);
+    });
+
+    test('processes that are killed from outside: it is lost, and starts from its disk', async () => {
+      const spec = await create();
+      await shell(provider, spec, `echo kept > ${guestHome}/file; sync`);
+      await harness.killInside(spec.id);
+      await expect.poll(async () => (await provider.get(spec.id, options())).status).toBe('stopped');
+      await expect(provider.dial(spec.id, 8080, options())).rejects.toMatchObject({ code: 'sandbox_lost' });
+      expect((await provider.start(spec.id, options())).status).toBe('running');
+      expect((await shell(provider, spec, `cat ${guestHome}/file`)).stdout).toBe('kept');
+    });
+
     test('a sandbox outlives the provider and is found again', async () => {
       const spec = await create({ labels: { session: 'ses_adopted' } });
       await shell(provider, spec, `(while :; do date +%s%N > ${guestHome}/clock; sleep 0.05; done) >/dev/null 2>&1 &`);
@@ -262,7 +289,7 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
     });
 
     test('stats are of this sandbox', async () => {
-      const spec = await create();
+      const spec = shared;
       await shell(provider, spec, 'i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done');
       const stats = await provider.stats(spec.id, options());
       expect(stats.memoryBytes).toBeGreaterThan(mebibyte);
@@ -270,6 +297,8 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
       expect(stats.pids).toBeGreaterThan(0);
       expect(stats.diskBytes).toBeGreaterThanOrEqual(0);
     });
+
+    insideCases(() => ({ provider, spec: shared }));
 
     test('limits are enforced, or refused', async () => {
       const enforced = provider.capabilities.limits;
@@ -345,7 +374,7 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
     });
 
     test('objects of the host are readable inside and not writable', async () => {
-      const spec = await create();
+      const spec = shared;
       if (provider.capabilities.sharedObjects === 'none') {
         expect('shareObjects' in provider).toBe(false);
         return;
@@ -366,7 +395,7 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
     });
 
     test('a closed provider refuses, and its sandboxes go on', async () => {
-      const spec = await create();
+      const spec = shared;
       const closed = provider;
       provider = await harness.restart();
       await expect(closed.list(options())).rejects.toMatchObject({ code: 'unavailable' });

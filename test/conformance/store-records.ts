@@ -29,6 +29,7 @@ export function sessionRecord(change: Partial<SessionRecord> = {}): SessionRecor
     agent: 'claude',
     agentArgv: null,
     provider: 'oci',
+    placement: { reason: 'the rule "payments"', others: ['docker'] },
     template: 'default',
     sandboxId: null,
     hostId: null,

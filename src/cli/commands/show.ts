@@ -58,6 +58,7 @@ function describe(
       session.branch === null ? null : sanitizeLine(`${session.branch} from ${session.baseBranch ?? 'default'}`),
     ],
     ['sandbox', sanitizeLine([session.sandboxId ?? 'none yet', session.provider, session.template].join(' · '))],
+    ['placed', session.providerReason === null ? null : sanitizeLine(`on ${session.provider}: ${session.providerReason}`)],
     ['host', host === null || (host.own && host.leaseUntil === null) ? null : describeHost(host)],
     [
       'limits',

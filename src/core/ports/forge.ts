@@ -26,6 +26,7 @@ export interface ForgeIssue {
   body: string;
   author: string;
   url: string;
+  labels: string[];
   /** Oldest first, without our own. */
   comments: { author: string; body: string }[];
 }

@@ -347,6 +347,8 @@ export interface SessionRecord {
   /** Command line of an agent given by the caller, or `null` for a known one. */
   agentArgv: string[] | null;
   provider: string;
+  /** Why it is on this provider; `null` in what a version before that left. */
+  placement: Placement | null;
   template: string;
   sandboxId: string | null;
   /** The host that has its sandbox; kept with that. */
@@ -387,6 +389,13 @@ export interface SessionRecord {
   archivedAt: string | null;
   createdAt: string;
   updatedAt: string;
+}
+
+export interface Placement {
+  /** Told to people. */
+  reason: string;
+  /** Providers that may take the place of its own, in order, while it has nothing there. */
+  others: string[];
 }
 
 export interface SessionFilter {

@@ -1,6 +1,7 @@
 import { asBerthError, BerthError } from '../../protocol/errors.ts';
 import type { SandboxRecord, SessionRecord } from '../ports/store.ts';
 import { activeTurnStates, settleSessionStatus } from '../turns/turn-states.ts';
+import type { Dependencies } from '../dependencies.ts';
 import { openConnection, type Connection } from './connection.ts';
 import { nowOf, operationTimeoutMs, type SandboxesContext } from './context.ts';
 import type { Entry } from './entries.ts';
@@ -37,20 +38,23 @@ export function createBringUp(context: SandboxesContext, beginEviction: BeginEvi
     const signal = AbortSignal.any([context.closing, entry.gone.signal, AbortSignal.timeout(operationTimeoutMs)]);
     await waitForSlot(context, sessionId, beginEviction, signal);
     let session = await existingSession(deps, sessionId);
-    const sandbox = await sandboxOf(deps, session);
-    if (sandbox === null) {
-      throw new BerthError('internal', `session ${session.id} has no sandbox after its slot was reserved`);
-    }
+    let sandbox = await requireSandbox(deps, session);
     const progress = progressReporter(deps, sessionId);
     try {
       const { isNew, wasWarm } = await makeRun(deps, session, sandbox, progress, signal);
+      if (isNew) {
+        // It may have been made on another provider than was planned.
+        session = await existingSession(deps, sessionId);
+        sandbox = await requireSandbox(deps, session);
+      }
       if (isNew || wasWarm) events.onFirstSandbox(wasWarm ? 'warm' : 'cold');
       if (isNew && session.baseCommit !== null) session = await forgetDisk(context, session);
+      const made = sandbox;
       const connection = openConnection(deps, {
         sessionId,
-        sandbox,
+        sandbox: made,
         onTurnEnded: events.onTurnEnded,
-        onLost: () => checkLost(sessionId, sandbox),
+        onLost: () => checkLost(sessionId, made),
       });
       try {
         await prepareWorkspace(deps, session, connection.runner, progress, signal);
@@ -63,12 +67,18 @@ export function createBringUp(context: SandboxesContext, beginEviction: BeginEvi
       if ((await deps.store.read.turns(sessionId, activeTurnStates)).length > 0) connection.follow();
       return connection;
     } catch (cause) {
-      await afterFailure(context, session, sandbox, cause);
+      await afterFailure(context, session, (await sandboxOf(deps, session)) ?? sandbox, cause);
       throw cause;
     }
   }
 
   return ensure;
+}
+
+async function requireSandbox(deps: Dependencies, session: SessionRecord): Promise<SandboxRecord> {
+  const sandbox = await sandboxOf(deps, session);
+  if (sandbox !== null) return sandbox;
+  throw new BerthError('internal', `session ${session.id} has no sandbox after its slot was reserved`);
 }
 
 /** The disk a session had is gone: it starts over from its base, and its log says so. */

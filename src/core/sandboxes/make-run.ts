@@ -3,6 +3,7 @@ import { asBerthError } from '../../protocol/errors.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { SandboxInfo, SandboxProvider } from '../ports/sandbox-provider.ts';
 import type { SandboxRecord, SessionRecord } from '../ports/store.ts';
+import { failOver } from '../placement/fail-over.ts';
 import { findSandbox } from './records.ts';
 import { sandboxSpecOf } from './sandbox-spec.ts';
 import { setSandboxStatus } from './settle.ts';
@@ -64,8 +65,29 @@ async function resume(
   }
 }
 
-/** Brings a sandbox to `running` from whatever the provider has of it; `isNew` when that was nothing, `wasWarm` when it had no session. */
+/**
+ * Brings a sandbox to `running` from whatever the provider has of it; `isNew` when that was nothing, `wasWarm` when it
+ * had no session. The first of a session goes to the next provider of its placement when its own fails.
+ */
 export async function makeRun(
+  deps: Dependencies,
+  session: SessionRecord,
+  sandbox: SandboxRecord,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<{ isNew: boolean; wasWarm: boolean }> {
+  for (let at = { session, sandbox }; ; ) {
+    try {
+      return await makeRunThere(deps, at.session, at.sandbox, progress, signal);
+    } catch (error) {
+      const next = signal.aborted ? null : await failOver(deps, at.session, at.sandbox, error);
+      if (next === null) throw error;
+      at = next;
+    }
+  }
+}
+
+async function makeRunThere(
   deps: Dependencies,
   session: SessionRecord,
   sandbox: SandboxRecord,
@@ -81,7 +103,7 @@ export async function makeRun(
       if (sandbox.status === 'running') return { isNew: false, wasWarm };
       break;
     case undefined:
-      await progress('sandbox', `creating a sandbox on ${session.provider}`);
+      await progress('sandbox', `creating a sandbox on ${provider.name}`);
       await provider.create(sandboxSpecOf(deps, session, sandbox), { signal });
       break;
     case 'paused':

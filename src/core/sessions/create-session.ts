@@ -4,8 +4,8 @@ import { newId } from '../../protocol/ids.ts';
 import type { Dependencies, Settings } from '../dependencies.ts';
 import { checkBranchName, parseRepositoryUrl } from '../git-names.ts';
 import { enforceable } from '../enforceable-limits.ts';
-import { guestHome, type SandboxCapabilities, type SandboxLimits, type SandboxProvider } from '../ports/sandbox-provider.ts';
-import type { Providers } from '../providers.ts';
+import { chooseProvider } from '../placement/choose-provider.ts';
+import { guestHome, type SandboxCapabilities, type SandboxLimits } from '../ports/sandbox-provider.ts';
 import type { SessionRecord, StoreReads } from '../ports/store.ts';
 import { emptyWorkspacePath } from '../sandboxes/workspace.ts';
 import { planIdle } from './update-session.ts';
@@ -21,8 +21,6 @@ export async function planSession(
   signal: AbortSignal,
 ): Promise<SessionRecord> {
   if (request.agentCommand === undefined) deps.agents.get(request.agent);
-  const provider = chooseProvider(deps.providers, request.provider);
-  const limits = planLimits(request.limits, deps.settings, provider.capabilities);
   if (request.team !== undefined) await requireMember(deps.store.read, request.team, owner);
   if (request.workBranch !== undefined) checkBranchName(request.workBranch, 'workBranch');
   if (request.branch !== undefined) checkBranchName(request.branch, 'branch');
@@ -35,6 +33,17 @@ export async function planSession(
     request.repository === undefined
       ? null
       : parseRepositoryUrl(request.repository, { allowLocal: await mayNameLocal(deps, owner) });
+  const { provider, placement } = chooseProvider(deps.providers, deps.settings.placement, {
+    owner,
+    teams: (await deps.store.read.teamMembers({ member: owner })).map(({ team }) => team),
+    repositoryUrl: repository?.url ?? null,
+    labels: request.labels ?? [],
+    gpu: request.needs?.gpu ?? false,
+    residency: request.needs?.residency ?? null,
+    limits: askedLimits(request.limits),
+    provider: request.provider ?? null,
+  });
+  const limits = planLimits(request.limits, deps.settings, provider.capabilities);
   const checked = repository === null ? null : await deps.git.check(repository.url, request.branch ?? null, signal);
   const at = deps.clock.now().toISOString();
   return {
@@ -47,6 +56,7 @@ export async function planSession(
     agent: request.agent,
     agentArgv: request.agentCommand ?? null,
     provider: provider.name,
+    placement,
     template: request.template ?? deps.settings.defaultTemplate,
     sandboxId: null,
     hostId: null,
@@ -88,16 +98,13 @@ async function requireMember(reads: Pick<StoreReads, 'teamMembers'>, team: strin
   if (role === 'viewer') throw new BerthError('forbidden', `you are a viewer of ${team}`, { field: 'team' });
 }
 
+function askedLimits(asked: CreateSessionRequest['limits']): Partial<SandboxLimits> {
+  return Object.fromEntries(Object.entries(asked ?? {}).filter(([, value]) => value !== undefined));
+}
+
 /** Whoever may read this machine's files by a session must own the machine. */
 async function mayNameLocal({ settings, store }: Pick<Dependencies, 'settings' | 'store'>, user: string): Promise<boolean> {
   return settings.allowLocalRepositories && (await store.read.user(user))?.role === 'owner';
-}
-
-function chooseProvider(providers: Providers, asked: string | undefined): SandboxProvider {
-  if (asked === undefined) return providers.first;
-  if (providers.has(asked)) return providers.of(asked);
-  const message = `there is no provider ${asked}; this server has ${providers.names.join(', ')}`;
-  throw new BerthError('invalid_request', message, { field: 'provider' });
 }
 
 function planLimits(
@@ -109,9 +116,6 @@ function planLimits(
   for (const name of ['cpus', 'memoryBytes', 'pids', 'diskBytes'] as const) {
     const value = asked?.[name];
     if (value === undefined) continue;
-    if (!capabilities.limits.includes(name)) {
-      throw new BerthError('invalid_request', `the provider cannot enforce ${name}`, { field: `limits.${name}` });
-    }
     if (value > settings.maxLimits[name]) {
       throw new BerthError('invalid_request', `at most ${settings.maxLimits[name]} on this server`, {
         field: `limits.${name}`,

@@ -131,6 +131,7 @@ function forkRecord({ source, sessionId, owner }: ForkRequest, at: string): Sess
     statusReason: null,
     sandboxId: null,
     hostId: null,
+    placement: { reason: `where ${sessionId} is, of which it is a fork`, others: [] },
     forkedFrom: sessionId,
     branch: source.branch === null ? null : `berth/${id}`,
     acpSessionId: null,

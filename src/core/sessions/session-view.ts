@@ -13,6 +13,7 @@ export function viewSession(record: SessionRecord): Session {
     statusReason: record.statusReason,
     agent: record.agent,
     provider: record.provider,
+    providerReason: record.placement?.reason ?? null,
     template: record.template,
     sandboxId: record.sandboxId,
     hostId: record.hostId,

@@ -93,6 +93,7 @@ async function begin(context: TaskContext, task: TaskRecord, signal: AbortSignal
         permissionTimeoutSeconds: taskPermissionTimeoutSeconds,
         title: `#${issue.number} ${issue.title}`.slice(0, 300),
         workBranch: workBranchOf(task),
+        labels: placementLabels(issue.labels),
         author: await forge.botIdentity(repository, signal),
         ...(repository.settings.baseBranch === null ? {} : { branch: repository.settings.baseBranch }),
         ...(repository.settings.template === null ? {} : { template: repository.settings.template }),
@@ -201,4 +202,9 @@ async function repositoryOf({ deps }: TaskContext, task: TaskRecord): Promise<Re
 
 async function change({ deps }: TaskContext, id: string, values: Partial<Omit<TaskRecord, 'id'>>): Promise<void> {
   await deps.store.transaction((tx) => tx.updateTask(id, { ...values, updatedAt: deps.clock.now().toISOString() }));
+}
+
+/** As many as a request may have; what is longer no policy names. */
+function placementLabels(labels: readonly string[]): string[] {
+  return labels.filter((label) => label !== '' && label.length <= 100).slice(0, 50);
 }

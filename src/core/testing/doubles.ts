@@ -1,3 +1,4 @@
+import { noPolicy } from '../placement/policy.ts';
 import { createProviders } from '../providers.ts';
 import { PassThrough } from 'node:stream';
 import { BerthError } from '../../protocol/errors.ts';
@@ -211,6 +212,7 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
       settings: {
         hostId: 'hst_test',
         slots: 2,
+        placement: noPolicy,
         warm: { count: 0, preclone: [], mirrorConnected: false },
         defaultTemplate: 'default',
         defaultLimits: { cpus: 1, memoryBytes: 2 ** 30, pids: 100, diskBytes: 2 ** 30 },

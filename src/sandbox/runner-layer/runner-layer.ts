@@ -34,7 +34,20 @@ export const runnerProgram = 'runner';
  * The current layer, built beside and renamed when it is not there. Layers of other versions stay:
  * running sandboxes have them mounted. Node is this process's own.
  */
-export async function ensureRunnerLayer(directory: string, placeBundle: PlaceBundle): Promise<RunnerLayer> {
+export function ensureRunnerLayer(directory: string, placeBundle: PlaceBundle): Promise<RunnerLayer> {
+  // Several providers of one server share the directory, and would build over each other.
+  const before = building.get(directory) ?? Promise.resolve();
+  const mine = before.then(() => buildLayer(directory, placeBundle));
+  building.set(
+    directory,
+    mine.catch(() => {}),
+  );
+  return mine;
+}
+
+const building = new Map<string, Promise<unknown>>();
+
+async function buildLayer(directory: string, placeBundle: PlaceBundle): Promise<RunnerLayer> {
   await mkdir(directory, { recursive: true, mode: 0o755 });
   const node = await realpath(process.execPath);
   const libraries = await sharedLibraries(node);

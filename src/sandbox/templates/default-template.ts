@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, lstatSync, readlinkSync } from 'node:fs';
 import { chmod, mkdir, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -49,8 +49,7 @@ export async function ensureDefaultTemplate(directory: string): Promise<string> 
   const version = hash.digest('hex').slice(0, 16);
   const path = join(directory, version);
   if (existsSync(path)) return version;
-  const staging = join(directory, `.${version}.${process.pid}`);
-  await rm(staging, { recursive: true, force: true });
+  const staging = join(directory, `.${version}.${randomUUID()}`);
   try {
     const rootfs = join(staging, 'rootfs');
     await mkdir(rootfs, { recursive: true, mode: 0o755 });
@@ -62,7 +61,10 @@ export async function ensureDefaultTemplate(directory: string): Promise<string> 
     for (const bind of binds) await mkdir(join(rootfs, bind.destination), { recursive: true });
     await placeFiles(join(rootfs, 'etc'), etc);
     await writeAtomic(join(staging, templateManifestName), `${JSON.stringify({ binds }, null, 2)}\n`, 0o644);
-    await rename(staging, path);
+    await rename(staging, path).catch((error: NodeJS.ErrnoException) => {
+      // Another provider of this server was sooner.
+      if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
+    });
   } finally {
     await rm(staging, { recursive: true, force: true });
   }

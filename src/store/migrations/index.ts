@@ -11,6 +11,7 @@ import { usageAndBudgets } from './0007-usage-and-budgets.ts';
 import { users } from './0006-users.ts';
 import { secrets } from './0009-secrets.ts';
 import { audit } from './0010-audit.ts';
+import { placement } from './0011-placement.ts';
 
 /**
  * Brings the database to the newest schema, in one transaction. Migrations are named by number and
@@ -30,6 +31,7 @@ export async function migrate<Tables>(db: Kysely<Tables>, engine: Engine): Promi
         '0006-users': users(engine),
         '0009-secrets': secrets(engine),
         '0010-audit': audit(engine),
+        '0011-placement': placement(),
       }),
     },
   });

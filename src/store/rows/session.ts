@@ -5,7 +5,7 @@ import { sessionStatus } from '../../protocol/events.ts';
 import { check, fromJson, fromNullableJson, toJson, toNullableJson } from '../json.ts';
 import type { SessionsTable } from '../schema.ts';
 import type { Columns } from './columns.ts';
-import { storedEgress, storedIdle, storedLimits, storedMcpServers } from './values.ts';
+import { storedEgress, storedIdle, storedLimits, storedMcpServers, storedPlacement } from './values.ts';
 
 const argv = z.array(z.string());
 const env = z.record(z.string(), z.string());
@@ -24,6 +24,7 @@ export function sessionColumns(session: Partial<SessionRecord>): Columns<Session
     agent: session.agent,
     agent_argv: toNullableJson(session.agentArgv),
     provider: session.provider,
+    placement: toNullableJson(session.placement),
     template: session.template,
     sandbox_id: session.sandboxId,
     forked_from: session.forkedFrom,
@@ -67,6 +68,7 @@ export function toSession(row: Selectable<SessionsTable> & { host_id: string | n
     agent: row.agent,
     agentArgv: fromNullableJson(argv, 'sessions.agent_argv', row.agent_argv),
     provider: row.provider,
+    placement: fromNullableJson(storedPlacement, 'sessions.placement', row.placement),
     template: row.template,
     sandboxId: row.sandbox_id,
     hostId: row.host_id,

@@ -3,6 +3,7 @@ import type { EventError, Usage } from '../../protocol/events.ts';
 import { egressPreset, type EgressPolicy } from '../../protocol/egress.ts';
 import type { Prompt } from '../../protocol/content.ts';
 import type { McpServer } from '../../protocol/runner-api.ts';
+import type { Placement } from '../../core/ports/store.ts';
 import type { SandboxLimits } from '../../core/ports/sandbox-provider.ts';
 import type { IdlePolicyOverride } from '../../core/sandboxes/idle-policy.ts';
 
@@ -20,6 +21,8 @@ export const storedLimits: z.ZodType<SandboxLimits> = z.object({
 });
 
 export const storedEgress: z.ZodType<EgressPolicy> = z.object({ presets: z.array(egressPreset), allow: z.array(z.string()) });
+
+export const storedPlacement: z.ZodType<Placement> = z.object({ reason: z.string(), others: z.array(z.string()) });
 
 export const storedPrompt: z.ZodType<Prompt> = z.array(
   z.discriminatedUnion('type', [

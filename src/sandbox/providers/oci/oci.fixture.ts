@@ -55,6 +55,15 @@ export async function leftovers(dataDir: string, id: string): Promise<string[]> 
   return found;
 }
 
+async function killInside(dataDir: string, id: string): Promise<void> {
+  const cgroup = `${installationCgroup(await installationId(dataDir))}/${id}`;
+  for (const directory of cgroupDirectories(await detectCgroups(), cgroup)) {
+    const processes = readOptional(join(directory, 'cgroup.procs')).split('\n').filter(Boolean);
+    for (const pid of processes) process.kill(Number(pid), 'SIGKILL');
+    if (processes.length > 0) return;
+  }
+}
+
 async function expectQuiet(dataDir: string, ids: readonly string[]): Promise<void> {
   const installation = await installationId(dataDir);
   for (const directory of cgroupDirectories(await detectCgroups(), installationCgroup(installation))) {
@@ -106,6 +115,7 @@ export async function openHarness(more: Partial<OciOptions> = {}): Promise<OciHa
       provider = createOciProvider({ dataDir, stopGraceMs: 500, ...more });
       return provider;
     },
+    killInside: (id) => killInside(dataDir, id),
     leftovers: (id) => leftovers(dataDir, id),
     expectQuiet: (ids) => expectQuiet(dataDir, ids),
     async cleanup() {

@@ -64,12 +64,6 @@ export function createPersistence({
     }
   }
 
-  /** One lock after the other, in an order that is the same for everyone. */
-  function locked<T>(keys: readonly string[], run: () => Promise<T>): Promise<T> {
-    const [first, ...rest] = [...new Set(keys)].toSorted();
-    return first === undefined ? run() : lock.run(first, () => locked(rest, run));
-  }
-
   const refuse = (info: SandboxInfo, what: string) =>
     new BerthError('conflict', `sandbox ${info.id} is ${info.status}: it cannot ${what}`, {
       context: { id: info.id, status: info.status },
@@ -142,7 +136,7 @@ export function createPersistence({
           field: 'memory',
         });
       }
-      return locked([id, snapshotKey(snapshotId)], async () => {
+      return lock.runAll([id, snapshotKey(snapshotId)], async () => {
         signal.throwIfAborted();
         const info = await existing(installation, id);
         if (info.status === 'broken') throw refuse(info, 'be copied');
@@ -176,7 +170,7 @@ export function createPersistence({
         throw new BerthError('invalid_request', 'each fork needs an id of its own', { field: 'specs' });
       }
       const origin = 'sandboxId' in source ? source.sandboxId : snapshotKey(source.snapshotId);
-      return locked([origin, ...ids], async () => {
+      return lock.runAll([origin, ...ids], async () => {
         signal.throwIfAborted();
         if ('snapshotId' in source) {
           checkId(source.snapshotId);

@@ -1,0 +1,111 @@
+import type Docker from 'dockerode';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { guestHome } from '../../../core/ports/sandbox-provider.ts';
+import { BerthError } from '../../../protocol/errors.ts';
+import { maxOpenFiles } from '../../host/limits.ts';
+import { installationId, lockInstallation } from '../../instance-lock.ts';
+import { mustRun } from '../../run-command.ts';
+import type { PlaceBundle } from '../../runner-layer/bundle.ts';
+import { ensureRunnerLayer, type RunnerLayer } from '../../runner-layer/runner-layer.ts';
+import { createTemplates } from '../../templates/template.ts';
+import { guestStatePath } from '../_shared/runner-process.ts';
+import type { ConnectEngine } from './engine.ts';
+import { describeEngine, type EngineFacts } from './engine-facts.ts';
+import { createImageTemplates, type ImageTemplates } from './templates.ts';
+
+export interface InstallationOptions {
+  dataDir: string;
+  /** Shown at `guestAgentsPath`; filled by the agent installer while sandboxes run. */
+  agentsDir: string;
+  socketPath: string;
+  runtime: string | null;
+  images: Readonly<Record<string, string>>;
+  placeBundle: PlaceBundle;
+  connect: ConnectEngine;
+}
+
+/** One data directory on one engine, opened and locked by this process. */
+export interface Installation {
+  id: string;
+  engine: Docker;
+  facts: EngineFacts;
+  runtime: string | null;
+  sandboxesDir: string;
+  agentsDir: string;
+  templates: ImageTemplates;
+  maxOpenFiles: number;
+  /** An archive of the directories that belong to the sandbox's user, to be unpacked at the root. */
+  ownDirectories: Buffer;
+  layer(): Promise<RunnerLayer>;
+  release(): Promise<void>;
+}
+
+/** Takes the lock and makes sure that the engine can be used. Leaves nothing held when it throws. */
+export async function openInstallation(options: InstallationOptions): Promise<Installation> {
+  const { dataDir } = options;
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const id = await installationId(dataDir);
+  const lock = await lockInstallation(dataDir, `${id}-docker`);
+  try {
+    const engine = await options.connect(options.socketPath);
+    const facts = await describeEngine(engine);
+    if (facts.unusable !== null) throw new BerthError('unavailable', `the container engine cannot be used: ${facts.unusable}`);
+    if (options.runtime !== null && !facts.runtimes.includes(options.runtime)) {
+      const known = facts.runtimes.join(', ');
+      throw new BerthError('invalid_request', `the engine has no runtime ${options.runtime}; it has ${known}`, {
+        field: 'runtime',
+      });
+    }
+    const root = join(dataDir, 'docker');
+    const sandboxesDir = join(root, 'sandboxes');
+    await mkdir(sandboxesDir, { recursive: true, mode: 0o700 });
+    if (!existsSync(options.agentsDir)) await mkdir(options.agentsDir, { recursive: true, mode: 0o755 });
+    let layer: Promise<RunnerLayer> | null = null;
+    return {
+      id,
+      engine,
+      facts,
+      runtime: options.runtime,
+      sandboxesDir,
+      agentsDir: options.agentsDir,
+      templates: createImageTemplates(engine, createTemplates(join(dataDir, 'templates')), options.images, root),
+      maxOpenFiles: await maxOpenFiles(),
+      ownDirectories: await packOwnDirectories(root),
+      layer() {
+        layer ??= ensureRunnerLayer(join(dataDir, 'runner'), options.placeBundle).catch((error: unknown) => {
+          layer = null;
+          throw error;
+        });
+        return layer;
+      },
+      release: () => lock.release(),
+    };
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+/** Whatever image a sandbox starts from, its home and its journals belong to its user. */
+async function packOwnDirectories(root: string): Promise<Buffer> {
+  const staging = join(root, 'own');
+  const archive = `${staging}.tar`;
+  const [home, state] = [guestHome.slice(1), guestStatePath.slice(1)];
+  await rm(staging, { recursive: true, force: true });
+  await mkdir(join(staging, home), { recursive: true, mode: 0o755 });
+  await mkdir(join(staging, state), { recursive: true, mode: 0o700 });
+  await mustRun('tar', [
+    ...['--create', '--no-recursion', '--numeric-owner', '--owner=1000', '--group=1000'],
+    ...['--file', archive, '--directory', staging, home, state],
+  ]);
+  const packed = await readFile(archive);
+  await rm(staging, { recursive: true });
+  await rm(archive);
+  return packed;
+}
+
+export async function sandboxIds(installation: Installation): Promise<string[]> {
+  return (await readdir(installation.sandboxesDir)).toSorted();
+}

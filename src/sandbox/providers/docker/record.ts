@@ -1,0 +1,64 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { writeAtomic } from '../../write-atomic.ts';
+
+/**
+ * What is kept of a sandbox beside its container: what an engine cannot change on one (labels), and what nobody who may
+ * look at containers should read (the token). There before the container and removed after it.
+ */
+export const sandboxRecord = z.object({
+  id: z.string(),
+  createdAt: z.string(),
+  template: z.object({ name: z.string(), version: z.string() }),
+  /** The image's id: of the template, or of what it was forked from. */
+  image: z.string(),
+  limits: z.object({ cpus: z.number(), memoryBytes: z.number(), pids: z.number(), diskBytes: z.number() }),
+  labels: z.record(z.string(), z.string()),
+  env: z.record(z.string(), z.string()),
+  runnerToken: z.string(),
+  runnerVersion: z.string(),
+});
+export type SandboxRecord = z.infer<typeof sandboxRecord>;
+
+export interface SandboxPaths {
+  directory: string;
+  record: string;
+  /** There from the first step of making it to the last. */
+  creating: string;
+  /** There while one that was not paused is frozen for a copy. */
+  held: string;
+  /** Shared with the sandbox: the runner's socket. */
+  run: string;
+}
+
+export function sandboxPaths(sandboxesDir: string, id: string): SandboxPaths {
+  const directory = join(sandboxesDir, id);
+  return {
+    directory,
+    record: join(directory, 'sandbox.json'),
+    creating: join(directory, 'creating'),
+    held: join(directory, 'held'),
+    run: join(directory, 'run'),
+  };
+}
+
+export async function writeRecord(path: string, record: SandboxRecord): Promise<void> {
+  await writeAtomic(path, `${JSON.stringify(record, null, 2)}\n`, 0o600);
+}
+
+/** `null` when there is none that can be read: such a sandbox can only be removed. */
+export async function readRecord(path: string): Promise<SandboxRecord | null> {
+  if (!existsSync(path)) return null;
+  const parsed = sandboxRecord.safeParse(parseJson(await readFile(path, 'utf8')));
+  return parsed.success ? parsed.data : null;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

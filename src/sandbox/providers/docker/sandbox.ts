@@ -1,0 +1,227 @@
+import type Docker from 'dockerode';
+import { existsSync } from 'node:fs';
+import { mkdir, rm, statfs, unlink, writeFile } from 'node:fs/promises';
+import type { SandboxInfo, SandboxStatus } from '../../../core/ports/sandbox-provider.ts';
+import { BerthError } from '../../../protocol/errors.ts';
+import type { TemplateBind } from '../../templates/template.ts';
+import { prepareRunDirectory } from '../_shared/run-directory.ts';
+import { waitForRunner } from '../_shared/runner-socket.ts';
+import { createContainerConfig } from './container-config.ts';
+import { engineCall, findInEngine, settleInEngine } from './engine.ts';
+import type { Installation } from './installation.ts';
+import { containerName, labels } from './names.ts';
+import { readRecord, sandboxPaths, writeRecord, type SandboxPaths, type SandboxRecord } from './record.ts';
+
+/**
+ * One sandbox's parts, in the order in which they are made: directory with record, volume of the home, container. They
+ * are taken away in the reverse order, each step a no-op when done, so that `removeSandbox` ends whatever a crash left.
+ */
+export interface SandboxParts {
+  id: string;
+  /** Of the container and of the volume. */
+  name: string;
+  paths: SandboxPaths;
+  container: Docker.Container;
+}
+
+export function sandboxParts(installation: Installation, id: string): SandboxParts {
+  const name = containerName(installation.id, id);
+  return {
+    id,
+    name,
+    paths: sandboxPaths(installation.sandboxesDir, id),
+    container: installation.engine.getContainer(name),
+  };
+}
+
+/** Below this nothing new is started: a full disk hurts those that run. */
+const minFreeBytes = 512 * 1024 ** 2;
+
+/** Throws `resource_exhausted`: an engine only says that by text. */
+export async function requireSpace({ facts }: Installation): Promise<void> {
+  const { bavail, bsize } = await statfs(facts.rootDir);
+  if (bavail * bsize >= minFreeBytes) return;
+  throw new BerthError('resource_exhausted', 'the disk of the container engine is full', {
+    context: { freeBytes: bavail * bsize },
+  });
+}
+
+/** Makes and starts one from `record.image`; resolves when the runner answers. Leaves nothing when it throws. */
+export async function makeSandbox(
+  installation: Installation,
+  record: SandboxRecord,
+  binds: readonly TemplateBind[],
+  signal: AbortSignal,
+): Promise<void> {
+  const parts = sandboxParts(installation, record.id);
+  try {
+    await mkdir(parts.paths.directory, { mode: 0o700 });
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
+    throw new BerthError('conflict', `sandbox ${record.id} exists`, { cause });
+  }
+  try {
+    await writeFile(parts.paths.creating, '');
+    await writeRecord(parts.paths.record, record);
+    // A bind mount's source must be there when the container is made.
+    prepareRunDirectory(parts.paths.run, record.runnerToken);
+    const layer = await installation.layer();
+    const { engine } = installation;
+    // A call of the engine is never cut off: nobody could say then what it has made.
+    signal.throwIfAborted();
+    const own = { [labels.installation]: installation.id, [labels.sandbox]: record.id };
+    await engineCall(() => engine.createVolume({ Name: parts.name, Labels: own }));
+    signal.throwIfAborted();
+    const config = createContainerConfig({
+      installation: installation.id,
+      record,
+      binds,
+      layerPath: layer.path,
+      agentsDir: installation.agentsDir,
+      runPath: parts.paths.run,
+      runtime: installation.runtime,
+      maxOpenFiles: installation.maxOpenFiles,
+      swapCounted: installation.facts.swapCounted,
+    });
+    await engineCall(() => engine.createContainer(config));
+    signal.throwIfAborted();
+    await engineCall(() => parts.container.putArchive(installation.ownDirectories, { path: '/' }));
+    await bootSandbox(parts, signal);
+    await unlink(parts.paths.creating);
+  } catch (error) {
+    await removeSandbox(installation, record.id);
+    throw error;
+  }
+}
+
+/** Starts a container that is there and does not run. */
+async function bootSandbox(parts: SandboxParts, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  await engineCall(() => parts.container.start());
+  const alive = async () => (await engineCall(() => parts.container.inspect())).State.Running;
+  try {
+    await waitForRunner(parts.paths.run, alive, signal);
+  } catch (error) {
+    if (signal.aborted || !(error instanceof BerthError)) throw error;
+    throw new BerthError(error.code, error.message, {
+      cause: error,
+      context: { ...error.context, log: await logOf(parts.container) },
+    });
+  }
+}
+
+/** As `bootSandbox`, of one that has run before. */
+export async function rebootSandbox(parts: SandboxParts, record: SandboxRecord, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  prepareRunDirectory(parts.paths.run, record.runnerToken);
+  await bootSandbox(parts, signal);
+}
+
+/** What it said last; the stream's frames have eight bytes of header each. */
+async function logOf(container: Docker.Container): Promise<string> {
+  try {
+    const log = await container.logs({ stdout: true, stderr: true, tail: 20 });
+    return log.toString('utf8').replaceAll(/[^\t\n -~]/g, '').slice(-2000);
+  } catch {
+    return '';
+  }
+}
+
+/** Ends the processes. With grace, the runner may end its own first. No-op when it does not run. */
+export async function haltSandbox(parts: SandboxParts, graceMs: number): Promise<void> {
+  const { State: state } = await engineCall(() => parts.container.inspect());
+  if (!state.Running) return;
+  // A paused one runs again, so that the runner can end in order.
+  if (state.Paused) await engineCall(() => parts.container.unpause());
+  await settleInEngine(() => parts.container.stop({ t: Math.ceil(graceMs / 1000) }));
+}
+
+/** Removes whatever there is of a sandbox. Idempotent. */
+export async function removeSandbox(installation: Installation, id: string): Promise<void> {
+  const parts = sandboxParts(installation, id);
+  const record = await readRecord(parts.paths.record);
+  await removeContainer(parts.container);
+  await settleInEngine(() => installation.engine.getVolume(parts.name).remove({ force: true }));
+  if (record !== null) await removeUnusedCopy(installation, record.image);
+  await rm(parts.paths.directory, { recursive: true, force: true });
+}
+
+/** Also one that somebody removes at this moment. */
+export async function removeContainer(container: Docker.Container): Promise<void> {
+  for (;;) {
+    try {
+      return await settleInEngine(() => container.remove({ force: true, v: true }));
+    } catch (error) {
+      if (!(error instanceof BerthError) || error.code !== 'conflict') throw error;
+      if ((await findInEngine(() => container.inspect())) === null) return;
+      await settleInEngine(() => container.wait({ condition: 'removed' }));
+    }
+  }
+}
+
+/** Removes a copy of a sandbox that has no name any more, unless another container or copy still needs it. */
+export async function removeUnusedCopy({ engine, id }: Installation, image: string): Promise<void> {
+  const found = await findInEngine(() => engine.getImage(image).inspect());
+  if (found === null || found.Config.Labels?.[labels.copyInstallation] !== id || found.RepoTags.length > 0) return;
+  try {
+    await settleInEngine(() => engine.getImage(image).remove());
+  } catch (error) {
+    if (!(error instanceof BerthError) || error.code !== 'conflict') throw error;
+  }
+}
+
+/** `null` when there is nothing of it. */
+export async function inspectSandbox(installation: Installation, id: string): Promise<SandboxInfo | null> {
+  const parts = sandboxParts(installation, id);
+  const found = await findInEngine(() => parts.container.inspect());
+  if (found === null && !existsSync(parts.paths.directory)) return null;
+  return describeSandbox(installation, id, found?.State.Status ?? null);
+}
+
+/** What is known of one whose container has this state; `null`: it has none. */
+export async function describeSandbox(installation: Installation, id: string, state: string | null): Promise<SandboxInfo> {
+  const { name, paths } = sandboxParts(installation, id);
+  const record = await readRecord(paths.record);
+  if (record === null) {
+    const limits = { cpus: 0, memoryBytes: 0, pids: 0, diskBytes: 0 };
+    const createdAt = new Date(0).toISOString();
+    return { id, status: 'broken', template: '', labels: {}, limits, reference: name, createdAt };
+  }
+  const info = {
+    id,
+    status: existsSync(paths.creating) ? ('broken' as const) : statusOf(state, paths),
+    template: record.template.name,
+    labels: record.labels,
+    limits: record.limits,
+    reference: name,
+    createdAt: record.createdAt,
+  };
+  return info.status === 'running' && (await isOutdated(installation, record)) ? { ...info, outdated: true } : info;
+}
+
+function statusOf(state: string | null, paths: SandboxPaths): SandboxStatus {
+  switch (state) {
+    case 'running':
+      return 'running';
+    case 'paused':
+      // One that is held for a moment, for a copy, goes on by itself.
+      return existsSync(paths.held) ? 'running' : 'paused';
+    case 'created':
+    case 'exited':
+      return 'stopped';
+    default:
+      return 'broken';
+  }
+}
+
+/** Whether a new one would have another runner or another version of its template. */
+async function isOutdated(installation: Installation, record: SandboxRecord): Promise<boolean> {
+  if (record.runnerVersion !== (await installation.layer()).version) return true;
+  try {
+    return (await installation.templates.current(record.template.name)).version !== record.template.version;
+  } catch (error) {
+    // A template that is gone has no newer version.
+    if (error instanceof BerthError && error.code === 'not_found') return false;
+    throw error;
+  }
+}

@@ -1,0 +1,103 @@
+import type Docker from 'dockerode';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { BerthError } from '../../../protocol/errors.ts';
+import { mustRun } from '../../run-command.ts';
+import type { Template, TemplateBind, Templates } from '../../templates/template.ts';
+import { engineCall, findInEngine } from './engine.ts';
+import { labels, templateRepository } from './names.ts';
+
+export interface ImageTemplate {
+  name: string;
+  version: string;
+  /** The image's id. */
+  image: string;
+  /** Directories of this machine that belong to it, read-only. */
+  binds: readonly TemplateBind[];
+}
+
+/**
+ * A template by name, as an image: one that the settings name, else one of this machine's templates, imported when it
+ * is first needed, else an image with the label `berth.template`. Nothing is pulled. Throws `not_found`.
+ */
+export interface ImageTemplates {
+  current(name: string): Promise<ImageTemplate>;
+  /** What of this machine belongs to a version that a sandbox was made with. Throws `not_found` when that is gone. */
+  binds(name: string, version: string): Promise<readonly TemplateBind[]>;
+}
+
+export function createImageTemplates(
+  engine: Docker,
+  templates: Templates,
+  named: Readonly<Record<string, string>>,
+  scratchDir: string,
+): ImageTemplates {
+  const importing = new Map<string, Promise<string>>();
+
+  function imported(template: Template): Promise<string> {
+    const key = `${template.name}:${template.version}`;
+    const image = importing.get(key) ?? importTemplate(engine, template, scratchDir);
+    importing.set(
+      key,
+      image.catch((error: unknown) => {
+        // The next call tries again.
+        importing.delete(key);
+        throw error;
+      }),
+    );
+    return importing.get(key)!;
+  }
+
+  return {
+    async current(name) {
+      if (Object.hasOwn(named, name)) return findNamed(engine, name, named[name]!);
+      const local = await templates.current(name).catch((error: unknown) => {
+        if (error instanceof BerthError && error.code === 'not_found') return null;
+        throw error;
+      });
+      if (local === null) return findLabelled(engine, name);
+      return { name, version: local.version, image: await imported(local), binds: local.binds };
+    },
+    async binds(name, version) {
+      // An image's id is its version where it was not made from a template of this machine.
+      return version.startsWith('sha256:') ? [] : (await templates.version(name, version)).binds;
+    },
+  };
+}
+
+async function findNamed(engine: Docker, name: string, reference: string): Promise<ImageTemplate> {
+  const found = await findInEngine(() => engine.getImage(reference).inspect());
+  if (found === null) throw unknownTemplate(name, `the image ${reference} is not in the engine; pull it first`);
+  return { name, version: found.Id, image: found.Id, binds: [] };
+}
+
+async function findLabelled(engine: Docker, name: string): Promise<ImageTemplate> {
+  const filters = { label: [`${labels.template}=${name}`], dangling: ['false'] };
+  const found = await engineCall(() => engine.listImages({ filters }));
+  const newest = found.toSorted((a, b) => b.Created - a.Created)[0];
+  if (newest === undefined) throw unknownTemplate(name, 'neither here nor as an image in the engine');
+  return { name, version: newest.Id, image: newest.Id, binds: [] };
+}
+
+/** Its root file system becomes an image of one layer; what it shows of this machine is mounted when it is used. */
+async function importTemplate(engine: Docker, template: Template, scratchDir: string): Promise<string> {
+  const tag = `${template.name}-${template.version}`;
+  const reference = `${templateRepository}:${tag}`;
+  const present = await findInEngine(() => engine.getImage(reference).inspect());
+  if (present !== null) return present.Id;
+  const archive = join(scratchDir, `${tag}.tar`);
+  try {
+    await mustRun('tar', ['--create', '--numeric-owner', '--xattrs', '--file', archive, '--directory', template.rootfs, '.']);
+    const progress = await engineCall(() => engine.importImage(archive, { repo: templateRepository, tag }));
+    await new Promise<void>((resolve, reject) => {
+      engine.modem.followProgress(progress, (error) => (error === null ? resolve() : reject(error)));
+    });
+  } finally {
+    await rm(archive, { force: true });
+  }
+  return (await engineCall(() => engine.getImage(reference).inspect())).Id;
+}
+
+function unknownTemplate(name: string, why: string): BerthError {
+  return new BerthError('not_found', `there is no template ${JSON.stringify(name)}: ${why}`, { field: 'template' });
+}
