@@ -29,7 +29,7 @@ import { hostPressure } from '../sandbox/host/pressure.ts';
 import { installationId } from '../sandbox/instance-lock.ts';
 import { createRunnerClient } from '../sandbox/runner-client/index.ts';
 import { createApp } from '../server/app.ts';
-import { createBrowserLogin } from '../server/browser-login.ts';
+import { createBrowserLogin, usedCodes } from '../server/browser-login.ts';
 import { signInUrl } from '../server/routes/login.ts';
 import { createSecretBox } from '../store/secret-box.ts';
 import { createSqliteStore } from '../store/sqlite.ts';
@@ -189,7 +189,7 @@ export async function createServer(config: Config, say: (line: string) => void):
       secret: keys.forwardingSecret,
       now: () => systemClock.now(),
     });
-    const login = createBrowserLogin({ secret: keys.browserLoginSecret, now: () => systemClock.now() });
+    const login = createBrowserLogin({ secret: keys.browserLoginSecret, now: () => systemClock.now(), useUp: usedCodes(store) });
     const app = createApp(
       {
         core,

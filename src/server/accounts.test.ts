@@ -8,7 +8,7 @@ import { listen, type HttpServer } from '../main/http-server.ts';
 import { createBerthClient, type BerthClient } from '../sdk/index.ts';
 import { createSqliteStore } from '../store/sqlite.ts';
 import { createApp } from './app.ts';
-import { createBrowserLogin } from './browser-login.ts';
+import { createBrowserLogin, usedCodes } from './browser-login.ts';
 
 /** People over HTTP: `root` owns the installation; `ada` has a session. */
 let store: Store;
@@ -25,7 +25,7 @@ beforeEach(async () => {
   core = createCore(world.deps);
   await core.start(AbortSignal.timeout(5_000));
   const { agents, installer, logger } = world.deps;
-  const login = createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date() });
+  const login = createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date(), useUp: usedCodes(store) });
   const app = createApp({
     core,
     store,

@@ -22,7 +22,7 @@ export function signInRoutes(app: Router, { core, browser }: AppDependencies): v
     async (c) => {
       requireSameOrigin(c, publicUrl());
       const body = c.req.valid('json');
-      const tokenHash = 'code' in body ? login.redeemCode(body.code) : hashToken(body.token);
+      const tokenHash = 'code' in body ? await login.redeemCode(body.code) : hashToken(body.token);
       const { user } = await core.accounts.admit(tokenHash, [{ needs: 'self:view' }]);
       setCookie(c, login.cookieName, login.signCookie(tokenHash), {
         path: '/',
