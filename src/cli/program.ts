@@ -18,6 +18,7 @@ import * as logs from './commands/logs.ts';
 import * as ls from './commands/ls.ts';
 import * as open from './commands/open.ts';
 import * as pool from './commands/pool.ts';
+import * as preview from './commands/preview.ts';
 import * as prompt from './commands/prompt.ts';
 import * as queue from './commands/queue.ts';
 import * as rest from './commands/rest.ts';
@@ -43,7 +44,7 @@ const groups: Record<string, readonly { register(program: Command): void }[]> = 
   'Sessions:': [ls, show, logs, diff, rest, idle, fork, snapshot, rm],
   'The queue:': [queue, pool, dead, hosts],
   'Models:': [usage],
-  'Inside a sandbox:': [exec, shell, cp, forward, egress, secret],
+  'Inside a sandbox:': [exec, shell, cp, forward, preview, egress, secret],
   'GitHub:': [github, tasks],
   'People:': [whoami, share, token, user, team],
 };

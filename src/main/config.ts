@@ -26,6 +26,12 @@ const environment = z.object({
   BERTH_PORT: z.coerce.number().int().min(0).max(65_535).default(7878),
   /** Where GitHub and browsers reach the server; for webhooks and links. */
   BERTH_PUBLIC_URL: z.url().optional(),
+  /** Port of the previews' own listener; unset: no previews. */
+  BERTH_PREVIEW_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
+  /** Previews get hosts of their own below it, `<port>-<session>.<domain>`: `localhost`, or a domain whose names all lead here. */
+  BERTH_PREVIEW_DOMAIN: z.string().toLowerCase().regex(/^[a-z0-9-]+(?:\.[a-z0-9-]+)*$/, 'a domain').optional(),
+  /** Where browsers reach the previews' listener; default by its port. */
+  BERTH_PREVIEW_URL: z.url({ protocol: /^https?$/ }).optional(),
   /** A PostgreSQL database in place of the SQLite file: `postgres://user:password@host/name`. */
   BERTH_DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'a postgres:// URL').optional(),
   /** Redis carries what servers on one database tell each other: `redis://:password@host:6379/0`. */
@@ -120,6 +126,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     host: e.BERTH_HOST,
     port: e.BERTH_PORT,
     publicUrl: e.BERTH_PUBLIC_URL ?? null,
+    preview: previewSettings(e),
     databaseUrl: e.BERTH_DATABASE_URL ?? null,
     redisUrl: e.BERTH_REDIS_URL ?? null,
     advertiseUrl: e.BERTH_ADVERTISE_URL ?? null,
@@ -207,6 +214,24 @@ function readEgress(text: string, context: z.RefinementCtx): EgressPolicy {
     context.addIssue(`"${text}" is not none, or of packages, git, open and hosts (${issue})`);
     return z.NEVER;
   }
+}
+
+/** A page below the domain of a preview, or above it, could have cookies in common with it. */
+function previewSettings(e: z.infer<typeof environment>): { port: number; domain: string | null; url: string | null } | null {
+  const { BERTH_PREVIEW_PORT: port, BERTH_PREVIEW_DOMAIN: domain, BERTH_PREVIEW_URL: url, BERTH_PUBLIC_URL: publicUrl } = e;
+  const refuse = (field: string, message: string): never => {
+    throw new BerthError('invalid_request', `${field}: ${message}`, { field });
+  };
+  if (port === undefined) {
+    if (domain !== undefined) refuse('BERTH_PREVIEW_DOMAIN', 'needs BERTH_PREVIEW_PORT');
+    if (url !== undefined) refuse('BERTH_PREVIEW_URL', 'needs BERTH_PREVIEW_PORT');
+    return null;
+  }
+  const own = publicUrl === undefined ? null : new URL(publicUrl).hostname;
+  if (domain !== undefined && own !== null && own !== 'localhost' && (own.endsWith(`.${domain}`) || domain.endsWith(`.${own}`) || own === domain)) {
+    refuse('BERTH_PREVIEW_DOMAIN', `${domain} and ${own} are above or below each other, so a preview's page could set cookies for Berth`);
+  }
+  return { port, domain: domain ?? null, url: url?.replace(/\/$/, '') ?? null };
 }
 
 /** A step that comes no later than the one before it would never be seen. */

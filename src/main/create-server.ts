@@ -30,6 +30,8 @@ import { installationId } from '../sandbox/instance-lock.ts';
 import { createRunnerClient } from '../sandbox/runner-client/index.ts';
 import { createApp } from '../server/app.ts';
 import { createBrowserLogin, usedCodes } from '../server/browser-login.ts';
+import { createPreviewApp } from '../server/previews/preview-app.ts';
+import { createPreviewLinks } from '../server/previews/preview-links.ts';
 import { signInUrl } from '../server/routes/login.ts';
 import { createSecretBox } from '../store/secret-box.ts';
 import { createSqliteStore } from '../store/sqlite.ts';
@@ -189,7 +191,19 @@ export async function createServer(config: Config, say: (line: string) => void):
       secret: keys.forwardingSecret,
       now: () => systemClock.now(),
     });
-    const login = createBrowserLogin({ secret: keys.browserLoginSecret, now: () => systemClock.now(), useUp: usedCodes(store) });
+    let previewUrl = config.preview?.url ?? null;
+    const previews =
+      config.preview === null
+        ? null
+        : {
+            links: createPreviewLinks({ secret: keys.previewSecret, now: () => systemClock.now() }),
+            settings: { domain: config.preview.domain, baseUrl: () => previewUrl ?? '' },
+          };
+    const login = createBrowserLogin({
+      secret: keys.browserLoginSecret,
+      now: () => systemClock.now(),
+      useUp: usedCodes(store),
+    });
     const app = createApp(
       {
         core,
@@ -202,6 +216,7 @@ export async function createServer(config: Config, say: (line: string) => void):
         report: () => findings(config),
         ...(isShared ? { forwarding } : {}),
         browser: { login, publicUrl: () => config.publicUrl },
+        ...(previews === null ? {} : { previews }),
       },
       serverExtensions({
         store,
@@ -226,6 +241,12 @@ export async function createServer(config: Config, say: (line: string) => void):
     const http = await listen(app, config.host, config.port);
     onClose.push(() => http.close());
     publicUrl ??= http.url;
+    if (config.preview !== null && previews !== null) {
+      const previewApp = createPreviewApp({ core, reads: store.read, hostId, ...previews, logger });
+      const listener = await listen(previewApp, config.host, config.preview.port);
+      onClose.push(() => listener.close());
+      previewUrl ??= listener.url;
+    }
     await tasks.start();
     github.start(tasks);
     onClose.push(giveMemoryBack());

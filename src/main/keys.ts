@@ -11,6 +11,7 @@ export interface DerivedKeys {
   /** Tells this key from another, and nothing of it. */
   keyCheck: string;
   browserLoginSecret: Buffer;
+  previewSecret: Buffer;
   /** In the form of the Standard Webhooks scheme. */
   webhookSecret: string;
 }
@@ -26,6 +27,7 @@ export async function deriveKeys(keyFilePath: string): Promise<DerivedKeys> {
     forwardingSecret: derive('forwarded request'),
     keyCheck: derive('key check').toString('hex'),
     browserLoginSecret: derive('browser login'),
+    previewSecret: derive('preview link'),
     webhookSecret: `whsec_${derive('webhook signature').toString('base64')}`,
   };
 }

@@ -28,6 +28,7 @@ export const auditActions = {
   'file.written': 'target: the path; detail: the size in bytes',
   'file.changed': 'target: the path; detail: whether it was made, moved or removed',
   'port.opened': 'target: the port of the sandbox',
+  'preview.link_created': 'target: the port of the sandbox',
   'egress.allowed': 'target: host:port; detail: the rule, and how often since it was last told',
   'egress.denied': 'target: host:port; detail: the reason, and how often since it was last told',
   'egress.policy_set': 'target: the session; detail: the presets and rules',

@@ -13,6 +13,7 @@ import { hostRoutes } from './routes/hosts.ts';
 import { loginRoutes, signInRoutes } from './routes/login.ts';
 import { metricsRoutes } from './routes/metrics.ts';
 import { portRoutes } from './routes/ports.ts';
+import { previewRoutes } from './routes/previews.ts';
 import { processRoutes } from './routes/processes.ts';
 import { queueRoutes } from './routes/queue.ts';
 import { sessionRoutes } from './routes/sessions.ts';
@@ -84,6 +85,8 @@ export function createApp(deps: AppDependencies, extensions: Extensions = {}): R
   workspaceRoutes(app, deps);
   fileRoutes(app, deps);
   processRoutes(app, deps);
+  // Before whatever else is asked of a port.
+  previewRoutes(app, deps);
   portRoutes(app, deps);
   for (const extend of extensions.authenticated ?? []) extend(app);
   return app;

@@ -1,7 +1,8 @@
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import type { Store } from '../core/ports/store.ts';
 import { BerthError } from '../protocol/errors.ts';
+import { createSignedClaims } from './signed-claims.ts';
 
 /**
  * How a browser is signed in without ever keeping a token: a link with a code that is good once, or a
@@ -52,23 +53,17 @@ const claims = z.strictObject({ token: z.string(), expiresAt: z.number(), nonce:
 type Claims = z.infer<typeof claims>;
 
 export function createBrowserLogin({ secret, now, useUp }: BrowserLoginOptions): BrowserLogin {
-  const sign = (purpose: string, body: string): string =>
-    createHmac('sha256', secret).update(`${purpose}\n${body}`).digest('base64url');
+  const signed = createSignedClaims(secret, claims);
 
   const seal = (purpose: string, token: string, lifeMs: number): { value: string; expiresAt: Date } => {
     const expiresAt = now().getTime() + lifeMs;
-    const body: Claims = { token, expiresAt, nonce: randomBytes(12).toString('base64url') };
-    const text = Buffer.from(JSON.stringify(body)).toString('base64url');
-    return { value: `${text}.${sign(purpose, text)}`, expiresAt: new Date(expiresAt) };
+    const value = signed.sign(purpose, { token, expiresAt, nonce: randomBytes(12).toString('base64url') });
+    return { value, expiresAt: new Date(expiresAt) };
   };
 
   const open = (purpose: string, value: string): Claims | null => {
-    const [text = '', signature = ''] = value.split('.');
-    const expected = Buffer.from(sign(purpose, text));
-    const given = Buffer.from(signature);
-    if (given.length !== expected.length || !timingSafeEqual(given, expected)) return null;
-    const parsed = claims.parse(JSON.parse(Buffer.from(text, 'base64url').toString()));
-    return parsed.expiresAt > now().getTime() ? parsed : null;
+    const opened = signed.open(purpose, value);
+    return opened !== null && opened.expiresAt > now().getTime() ? opened : null;
   };
 
   return {

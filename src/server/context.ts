@@ -9,6 +9,8 @@ import type { Principal } from '../core/users/principal.ts';
 import type { Forwarding } from './forwarding/index.ts';
 import { BerthError } from '../protocol/errors.ts';
 import type { BrowserLogin } from './browser-login.ts';
+import type { PreviewSettings } from './previews/preview-addresses.ts';
+import type { PreviewLinks } from './previews/preview-links.ts';
 
 /** What the routes are given. */
 export interface AppDependencies {
@@ -24,6 +26,8 @@ export interface AppDependencies {
   /** Where several servers share a database. */
   forwarding?: Forwarding;
   browser: BrowserAccess;
+  /** Where what listens in sandboxes is shown on origins of its own. */
+  previews?: { links: PreviewLinks; settings: PreviewSettings };
 }
 
 /** How browsers are signed in, and where they reach this server. */

@@ -18,6 +18,7 @@ import {
   type UpdateSessionRequest,
 } from '../../protocol/api.ts';
 import { BerthError } from '../../protocol/errors.ts';
+import { previewLink, type PreviewLink } from '../../protocol/preview-api.ts';
 import { sessionEvent, type SessionEvent, type SessionStatus } from '../../protocol/events.ts';
 import type { PortInfo } from '../../protocol/runner-api.ts';
 import { fromBase64, toBase64 } from '../base64.ts';
@@ -88,6 +89,8 @@ export interface SessionsResource {
   ports(id: string, options?: CallOptions): Promise<PortInfo[]>;
   /** Where a port answers HTTP and WebSocket; requests need the token, which the server inside does not get. */
   portUrl(id: string, port: number): string;
+  /** A link that shows what listens on a port to the browser that follows it. */
+  preview(id: string, port: number, options?: CallOptions): Promise<PreviewLink>;
   /** A TCP connection to a port inside. Throws `upstream_failed` when nothing listens there. */
   forward(id: string, port: number, options?: CallOptions): Promise<ForwardedConnection>;
   /** Runs a command to its end; for long or interactive ones use `processes`. */
@@ -187,6 +190,7 @@ export function createSessionsResource(transport: Transport): SessionsResource {
     async ports(id, options) {
       return (await transport.json(portPage, 'GET', path(id, '/ports'), options)).ports;
     },
+    preview: (id, port, options) => transport.json(previewLink, 'POST', path(id, `/ports/${port}/preview`), options),
     portUrl: (id, port) => transport.url(path(id, `/ports/${port}/`)).href,
     async forward(id, port, { signal } = {}) {
       const socket = await openWebSocket(transport, path(id, `/forward/${port}`), {

@@ -120,6 +120,7 @@ export const routeRules = defineRules({
   'GET /api/sessions/:id/processes/:pid/attach': act,
   'GET /api/sessions/:id/ports': look,
   // Whatever listens there does not know who asks.
+  'POST /api/sessions/:id/ports/:port/preview': act,
   'ALL /api/sessions/:id/ports/:port': act,
   'ALL /api/sessions/:id/ports/:port/*': act,
   'GET /api/sessions/:id/forward/:port': act,

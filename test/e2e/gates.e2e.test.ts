@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { request, type IncomingMessage } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { BerthClient } from '../../src/sdk/index.ts';
 import { createForge, type Forge } from '../fixtures/forge/index.ts';
@@ -15,6 +18,8 @@ beforeAll(async () => {
     BERTH_GITHUB_API_URL: forge.apiUrl,
     BERTH_GITHUB_URL: forge.url,
     BERTH_GITHUB_PACING: 'off',
+    BERTH_PREVIEW_PORT: '0',
+    BERTH_PREVIEW_DOMAIN: 'localhost',
   });
   const server = await installation.start();
   ({ client } = server);
@@ -72,4 +77,23 @@ test("git in a sandbox fetches a private repository and advances the session's o
     const search = `grep -rlF -e ${token} -e ${encoded} "$HOME" /tmp /etc /run /var 2>/dev/null; cat /proc/[0-9]*/environ 2>/dev/null | grep -c -F -e ${token} -e ${encoded}`;
     expect((await run(search)).out.trim()).toBe('0');
   }
+});
+
+test('a preview shows what listens in the sandbox, and only to who followed its link', async () => {
+  const [session] = await client.sessions.list({});
+  const node = '/berth/runner/bin/node';
+  const serve = "require('http').createServer((q, r) => r.end('inside ' + q.url + ' ' + (q.headers.cookie ?? 'no cookie'))).listen(3000, '127.0.0.1', () => console.log('up'))";
+  await client.sessions.exec(session!.id, { argv: ['/bin/sh', '-c', `setsid ${node} -e "$0" > /tmp/up 2>&1 & until grep -q up /tmp/up; do sleep 0.05; done`, serve] });
+  const link = new URL((await client.sessions.preview(session!.id, 3000)).url);
+  const open = async (path: string, cookie?: string) => {
+    const outgoing = request({ host: '127.0.0.1', port: link.port, path, headers: { host: link.host, ...(cookie === undefined ? {} : { cookie }) } }).end();
+    const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
+    return { status: response.statusCode, cookie: response.headers['set-cookie']?.[0]?.split(';')[0], body: await text(response) };
+  };
+  expect((await open('/')).status).toBe(401);
+  const { status, cookie } = await open(link.pathname + link.search);
+  expect(status).toBe(302);
+  await client.sessions.rest(session!.id, 'pause');
+  expect(await open('/hello', cookie)).toMatchObject({ status: 200, body: 'inside /hello no cookie' });
+  expect((await open(link.pathname + link.search)).status).toBe(401);
 });
