@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import * as allow from './commands/allow.ts';
 import * as attach from './commands/attach.ts';
+import * as budget from './commands/budget.ts';
 import * as cp from './commands/cp.ts';
 import * as dead from './commands/dead.ts';
 import * as deny from './commands/deny.ts';
@@ -14,6 +15,7 @@ import * as github from './commands/github.ts';
 import * as hosts from './commands/hosts.ts';
 import * as idle from './commands/idle.ts';
 import * as interrupt from './commands/interrupt.ts';
+import * as key from './commands/key.ts';
 import * as logs from './commands/logs.ts';
 import * as ls from './commands/ls.ts';
 import * as open from './commands/open.ts';
@@ -43,7 +45,7 @@ const groups: Record<string, readonly { register(program: Command): void }[]> = 
   'Working with agents:': [run, attach, prompt, interrupt, allow, deny],
   'Sessions:': [ls, show, logs, diff, rest, idle, fork, snapshot, rm],
   'The queue:': [queue, pool, dead, hosts],
-  'Models:': [usage],
+  'Models:': [usage, budget, key],
   'Inside a sandbox:': [exec, shell, cp, forward, preview, egress, secret],
   'GitHub:': [github, tasks],
   'People:': [whoami, share, token, user, team],

@@ -1,5 +1,6 @@
 import type { PlacementPolicy } from './placement/policy.ts';
 import type { Providers } from './providers.ts';
+import type { UserBudget } from '../protocol/budget.ts';
 import type { AgentCatalog, AgentInstaller } from './ports/agent.ts';
 import type { Clock } from './ports/clock.ts';
 import type { Gateway } from './ports/gateway.ts';
@@ -52,6 +53,8 @@ export interface Settings {
   /** When a session without work and without an open stream is put to rest; see `core/sandboxes/idle-policy.ts`. */
   idle: IdlePolicy;
   queue: QueueSettings;
+  /** Limits of every user and session that has no others. */
+  serverBudget: UserBudget;
   webhooks: WebhookSettings;
   /** The user whose the sessions are that the forge asks for. */
   taskOwner: string;

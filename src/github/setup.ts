@@ -1,7 +1,8 @@
 import { createPrivateKey } from 'node:crypto';
 import type { Clock } from '../core/ports/clock.ts';
 import type { ForgeApp, RegisteredApp } from '../core/ports/forge-app.ts';
-import type { SecretBox } from '../core/ports/secrets.ts';
+import type { SecretBox, SecretVault } from '../core/ports/secrets.ts';
+import { appSecrets } from './app-secrets.ts';
 import type { GithubAppRecord, Store, StoreTransaction } from '../core/ports/store.ts';
 import { BerthError } from '../protocol/errors.ts';
 import { webUrlOf } from './addresses.ts';
@@ -11,7 +12,8 @@ import { createSetupTokens, isSameText } from './setup-token.ts';
 
 export interface SetupOptions {
   store: Store;
-  secrets: SecretBox;
+  secrets: SecretVault;
+  links: SecretBox;
   clock: Clock;
   client: ClientOptions;
   /** Where browsers and GitHub reach this server, without a slash at the end. */
@@ -33,8 +35,8 @@ const organizationPattern = /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,98}[A-Za-z0-9])?$/;
  * exchanged for the App's secrets once. Closed while an App is there, but to links made to replace it.
  */
 export function createSetup(options: SetupOptions): Setup {
-  const { store, secrets, clock, client, publicUrl } = options;
-  const tokens = createSetupTokens(store, secrets, clock);
+  const { store, secrets, links, clock, client, publicUrl } = options;
+  const tokens = createSetupTokens(store, links, clock);
 
   async function refuseClosed(reads: Pick<Store['read'], 'githubApp'>, replaces: number | null): Promise<void> {
     const app = await reads.githubApp();
@@ -99,9 +101,9 @@ export function createSetup(options: SetupOptions): Setup {
         slug: data.slug ?? data.name,
         name: data.name,
         clientId: data.client_id,
-        sealedPrivateKey: secrets.seal(data.pem),
-        sealedWebhookSecret: secrets.seal(data.webhook_secret),
-        sealedClientSecret: secrets.seal(data.client_secret),
+        sealedPrivateKey: await secrets.seal(data.pem, appSecrets.privateKey),
+        sealedWebhookSecret: await secrets.seal(data.webhook_secret, appSecrets.webhookSecret),
+        sealedClientSecret: await secrets.seal(data.client_secret, appSecrets.clientSecret),
         apiUrl: options.apiUrl,
         htmlUrl: data.html_url,
         createdAt: clock.now().toISOString(),
@@ -133,8 +135,8 @@ export function createSetup(options: SetupOptions): Setup {
         slug: data.slug ?? data.name,
         name: data.name,
         clientId: data.client_id ?? '',
-        sealedPrivateKey: secrets.seal(given.privateKey),
-        sealedWebhookSecret: secrets.seal(given.webhookSecret),
+        sealedPrivateKey: await secrets.seal(given.privateKey, appSecrets.privateKey),
+        sealedWebhookSecret: await secrets.seal(given.webhookSecret, appSecrets.webhookSecret),
         sealedClientSecret: null,
         apiUrl,
         htmlUrl: data.html_url,

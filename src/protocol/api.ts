@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { budgetLimits } from './budget.ts';
 import { egressPolicy } from './egress.ts';
 import { prompt } from './content.ts';
 import { sessionStatus, turnOutcome } from './events.ts';
@@ -71,6 +72,8 @@ export const createSessionRequest = z.strictObject({
   /** How long a permission request waits for a person before it is refused. Default one day. */
   permissionTimeoutSeconds: z.number().int().min(1).max(30 * 86_400).optional(),
   idle: idleTimes.optional(),
+  /** Limits of its own; where one is reached a person is asked. */
+  budget: budgetLimits.optional(),
 });
 export type CreateSessionRequest = z.infer<typeof createSessionRequest>;
 export type CreateSessionInput = z.input<typeof createSessionRequest>;
@@ -80,8 +83,10 @@ export const updateSessionRequest = z
     title: z.string().max(300).optional(),
     /** Takes the place of what it had; `null`: the pool's alone. */
     idle: idleTimes.nullable().optional(),
+    /** Takes the place of what it had; `null`: its user's and the server's alone. */
+    budget: budgetLimits.nullable().optional(),
   })
-  .refine((change) => Object.keys(change).length > 0, 'name what is to change: title, idle');
+  .refine((change) => Object.keys(change).length > 0, 'name what is to change: title, idle, budget');
 export type UpdateSessionRequest = z.infer<typeof updateSessionRequest>;
 
 export const session = z.object({
@@ -110,6 +115,8 @@ export const session = z.object({
   lastSeq: z.number().int(),
   /** Its own times of rest; `null`: the pool's. */
   idle: idleTimes.nullable(),
+  /** Its own limits; `null`: its user's and the server's alone. */
+  budget: budgetLimits.nullable(),
   /** At most half a minute behind. */
   lastUsedAt: z.iso.datetime(),
   /** It was put away: processes ended, disk kept. The next use takes it out again. */

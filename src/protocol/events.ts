@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { budgetMeasure, budgetScope } from './budget.ts';
 
 /**
  * Events. A session's log is append-only and numbered by `seq` from 1 without gaps. Two writers feed
@@ -177,6 +178,21 @@ export const serverEventData = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('egress.changed'),
     data: z.object({ by: z.string(), presets: z.array(z.string()), allow: z.array(z.string()) }),
+  }),
+  /** A limit is used up: the session's model calls wait for the answer to the question of this id, told by the next event. */
+  z.object({
+    type: z.literal('budget.reached'),
+    data: z.object({
+      requestId: z.string(),
+      scope: budgetScope,
+      measure: budgetMeasure,
+      limit: z.number(),
+      used: z.number(),
+    }),
+  }),
+  z.object({
+    type: z.literal('budget.raised'),
+    data: z.object({ scope: budgetScope, measure: budgetMeasure, amount: z.number(), by: z.string() }),
   }),
   z.object({ type: z.literal('git.pushed'), data: z.object({ sha: z.string(), branch: z.string() }) }),
   z.object({

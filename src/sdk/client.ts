@@ -25,6 +25,7 @@ import { createSessionsResource, type SessionsResource } from './resources/sessi
 import { createHostsResource, type HostsResource } from './resources/hosts.ts';
 import { createSharesResource, type SharesResource } from './resources/shares.ts';
 import { createSnapshotsResource, type SnapshotsResource } from './resources/snapshots.ts';
+import { createBudgetsResource, type BudgetsResource } from './resources/budgets.ts';
 import { createTeamsResource, type TeamsResource } from './resources/teams.ts';
 import {
   createTokensResource,
@@ -32,6 +33,7 @@ import {
   type TokensResource,
   type UsersResource,
 } from './resources/users.ts';
+import { createKeysResource, type KeysResource } from './resources/keys.ts';
 import { createUsageResource, type UsageResource } from './resources/usage.ts';
 import { Transport, type TransportOptions } from './transport.ts';
 
@@ -57,6 +59,8 @@ export interface BerthClient {
   readonly tokens: TokensResource;
   readonly shares: SharesResource;
   readonly usage: UsageResource;
+  readonly keys: KeysResource;
+  readonly budgets: BudgetsResource;
   /** Prompts a session, or makes one of the other fields first; sent again after a network failure, under one idempotency key. */
   prompt(input: PromptInput, options?: CallOptions): Promise<Admission>;
   agents(options?: CallOptions): Promise<AgentInfo[]>;
@@ -96,6 +100,8 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
     tokens: createTokensResource(transport),
     shares: createSharesResource(transport),
     usage: createUsageResource(transport),
+    keys: createKeysResource(transport),
+    budgets: createBudgetsResource(transport),
     prompt: (input, callOptions) =>
       transport.json(admission, 'POST', '/api/session/prompt', {
         json: { idempotencyKey: crypto.randomUUID(), ...input },

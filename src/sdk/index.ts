@@ -43,6 +43,10 @@ export type {
   WebhookEvent,
   WebhookPayload,
 } from '../protocol/api.ts';
+export type { BudgetsResource } from './resources/budgets.ts';
+export type { BudgetLimits, BudgetState, SessionBudgetView, UserBudget, UserBudgetView } from '../protocol/budget.ts';
+export type { KeysResource } from './resources/keys.ts';
+export type { CreateKeyInput, ModelKeyView, Rotation } from '../protocol/keys.ts';
 export type { UsageResource, UsageRequest } from './resources/usage.ts';
 export type { UsageDimension, UsageReport, UsageRow, UsageTotals } from '../protocol/usage.ts';
 export type { GithubStatus, Repository, RepositoryChange, SetupLink, Task } from '../protocol/forge-api.ts';

@@ -6,6 +6,7 @@ import { createRouter, type AppDependencies, type Router } from './context.ts';
 import { createErrorHandler, notFoundHandler } from './errors.ts';
 import { enforcePolicy } from './policy/enforce.ts';
 import { agentRoutes } from './routes/agents.ts';
+import { budgetRoutes } from './routes/budgets.ts';
 import { eventRoutes } from './routes/events.ts';
 import { fileRoutes } from './routes/files.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -80,6 +81,7 @@ export function createApp(deps: AppDependencies, extensions: Extensions = {}): R
   tokenRoutes(app, deps);
   queueRoutes(app, deps);
   hostRoutes(app, deps);
+  budgetRoutes(app, deps);
   metricsRoutes(app, deps);
   eventRoutes(app, deps);
   workspaceRoutes(app, deps);

@@ -1,3 +1,4 @@
+import { isBudgetQuestion } from '../../protocol/budget.ts';
 import type { JournalEvent } from '../../protocol/events.ts';
 import type { NewEvent, StoreTransaction } from '../ports/store.ts';
 import { endTurnByRunner } from '../turns/end-turn.ts';
@@ -47,7 +48,7 @@ export async function importJournal(
 
 /** Stands for an entry that the server's own word overtook: the log tells of it, and the cursor still moves. */
 function superseded(entry: JournalEvent): NewEvent {
-  const message = `the runner reports ${entry.type} of a turn that has ended`;
+  const message = `the runner reports ${entry.type} of what is not its own, or has ended`;
   return { at: entry.at, turnId: entry.turnId, type: 'agent.log', data: { level: 'info', message } };
 }
 
@@ -73,6 +74,7 @@ async function applyEntry(tx: StoreTransaction, sessionId: string, entry: Journa
     case 'turn.ended':
       return applyTurnEnded(tx, sessionId, entry);
     case 'permission.requested':
+      if (isBudgetQuestion(entry.data.requestId)) return { ...kept, keep: false };
       await tx.upsertPermission({
         sessionId,
         requestId: entry.data.requestId,
@@ -88,6 +90,8 @@ async function applyEntry(tx: StoreTransaction, sessionId: string, entry: Journa
       });
       return { ...kept, statusMayChange: true };
     case 'permission.resolved': {
+      // The server's own questions are none of the runner's.
+      if (isBudgetQuestion(entry.data.requestId)) return { ...kept, keep: false };
       const asked = await tx.permission(sessionId, entry.data.requestId);
       if (asked !== null) {
         await tx.upsertPermission({

@@ -83,6 +83,7 @@ export async function planSession(
     journalSeq: 0,
     deletingAt: null,
     forkAcpSessionId: null,
+    budget: request.budget ?? null,
     idle: request.idle === undefined ? null : planIdle(deps, request.idle),
     lastUsedAt: at,
     archivedAt: null,

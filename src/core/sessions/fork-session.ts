@@ -90,6 +90,7 @@ export function snapshotSourceOf(session: SessionRecord): SnapshotSource {
     permissions,
     permissionTimeoutMs,
     idle,
+    budget,
     egress,
   } = session;
   return {
@@ -114,6 +115,7 @@ export function snapshotSourceOf(session: SessionRecord): SnapshotSource {
     permissions,
     permissionTimeoutMs,
     idle,
+    budget,
     egress,
   };
 }

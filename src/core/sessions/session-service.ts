@@ -7,6 +7,7 @@ import type {
   SessionDiff,
   UpdateSessionRequest,
 } from '../../protocol/api.ts';
+import { isBudgetQuestion } from '../../protocol/budget.ts';
 import { asBerthError, BerthError } from '../../protocol/errors.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { RunnerClient } from '../ports/runner.ts';
@@ -19,6 +20,7 @@ import { cancelTurns } from '../turns/cancel-turns.ts';
 import type { Dispatcher } from '../turns/dispatcher.ts';
 import { endTurn } from '../turns/end-turn.ts';
 import { openTurnStates } from '../turns/turn-states.ts';
+import type { BudgetAnswers } from '../budgets/budget-answers.ts';
 import type { Answers } from './answers.ts';
 import { planSession } from './create-session.ts';
 import { dialPort } from './dial-port.ts';
@@ -83,7 +85,7 @@ export function createSessionService(
   deps: Dependencies,
   sandboxes: SessionSandboxes,
   dispatcher: Dispatcher,
-  answers: Answers,
+  { answers, budgets }: { answers: Answers; budgets: BudgetAnswers },
 ): SessionService {
   const { store, clock } = deps;
   const now = () => clock.now().toISOString();
@@ -136,6 +138,7 @@ export function createSessionService(
     async update(id, request) {
       await get(id);
       await store.transaction((tx) => tx.updateSession(id, planUpdate(deps, request)));
+      if (request.budget !== undefined) budgets.wake();
       return get(id);
     },
 
@@ -234,7 +237,8 @@ export function createSessionService(
       if (asked.answeredBy !== null) {
         throw new BerthError('conflict', 'the permission request was answered already', { field: 'requestId' });
       }
-      await answers.give(asked, { optionId, by });
+      if (isBudgetQuestion(requestId)) await budgets.give(asked, optionId, by);
+      else await answers.give(asked, { optionId, by });
     },
 
     async setMode(id, modeId) {

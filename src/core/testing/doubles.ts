@@ -220,6 +220,7 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
         defaultPermissionTimeoutMs: 60_000,
         idle: { pauseMs: null, hibernateMs: null, archiveMs: null, lastStep: 'archive', hibernateAskingMs: null },
         queue: defaultQueueSettings,
+        serverBudget: {},
         webhooks: { ...defaultWebhookSettings, secret: testWebhookSecret },
         taskOwner: 'owner',
         allowLocalRepositories: true,

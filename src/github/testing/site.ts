@@ -16,6 +16,7 @@ import { githubSetupRoutes } from '../../server/routes/github-setup.ts';
 import { githubRoutes, githubWebhookRoutes } from '../../server/routes/github.ts';
 import { repositoryRoutes } from '../../server/routes/repositories.ts';
 import { taskRoutes } from '../../server/routes/tasks.ts';
+import { boxVault } from '../../store/secrets/box-vault.fixture.ts';
 import { createSecretBox } from '../../store/secret-box.ts';
 import { createSqliteStore } from '../../store/sqlite.ts';
 import { createGithub, type Github } from '../index.ts';
@@ -64,7 +65,8 @@ export async function createSite(options: SiteOptions = {}): Promise<Site> {
   await core.start(signal);
   const github = createGithub({
     store,
-    secrets,
+    secrets: boxVault(secrets),
+    links: secrets,
     clock: world.deps.clock,
     logger: quiet,
     publicUrl: () => publicUrl,

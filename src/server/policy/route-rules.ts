@@ -94,6 +94,7 @@ export const routeRules = defineRules({
   'PUT /api/sessions/:id/egress': manage,
   'POST /api/sessions/:id/egress/allow': manage,
 
+  'GET /api/sessions/:id/budget': look,
   // One's own; a team's are its owners' to change. Nobody reads a value.
   'GET /api/secrets': { needs: 'self:view' },
   'PUT /api/secrets/:name': { needs: 'self:manage' },
@@ -125,6 +126,13 @@ export const routeRules = defineRules({
   'ALL /api/sessions/:id/ports/:port/*': act,
   'GET /api/sessions/:id/forward/:port': act,
 
+  // Those that the caller may use; whose a new one may be is checked with it.
+  'GET /api/keys': { needs: 'installation:read' },
+  'POST /api/keys': { needs: 'self:manage' },
+  'DELETE /api/keys/:id': { needs: 'self:manage' },
+  'POST /api/keys/rotate': { needs: 'installation:manage' },
+  'GET /api/users/:user/budget': { needs: 'installation:manage' },
+  'PUT /api/users/:user/budget': { needs: 'installation:manage' },
   // Of the caller's own sessions; the owner sees all.
   'GET /api/usage': { needs: 'installation:read' },
 

@@ -10,6 +10,7 @@ import { egress } from './0005-egress.ts';
 import { usageAndBudgets } from './0007-usage-and-budgets.ts';
 import { users } from './0006-users.ts';
 import { secrets } from './0009-secrets.ts';
+import { keys } from './0008-keys.ts';
 import { audit } from './0010-audit.ts';
 import { placement } from './0011-placement.ts';
 
@@ -30,6 +31,7 @@ export async function migrate<Tables>(db: Kysely<Tables>, engine: Engine): Promi
         '0007-usage-and-budgets': usageAndBudgets(engine),
         '0006-users': users(engine),
         '0009-secrets': secrets(engine),
+        '0008-keys': keys(engine),
         '0010-audit': audit(engine),
         '0011-placement': placement(),
       }),

@@ -5,7 +5,14 @@ import { sessionStatus } from '../../protocol/events.ts';
 import { check, fromJson, fromNullableJson, toJson, toNullableJson } from '../json.ts';
 import type { SessionsTable } from '../schema.ts';
 import type { Columns } from './columns.ts';
-import { storedEgress, storedIdle, storedLimits, storedMcpServers, storedPlacement } from './values.ts';
+import {
+  storedBudgetLimits,
+  storedEgress,
+  storedIdle,
+  storedLimits,
+  storedMcpServers,
+  storedPlacement,
+} from './values.ts';
 
 const argv = z.array(z.string());
 const env = z.record(z.string(), z.string());
@@ -49,6 +56,7 @@ export function sessionColumns(session: Partial<SessionRecord>): Columns<Session
     deleting_at: session.deletingAt,
     fork_acp_session_id: session.forkAcpSessionId,
     idle: toNullableJson(session.idle),
+    budget: toNullableJson(session.budget),
     last_used_at: session.lastUsedAt,
     archived_at: session.archivedAt,
     created_at: session.createdAt,
@@ -93,6 +101,7 @@ export function toSession(row: Selectable<SessionsTable> & { host_id: string | n
     journalSeq: row.journal_seq,
     deletingAt: row.deleting_at,
     forkAcpSessionId: row.fork_acp_session_id,
+    budget: fromNullableJson(storedBudgetLimits, 'sessions.budget', row.budget),
     idle: fromNullableJson(storedIdle, 'sessions.idle', row.idle),
     lastUsedAt: row.last_used_at ?? row.updated_at,
     archivedAt: row.archived_at,

@@ -4,7 +4,7 @@ import type { SnapshotRecord, SnapshotSource } from '../../core/ports/store.ts';
 import { check, fromJson, toJson } from '../json.ts';
 import type { SnapshotsTable } from '../schema.ts';
 import type { Columns } from './columns.ts';
-import { storedEgress, storedIdle, storedLimits, storedMcpServers } from './values.ts';
+import { storedBudgetLimits, storedEgress, storedIdle, storedLimits, storedMcpServers } from './values.ts';
 
 const states: z.ZodType<SnapshotRecord['state']> = z.enum(['creating', 'ready', 'deleting']);
 const text = z.string();
@@ -31,6 +31,7 @@ const source: z.ZodType<SnapshotSource> = z.object({
   permissions: z.enum(['ask', 'allow']),
   permissionTimeoutMs: z.number(),
   idle: storedIdle.nullable(),
+  budget: storedBudgetLimits.nullable().default(null),
   egress: storedEgress.nullable(),
 });
 
