@@ -77,6 +77,7 @@ const session = {
   config: {},
   lastSeq: 0,
   idle: null,
+  budget: null,
   lastUsedAt: at,
   archivedAt: null,
   createdAt: at,
