@@ -55,6 +55,8 @@ export async function openCore(host: BenchHost, settings: Partial<Settings>): Pr
       defaultTemplate: 'default',
       defaultLimits: limits,
       maxLimits: limits,
+      permissionMode: 'ask',
+        permissionPolicy: { rules: [] },
       defaultPermissionTimeoutMs: 60_000,
       idle: { pauseMs: null, hibernateMs: null, archiveMs: null, hibernateAskingMs: null, lastStep: 'archive' },
       queue: defaultQueueSettings,

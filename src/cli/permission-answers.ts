@@ -83,6 +83,8 @@ export function createPermissionAnswers(options: {
       return refused;
     },
     see(event) {
+      // What a rule answers nobody need be asked.
+      if (event.type === 'permission.requested' && event.data.answeredBy !== undefined) return;
       if (event.type === 'permission.requested') {
         waiting.set(event.data.requestId, { request: event.data, settled: new AbortController() });
         void work();

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import * as allow from './commands/allow.ts';
+import * as audit from './commands/audit.ts';
 import * as attach from './commands/attach.ts';
 import * as budget from './commands/budget.ts';
 import * as cp from './commands/cp.ts';
@@ -19,6 +20,7 @@ import * as key from './commands/key.ts';
 import * as logs from './commands/logs.ts';
 import * as ls from './commands/ls.ts';
 import * as open from './commands/open.ts';
+import * as policy from './commands/policy.ts';
 import * as pool from './commands/pool.ts';
 import * as preview from './commands/preview.ts';
 import * as prompt from './commands/prompt.ts';
@@ -41,8 +43,8 @@ import * as whoami from './commands/whoami.ts';
 
 /** Commands under the heading where help lists them. */
 const groups: Record<string, readonly { register(program: Command): void }[]> = {
-  'This machine:': [up, open, doctor],
-  'Working with agents:': [run, attach, prompt, interrupt, allow, deny],
+  'This machine:': [up, open, doctor, audit],
+  'Working with agents:': [run, attach, prompt, interrupt, allow, deny, policy],
   'Sessions:': [ls, show, logs, diff, rest, idle, fork, snapshot, rm],
   'The queue:': [queue, pool, dead, hosts],
   'Models:': [usage, budget, key],

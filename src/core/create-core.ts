@@ -1,3 +1,5 @@
+import { serverActor } from './audit/actor.ts';
+import { createAuditService, type AuditService } from './audit/audit-service.ts';
 import type { Dependencies } from './dependencies.ts';
 import { createHostService, type HostService } from './hosts/host-service.ts';
 import { recover, recoverFromAbsence } from './recovery.ts';
@@ -26,6 +28,7 @@ export interface Core {
   hosts: HostService;
   budgets: BudgetService;
   pool: PoolService;
+  audit: AuditService;
   accounts: Accounts;
   /** Recovers what the last process left, then takes up its turns. */
   start(signal: AbortSignal): Promise<void>;
@@ -43,6 +46,7 @@ export function createCore(deps: Dependencies): Core {
   const closing = new AbortController();
   const sandboxes: SessionSandboxes = createSessionSandboxes(deps, {
     onTurnEnded: () => dispatcher.wake(),
+    onAnswersKept: () => answers.wake(),
     onSlotFreed() {
       dispatcher.wake();
       answers.wake();
@@ -54,7 +58,7 @@ export function createCore(deps: Dependencies): Core {
   });
   const answers = createAnswers(deps, sandboxes);
   const budgets = createBudgetAnswers(deps, sandboxes, async (sessionId, turnId) => {
-    await cancelTurns(deps, sandboxes, dispatcher, sessionId, turnId);
+    await cancelTurns(deps, sandboxes, dispatcher, { sessionId, turnId, by: serverActor });
   });
   const figures = createPoolFigures();
   const warm = createWarmPool(deps);
@@ -85,6 +89,7 @@ export function createCore(deps: Dependencies): Core {
     budgets: createBudgetService(deps, () => budgets.wake()),
     hosts: createHostService(deps, () => dispatcher.announce(null)),
     pool: createPoolService(deps, warm, figures),
+    audit: createAuditService(deps),
     accounts: createAccounts(deps),
     async start(signal) {
       await recover(deps, sandboxes, signal);

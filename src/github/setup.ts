@@ -1,4 +1,5 @@
 import { createPrivateKey } from 'node:crypto';
+import { actorOf } from '../core/audit/actor.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { ForgeApp, RegisteredApp } from '../core/ports/forge-app.ts';
 import type { SecretBox, SecretVault } from '../core/ports/secrets.ts';
@@ -45,31 +46,48 @@ export function createSetup(options: SetupOptions): Setup {
     }
   }
 
-  async function save(record: GithubAppRecord, within: (tx: StoreTransaction) => Promise<void>, signal: AbortSignal): Promise<RegisteredApp> {
+  async function save(record: GithubAppRecord, by: string, within: (tx: StoreTransaction) => Promise<void>, signal: AbortSignal): Promise<RegisteredApp> {
     await store.transaction(async (tx) => {
       await within(tx);
       await tx.saveGithubApp(record);
+      const { appId, name, htmlUrl, createdAt } = record;
+      await tx.appendAudit([
+        {
+          at: createdAt,
+          actor: actorOf(by),
+          action: 'github.app_registered',
+          target: name,
+          sessionId: null,
+          detail: { appId, htmlUrl },
+        },
+      ]);
     });
     await options.onRegistered(signal);
     return viewApp(record);
   }
 
   return {
-    async createSetupLink({ replace }) {
+    async createSetupLink({ replace, by }) {
       const replaces = replace ? ((await store.read.githubApp())?.appId ?? null) : null;
       await refuseClosed(store.read, replaces);
-      const { text, token } = tokens.make('link', { replaces });
+      const { text, token } = tokens.make('link', { replaces, by });
+      const at = clock.now().toISOString();
+      await store.transaction((tx) =>
+        tx.appendAudit([
+          { at, actor: actorOf(by), action: 'github.setup_link_created', target: null, sessionId: null, detail: { replace } },
+        ]),
+      );
       return { url: `${publicUrl()}/setup/github?setup=${encodeURIComponent(text)}`, expiresAt: token.expiresAt };
     },
 
     async openSetup(link, organization) {
-      const { linkId, replaces } = tokens.open('link', link);
+      const { linkId, replaces, by } = tokens.open('link', link);
       await tokens.refuseUsed(linkId);
       await refuseClosed(store.read, replaces);
       if (organization !== null && !organizationPattern.test(organization)) {
         throw new BerthError('invalid_request', 'not the name of an organisation', { field: 'organization' });
       }
-      const { text, token } = tokens.make('state', { linkId, replaces });
+      const { text, token } = tokens.make('state', { linkId, replaces, by });
       return {
         action: registrationUrl(options.webUrl, organization, text),
         manifest: JSON.stringify(manifestFor(publicUrl())),
@@ -110,6 +128,7 @@ export function createSetup(options: SetupOptions): Setup {
       };
       return save(
         record,
+        token.by,
         async (tx) => {
           await refuseClosed(tx, token.replaces);
           await tokens.use(tx, token.linkId);
@@ -118,7 +137,7 @@ export function createSetup(options: SetupOptions): Setup {
       );
     },
 
-    async register(given, signal) {
+    async register(given, by, signal) {
       const apiUrl = (given.apiUrl ?? options.apiUrl).replace(/\/+$/, '');
       checkPrivateKey(given.privateKey);
       const identity = { appId: given.appId, privateKey: given.privateKey, slug: '', apiUrl, webUrl: webUrlOf(apiUrl) };
@@ -142,7 +161,7 @@ export function createSetup(options: SetupOptions): Setup {
         htmlUrl: data.html_url,
         createdAt: clock.now().toISOString(),
       };
-      return save(record, async () => {}, signal);
+      return save(record, by, async () => {}, signal);
     },
   };
 }

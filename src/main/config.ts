@@ -5,6 +5,7 @@ import type { WarmSettings } from '../core/pool/warm-plan.ts';
 import { parseBudgetLimits, type BudgetLimits, type UserBudget } from '../protocol/budget.ts';
 import { priority, type Priority } from '../protocol/api.ts';
 import { parseEgressPolicy, type EgressPolicy } from '../protocol/egress.ts';
+import { permissionMode } from '../protocol/permission-policy.ts';
 import { handle } from '../protocol/users-api.ts';
 import { parseRepositoryUrl } from '../core/git-names.ts';
 import { asBerthError, BerthError } from '../protocol/errors.ts';
@@ -75,6 +76,10 @@ const environment = z.object({
   BERTH_TASK_OWNER: handle.default('owner'),
   /** Where sandboxes may connect to unless a session says otherwise: `none`, or of `packages`, `git`, `open` and hosts. */
   BERTH_EGRESS: z.string().default('packages,git').transform(readEgress),
+  /** Who answers what agents ask in sessions that do not say: `policy`, `ask` (a person) or `allow`. */
+  BERTH_PERMISSION_MODE: permissionMode.default('policy'),
+  /** A JSON file with the rules that hold in every session, in place of Berth's own; see `docs/guides/permissions.md`. */
+  BERTH_PERMISSIONS: z.string().startsWith('/').optional(),
   /** `true` lets sandboxes reach this machine's loopback: for tests and development. */
   BERTH_EGRESS_TO_LOOPBACK: z.enum(['true', 'false']).default('false'),
   /** `true` lets webhooks reach this machine: for tests and development. */
@@ -175,6 +180,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     userPriorities: e.BERTH_PRIORITIES,
     taskOwner: e.BERTH_TASK_OWNER,
     egress: e.BERTH_EGRESS,
+    permissionMode: e.BERTH_PERMISSION_MODE,
+    permissionsFile: e.BERTH_PERMISSIONS ?? null,
     egressToLoopback: e.BERTH_EGRESS_TO_LOOPBACK === 'true',
     webhooksToLoopback: e.BERTH_WEBHOOKS_TO_LOOPBACK === 'true',
     logLevel: e.BERTH_LOG_LEVEL,

@@ -51,6 +51,7 @@ import { createLogger } from './log.ts';
 import { ownerToken } from './owner-token.ts';
 import { readPrices } from './prices.ts';
 import { openProviders } from './open-providers.ts';
+import { readPermissions } from './read-permissions.ts';
 import { openVault } from './vault.ts';
 import { systemClock } from './system-clock.ts';
 import { readPlacement } from './read-placement.ts';
@@ -186,6 +187,8 @@ export async function createServer(config: Config, say: (line: string) => void):
         defaultLimits: config.sandboxLimits,
         maxLimits: config.maxSandboxLimits,
         defaultPermissionTimeoutMs,
+        permissionMode: config.permissionMode,
+        permissionPolicy: await readPermissions(config.permissionsFile),
         idle: config.idle,
         serverBudget: config.budget,
         queue: { ...defaultQueueSettings, userPriorities: config.userPriorities },

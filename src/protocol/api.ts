@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { budgetLimits } from './budget.ts';
 import { egressPolicy } from './egress.ts';
+import { permissionMode, permissionPolicy } from './permission-policy.ts';
 import { prompt } from './content.ts';
 import { sessionStatus, turnOutcome } from './events.ts';
 import { absolutePath, execResult, fileInfo, mcpServer, portInfo, processInfo } from './runner-api.ts';
@@ -67,8 +68,10 @@ export const createSessionRequest = z.strictObject({
   author: z.object({ name: z.string().min(1).max(200), email: z.email() }).optional(),
   /** Where it may connect to. Default: the server's policy, package registries and code hosts unless set. */
   egress: egressPolicy.optional(),
-  /** `ask`: the agent asks a person. `allow`: it may do what stays inside its sandbox, unasked. */
-  permissions: z.enum(['ask', 'allow']).default('ask'),
+  /** Who answers what its agent asks: rules and a person for the rest, always a person, or nobody. Default: the server's, rules unless set. */
+  permissions: permissionMode.optional(),
+  /** Rules of its own, before those of its repository and the server. */
+  permissionPolicy: permissionPolicy.optional(),
   /** How long a permission request waits for a person before it is refused. Default one day. */
   permissionTimeoutSeconds: z.number().int().min(1).max(30 * 86_400).optional(),
   idle: idleTimes.optional(),
@@ -165,7 +168,7 @@ export const promptRequest = createSessionRequest
   .extend(createTurnRequest.shape)
   .extend({
     agent: z.string().min(1).max(100).optional(),
-    permissions: z.enum(['ask', 'allow']).optional(),
+    permissions: permissionMode.optional(),
     sessionId: z.string().optional(),
   });
 export type PromptRequest = z.infer<typeof promptRequest>;

@@ -86,6 +86,8 @@ export const journalEventData = z.discriminatedUnion('type', [
       options: z.array(permissionOption),
       /** When the request is refused for want of an answer; ISO 8601. */
       expiresAt: z.string(),
+      /** Set by the server when a rule answers it: nobody need be asked. */
+      answeredBy: z.string().optional(),
     }),
   }),
   z.object({

@@ -15,6 +15,7 @@ import {
   type ServerHealth,
 } from '../protocol/api.ts';
 import { loginLink, me, type LoginLink, type LoginRequest, type Me } from '../protocol/login-api.ts';
+import { createAuditResource, type AuditResource } from './resources/audit.ts';
 import { account, type Account } from '../protocol/users-api.ts';
 import { createDeadLettersResource, type DeadLettersResource } from './resources/dead-letters.ts';
 import { createSecretsResource, type SecretsResource } from './resources/secrets.ts';
@@ -52,6 +53,7 @@ export interface BerthClient {
   readonly deadLetters: DeadLettersResource;
   readonly hosts: HostsResource;
   readonly egress: EgressResource;
+  readonly audit: AuditResource;
   readonly secrets: SecretsResource;
   readonly github: GithubResource;
   readonly users: UsersResource;
@@ -93,6 +95,7 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
     deadLetters: createDeadLettersResource(transport),
     hosts: createHostsResource(transport),
     egress: createEgressResource(transport),
+    audit: createAuditResource(transport),
     secrets: createSecretsResource(transport),
     github: createGithubResource(transport),
     users: createUsersResource(transport),

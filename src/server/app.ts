@@ -5,6 +5,7 @@ import { BerthError } from '../protocol/errors.ts';
 import { createRouter, type AppDependencies, type Router } from './context.ts';
 import { createErrorHandler, notFoundHandler } from './errors.ts';
 import { enforcePolicy } from './policy/enforce.ts';
+import { auditRoutes } from './routes/audit.ts';
 import { agentRoutes } from './routes/agents.ts';
 import { budgetRoutes } from './routes/budgets.ts';
 import { eventRoutes } from './routes/events.ts';
@@ -83,6 +84,7 @@ export function createApp(deps: AppDependencies, extensions: Extensions = {}): R
   hostRoutes(app, deps);
   budgetRoutes(app, deps);
   metricsRoutes(app, deps);
+  auditRoutes(app, deps);
   eventRoutes(app, deps);
   workspaceRoutes(app, deps);
   fileRoutes(app, deps);

@@ -184,6 +184,7 @@ export interface SessionsTable {
   env: string;
   egress: string | null;
   placement: string | null;
+  permission_policy: string | null;
   mcp_servers: string;
   acp_session_id: string | null;
   mode_id: string | null;

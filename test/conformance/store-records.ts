@@ -43,6 +43,7 @@ export function sessionRecord(change: Partial<SessionRecord> = {}): SessionRecor
     limits,
     env: {},
     egress: null,
+    permissionPolicy: null,
     mcpServers: [],
     acpSessionId: null,
     modeId: null,

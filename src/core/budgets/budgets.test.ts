@@ -161,7 +161,7 @@ describe('a reached budget', () => {
     await useModel(id);
     const held = begin(id);
     await asked(id);
-    await core.sessions.update(id, { budget: { tokens: 150 } });
+    await core.sessions.update(id, { budget: { tokens: 150 } }, 'ada');
     await (await held).end(call);
     const again = begin(id);
     const requestId = await asked(id);

@@ -11,6 +11,7 @@ import type { KeyScope, ModelApi } from '../../protocol/keys.ts';
 import type { SecretPlace } from './secrets.ts';
 import type { LimitKey } from '../budgets/limits.ts';
 import type { AuditAction, AuditEntry } from '../../protocol/audit.ts';
+import type { PermissionMode, PermissionPolicy } from '../../protocol/permission-policy.ts';
 import type { EgressPolicy } from '../../protocol/egress.ts';
 import type { WebhookEvent } from '../../protocol/api.ts';
 import type { UsageDimension } from '../../protocol/usage.ts';
@@ -365,6 +366,7 @@ export interface AuditFilter {
   actor?: string;
   /** One, or all of a kind: `session.*`. */
   action?: string;
+  target?: string;
   /** At or after this time. */
   since?: string;
   /** Before this time. */
@@ -444,8 +446,9 @@ export interface SessionRecord {
   modeId: string | null;
   config: Record<string, string | boolean>;
   author: { name: string; email: string } | null;
-  /** `ask`: a person is asked. `allow`: the agent may do what stays inside its sandbox. */
-  permissions: 'ask' | 'allow';
+  permissions: PermissionMode;
+  /** Its own rules, before those of its repository and the server; `null`: none. */
+  permissionPolicy: PermissionPolicy | null;
   permissionTimeoutMs: number;
   lastSeq: number;
   /** Journal last imported from, and how far. */
@@ -668,6 +671,7 @@ export type SnapshotSource = Pick<
   | 'config'
   | 'author'
   | 'permissions'
+  | 'permissionPolicy'
   | 'permissionTimeoutMs'
   | 'idle'
   | 'budget'
@@ -819,6 +823,8 @@ export interface RepositorySettings {
   agent: string | null;
   template: string | null;
   baseBranch: string | null;
+  /** Rules for what agents ask in its sessions; absent or `null`: none. */
+  permissionPolicy?: PermissionPolicy | null | undefined;
 }
 
 export interface GithubAppRecord {

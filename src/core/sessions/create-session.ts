@@ -73,7 +73,8 @@ export async function planSession(
     modeId: request.mode ?? null,
     config: request.model === undefined ? {} : { model: request.model },
     author: request.author ?? null,
-    permissions: request.permissions,
+    permissions: request.permissions ?? deps.settings.permissionMode,
+    permissionPolicy: request.permissionPolicy ?? null,
     permissionTimeoutMs:
       request.permissionTimeoutSeconds === undefined
         ? deps.settings.defaultPermissionTimeoutMs

@@ -30,7 +30,7 @@ export interface Site {
   store: Store;
   secrets: SecretBox;
   world: World;
-  core: Core;
+  core: TestedCore;
   github: Github;
   app: Router;
   token: string;
@@ -42,6 +42,14 @@ export interface Site {
   call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Response>;
   close(): Promise<void>;
 }
+
+/** Where a test does not say who interrupts or deletes, its user does. */
+type TestedCore = Omit<Core, 'sessions'> & {
+  sessions: Omit<Core['sessions'], 'interrupt' | 'delete'> & {
+    interrupt(id: string, by?: string): ReturnType<Core['sessions']['interrupt']>;
+    delete(id: string, by?: string): Promise<void>;
+  };
+};
 
 export const publicUrl = 'http://127.0.0.1:7878';
 export const signal = AbortSignal.timeout(10 * 60_000);
@@ -109,7 +117,14 @@ export async function createSite(options: SiteOptions = {}): Promise<Site> {
     store,
     secrets,
     world,
-    core,
+    core: {
+      ...core,
+      sessions: {
+        ...core.sessions,
+        interrupt: (id, by = 'ada') => core.sessions.interrupt(id, by),
+        delete: (id, by = 'ada') => core.sessions.delete(id, by),
+      },
+    },
     github,
     app,
     token,
@@ -117,6 +132,7 @@ export async function createSite(options: SiteOptions = {}): Promise<Site> {
     async register() {
       await github.forgeApp.register(
         { appId: forge.app.id, privateKey: forge.app.privateKey, webhookSecret: forge.webhookSecret },
+        'owner',
         signal,
       );
     },

@@ -13,6 +13,7 @@ import { secrets } from './0009-secrets.ts';
 import { keys } from './0008-keys.ts';
 import { audit } from './0010-audit.ts';
 import { placement } from './0011-placement.ts';
+import { permissionPolicy } from './0012-permission-policy.ts';
 
 /**
  * Brings the database to the newest schema, in one transaction. Migrations are named by number and
@@ -34,6 +35,7 @@ export async function migrate<Tables>(db: Kysely<Tables>, engine: Engine): Promi
         '0008-keys': keys(engine),
         '0010-audit': audit(engine),
         '0011-placement': placement(),
+        '0012-permission-policy': permissionPolicy(),
       }),
     },
   });

@@ -5,6 +5,7 @@ import { sessionStatus } from '../../protocol/events.ts';
 import { check, fromJson, fromNullableJson, toJson, toNullableJson } from '../json.ts';
 import type { SessionsTable } from '../schema.ts';
 import type { Columns } from './columns.ts';
+import { permissionMode, permissionPolicy } from '../../protocol/permission-policy.ts';
 import {
   storedBudgetLimits,
   storedEgress,
@@ -17,7 +18,6 @@ import {
 const argv = z.array(z.string());
 const env = z.record(z.string(), z.string());
 const config = z.record(z.string(), z.union([z.string(), z.boolean()]));
-const permissions = z.enum(['ask', 'allow']);
 const author = z.object({ name: z.string(), email: z.string() });
 
 export function sessionColumns(session: Partial<SessionRecord>): Columns<SessionsTable> {
@@ -49,6 +49,7 @@ export function sessionColumns(session: Partial<SessionRecord>): Columns<Session
     config: toJson(session.config),
     author: toNullableJson(session.author),
     permissions: session.permissions,
+    permission_policy: toNullableJson(session.permissionPolicy),
     permission_timeout_ms: session.permissionTimeoutMs,
     last_seq: session.lastSeq,
     journal_id: session.journalId,
@@ -94,7 +95,8 @@ export function toSession(row: Selectable<SessionsTable> & { host_id: string | n
     modeId: row.mode_id,
     config: fromJson(config, 'sessions.config', row.config),
     author: fromNullableJson(author, 'sessions.author', row.author),
-    permissions: check(permissions, 'sessions.permissions', row.permissions),
+    permissions: check(permissionMode, 'sessions.permissions', row.permissions),
+    permissionPolicy: fromNullableJson(permissionPolicy, 'sessions.permission_policy', row.permission_policy),
     permissionTimeoutMs: row.permission_timeout_ms,
     lastSeq: row.last_seq,
     journalId: row.journal_id,

@@ -1,6 +1,7 @@
 import type { Selectable } from 'kysely';
 import { z } from 'zod';
 import type { SnapshotRecord, SnapshotSource } from '../../core/ports/store.ts';
+import { permissionMode, permissionPolicy } from '../../protocol/permission-policy.ts';
 import { check, fromJson, toJson } from '../json.ts';
 import type { SnapshotsTable } from '../schema.ts';
 import type { Columns } from './columns.ts';
@@ -28,11 +29,13 @@ const source: z.ZodType<SnapshotSource> = z.object({
   modeId: text.nullable(),
   config: z.record(text, z.union([text, z.boolean()])),
   author: z.object({ name: text, email: text }).nullable(),
-  permissions: z.enum(['ask', 'allow']),
+  permissions: permissionMode,
   permissionTimeoutMs: z.number(),
   idle: storedIdle.nullable(),
   budget: storedBudgetLimits.nullable().default(null),
   egress: storedEgress.nullable(),
+  // Absent in snapshots of an earlier version.
+  permissionPolicy: permissionPolicy.nullable().default(null),
 });
 
 export function snapshotColumns(snapshot: Partial<SnapshotRecord>): Columns<SnapshotsTable> {
