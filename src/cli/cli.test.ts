@@ -78,6 +78,7 @@ const session = {
   config: {},
   lastSeq: 0,
   idle: null,
+  budget: null,
   lastUsedAt: at,
   archivedAt: null,
   createdAt: at,

@@ -64,7 +64,7 @@ beforeAll(async () => {
   id = (
     await core.sessions.create({ agent: 'any', permissions: 'ask', title: 'One' }, 'ada', AbortSignal.timeout(5_000))
   ).id;
-  await core.sessions.wake(id, AbortSignal.timeout(5_000));
+  await core.sessions.wake(id, AbortSignal.timeout(5_000), 'ada');
 });
 afterAll(async () => {
   await server.close();

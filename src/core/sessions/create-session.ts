@@ -74,7 +74,8 @@ export async function planSession(
     modeId: request.mode ?? null,
     config: request.model === undefined ? {} : { model: request.model },
     author: request.author ?? null,
-    permissions: request.permissions,
+    permissions: request.permissions ?? deps.settings.permissionMode,
+    permissionPolicy: request.permissionPolicy ?? null,
     permissionTimeoutMs:
       request.permissionTimeoutSeconds === undefined
         ? deps.settings.defaultPermissionTimeoutMs
@@ -84,6 +85,7 @@ export async function planSession(
     journalSeq: 0,
     deletingAt: null,
     forkAcpSessionId: null,
+    budget: request.budget ?? null,
     idle: request.idle === undefined ? null : planIdle(deps, request.idle),
     lastUsedAt: at,
     archivedAt: null,

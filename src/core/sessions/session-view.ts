@@ -27,6 +27,7 @@ export function viewSession(record: SessionRecord): Session {
     config: record.config,
     lastSeq: record.lastSeq,
     idle: viewIdle(record.idle),
+    budget: record.budget,
     lastUsedAt: record.lastUsedAt,
     archivedAt: record.archivedAt,
     createdAt: record.createdAt,

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { deadLetterRecord, repositoryRecord, sessionRecord, taskRecord, turnRecord } from '../../../test/conformance/store-records.ts';
 import { createCore, type Core } from '../../core/create-core.ts';
 import { createEgressService } from '../../core/egress/egress-service.ts';
+import type { KeyService } from '../../core/keys/key-service.ts';
 import type { ForgeApp } from '../../core/ports/forge-app.ts';
 import type { Forge } from '../../core/ports/forge.ts';
 import type { SnapshotRecord, Store } from '../../core/ports/store.ts';
@@ -140,6 +141,7 @@ function extensions() {
     tasks: silent<TaskService>(),
     egress: createEgressService({ ...deps, defaultPolicy: { presets: [], allow: [] } }),
     secrets: silent<SecretService>(),
+    keys: silent<KeyService>(),
     webFiles: { page: '<p>', find: () => null },
     webhookSecret: 'whsec_x',
     isSecure: () => false,

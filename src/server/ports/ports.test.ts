@@ -115,8 +115,8 @@ describe('HTTP to a port', () => {
   });
 
   test('wakes the sandbox, and streams while it keeps it from its rest', async () => {
-    await core.sessions.wake(id, AbortSignal.timeout(5_000));
-    await core.sessions.rest(id, 'hibernate');
+    await core.sessions.wake(id, AbortSignal.timeout(5_000), 'ada');
+    await core.sessions.rest(id, 'hibernate', 'ada');
     const go = Promise.withResolvers<void>();
     answer = async (_req, res) => {
       res.write('first');
@@ -126,13 +126,13 @@ describe('HTTP to a port', () => {
     const reader = (await get('/')).body!.getReader();
     expect(new TextDecoder().decode((await reader.read()).value)).toBe('first');
     expect((await uses())[0]?.status).toBe('running');
-    await expect(core.sessions.rest(id, 'hibernate')).rejects.toMatchObject({ code: 'conflict' });
+    await expect(core.sessions.rest(id, 'hibernate', 'ada')).rejects.toMatchObject({ code: 'conflict' });
     go.resolve();
     expect(new TextDecoder().decode((await reader.read()).value)).toBe('second');
     expect((await reader.read()).done).toBe(true);
     await expect
       .poll(() =>
-        core.sessions.rest(id, 'hibernate').then(
+        core.sessions.rest(id, 'hibernate', 'ada').then(
           ({ status }) => status,
           () => null,
         ),

@@ -9,7 +9,6 @@ import {
 import { runnerProgram } from '../../runner-layer/runner-layer.ts';
 import type { TemplateBind } from '../../templates/template.ts';
 import { guestRunPath, hostnameOf, runnerArgv, runnerEnvironment } from '../_shared/runner-process.ts';
-import { createSeccompProfile } from '../_shared/seccomp.ts';
 import { containerName, labels } from './names.ts';
 import type { SandboxRecord } from './record.ts';
 
@@ -24,6 +23,8 @@ export interface ContainerInput {
   runtime: string | null;
   maxOpenFiles: number;
   swapCounted: boolean;
+  /** As the engine takes it; see `Installation.seccomp`. */
+  seccomp: string;
 }
 
 const openFiles = 65_536;
@@ -63,7 +64,7 @@ export function createContainerConfig(input: ContainerInput): Docker.ContainerCr
       Tmpfs: { '/run': 'rw,nosuid,nodev,mode=755,size=64m' },
       ShmSize: 256 * mebibyte,
       CapDrop: ['ALL'],
-      SecurityOpt: ['no-new-privileges', `seccomp=${JSON.stringify(createSeccompProfile())}`],
+      SecurityOpt: ['no-new-privileges', `seccomp=${input.seccomp}`],
       IpcMode: 'private',
       ...ownCgroups,
       OomScoreAdj: oomScoreAdj,

@@ -112,15 +112,17 @@ export async function describeSnapshot(installation: Installation, id: string, c
 }
 
 export async function listSnapshots(installation: Installation): Promise<SnapshotInfo[]> {
-  const repository = snapshotRepository(installation.id);
-  const filters = { label: [`${labels.copyInstallation}=${installation.id}`], reference: [repository] };
+  // Podman puts a registry's name before.
+  const named = new RegExp(`(?:^|/)${snapshotRepository(installation.id)}:(.+)$`);
+  const filters = { label: [`${labels.copyInstallation}=${installation.id}`] };
   const found = await engineCall(() => installation.engine.listImages({ filters }));
-  const named = found.flatMap(({ Id, Labels, RepoTags }) =>
+  const snapshots = found.flatMap(({ Id, Labels, RepoTags }) =>
     (RepoTags ?? [])
-      .filter((tag) => tag.startsWith(`${repository}:`))
-      .map((tag) => ({ id: tag.slice(repository.length + 1), copy: readCopy(Id, Labels) })),
+      .map((tag) => named.exec(tag)?.[1])
+      .filter((id) => id !== undefined)
+      .map((id) => ({ id, copy: readCopy(Id, Labels) })),
   );
-  return Promise.all(named.map(({ id, copy }) => describeSnapshot(installation, id, copy)));
+  return Promise.all(snapshots.map(({ id, copy }) => describeSnapshot(installation, id, copy)));
 }
 
 /** Takes the name away; sandboxes that were made from it keep what they need. No-op when it is gone. */

@@ -58,6 +58,8 @@ export function engineError(thrown: unknown): unknown {
   return new BerthError(known, `the container engine says: ${reasonOf(thrown)}`, { cause: thrown, context: { status } });
 }
 
+const maxReasonLength = 1000;
+
 function statusOf(thrown: unknown): number | null {
   const { statusCode } = thrown as { statusCode?: unknown };
   return typeof statusCode === 'number' ? statusCode : null;
@@ -65,5 +67,6 @@ function statusOf(thrown: unknown): number | null {
 
 function reasonOf(thrown: unknown): string {
   const { json, message } = thrown as { json?: { message?: unknown } | null; message: string };
-  return typeof json?.message === 'string' ? json.message : message;
+  // An engine may repeat all that it was sent.
+  return (typeof json?.message === 'string' ? json.message : message).slice(0, maxReasonLength);
 }

@@ -10,7 +10,9 @@ import { mustRun } from '../../run-command.ts';
 import type { PlaceBundle } from '../../runner-layer/bundle.ts';
 import { ensureRunnerLayer, type RunnerLayer } from '../../runner-layer/runner-layer.ts';
 import { createTemplates } from '../../templates/template.ts';
+import { writeAtomic } from '../../write-atomic.ts';
 import { guestStatePath } from '../_shared/runner-process.ts';
+import { createSeccompProfile } from '../_shared/seccomp.ts';
 import type { ConnectEngine } from './engine.ts';
 import { describeEngine, type EngineFacts } from './engine-facts.ts';
 import { createImageTemplates, type ImageTemplates } from './templates.ts';
@@ -38,6 +40,8 @@ export interface Installation {
   maxOpenFiles: number;
   /** An archive of the directories that belong to the sandbox's user, to be unpacked at the root. */
   ownDirectories: Buffer;
+  /** The filter on system calls: for Docker its text, for Podman a file with it. */
+  seccomp: string;
   layer(): Promise<RunnerLayer>;
   release(): Promise<void>;
 }
@@ -73,6 +77,7 @@ export async function openInstallation(options: InstallationOptions): Promise<In
       templates: createImageTemplates(engine, createTemplates(join(dataDir, 'templates')), options.images, root),
       maxOpenFiles: await maxOpenFiles(),
       ownDirectories: await packOwnDirectories(root),
+      seccomp: await seccompOption(facts, root),
       layer() {
         layer ??= ensureRunnerLayer(join(dataDir, 'runner'), options.placeBundle).catch((error: unknown) => {
           layer = null;
@@ -86,6 +91,14 @@ export async function openInstallation(options: InstallationOptions): Promise<In
     await lock.release();
     throw error;
   }
+}
+
+async function seccompOption({ name }: EngineFacts, root: string): Promise<string> {
+  const profile = JSON.stringify(createSeccompProfile());
+  if (name === 'Docker') return profile;
+  const path = join(root, 'seccomp.json');
+  await writeAtomic(path, profile, 0o600);
+  return path;
 }
 
 /** Whatever image a sandbox starts from, its home and its journals belong to its user. */

@@ -82,6 +82,7 @@ export async function makeSandbox(
       runtime: installation.runtime,
       maxOpenFiles: installation.maxOpenFiles,
       swapCounted: installation.facts.swapCounted,
+      seccomp: installation.seccomp,
     });
     await engineCall(() => engine.createContainer(config));
     signal.throwIfAborted();

@@ -89,9 +89,12 @@ async function importTemplate(engine: Docker, template: Template, scratchDir: st
   try {
     await mustRun('tar', ['--create', '--numeric-owner', '--xattrs', '--file', archive, '--directory', template.rootfs, '.']);
     const progress = await engineCall(() => engine.importImage(archive, { repo: templateRepository, tag }));
-    await new Promise<void>((resolve, reject) => {
-      engine.modem.followProgress(progress, (error) => (error === null ? resolve() : reject(error)));
+    const said = await new Promise<{ status?: string }[]>((resolve, reject) => {
+      engine.modem.followProgress(progress, (error, output) => (error === null ? resolve(output) : reject(error)));
     });
+    // Podman takes no tag with an import.
+    const image = said.map(({ status }) => /(?:sha256:)?[0-9a-f]{64}/.exec(status ?? '')?.[0]).findLast(Boolean);
+    if (image !== undefined) await engineCall(() => engine.getImage(image).tag({ repo: templateRepository, tag }));
   } finally {
     await rm(archive, { force: true });
   }
