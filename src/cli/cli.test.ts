@@ -58,6 +58,7 @@ const at = new Date(0).toISOString();
 const session = {
   id: 'ses_01',
   owner: 'me',
+  team: null,
   title: 'A \u001b[31mred\u001b[0m title',
   status: 'idle',
   statusReason: null,

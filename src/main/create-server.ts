@@ -35,7 +35,9 @@ import { createRunnerClient } from '../sandbox/runner-client/index.ts';
 import { createJobFiles } from '../sandbox/templates/job-files.ts';
 import { createWorkshop } from '../sandbox/templates/workshop.ts';
 import { createApp } from '../server/app.ts';
-import { createBrowserLogin } from '../server/browser-login.ts';
+import { createRateLimiter } from '../server/limits/rate-limiter.ts';
+import { createRequestLimits, noLimits, type RequestLimits } from '../server/limits/request-limits.ts';
+import { createBrowserLogin, usedCodes } from '../server/browser-login.ts';
 import { createPreviewApp } from '../server/previews/preview-app.ts';
 import { createPreviewLinks } from '../server/previews/preview-links.ts';
 import { signInUrl } from '../server/routes/login.ts';
@@ -232,7 +234,12 @@ export async function createServer(config: Config, say: (line: string) => void):
             links: createPreviewLinks({ secret: keys.previewSecret, now: () => systemClock.now() }),
             settings: { domain: config.preview.domain, baseUrl: () => previewUrl ?? '' },
           };
-    const login = createBrowserLogin({ secret: keys.browserLoginSecret, now: () => systemClock.now() });
+    const login = createBrowserLogin({
+      secret: keys.browserLoginSecret,
+      now: () => systemClock.now(),
+      useUp: usedCodes(store),
+    });
+    const limits = await openLimits(config, logger, (step) => onClose.push(step));
     const app = createApp(
       {
         core,
@@ -244,6 +251,7 @@ export async function createServer(config: Config, say: (line: string) => void):
         version,
         report: () => findings(config),
         ...(isShared ? { forwarding } : {}),
+        limits,
         browser: { login, publicUrl: () => config.publicUrl },
         ...(previews === null ? {} : { previews }),
       },
@@ -303,4 +311,11 @@ async function openStore({ databaseUrl, dataDir }: Config, logger: Logger): Prom
 function openQueue({ redisUrl }: Config, store: Store, logger: Logger): Queue {
   if (redisUrl === null) return createStoreQueue({ store, clock: systemClock, logger });
   return createRedisQueue({ url: redisUrl, clock: systemClock, logger });
+}
+
+async function openLimits(config: Config, logger: Logger, atEnd: (step: () => void) => void): Promise<RequestLimits> {
+  if (config.rateLimits === null) return noLimits;
+  const limiter = await createRateLimiter({ limits: config.rateLimits, redisUrl: config.redisUrl, logger });
+  atEnd(() => limiter.close());
+  return createRequestLimits(limiter, config.isTrustedProxy);
 }

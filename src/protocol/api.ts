@@ -53,6 +53,8 @@ export const createSessionRequest = z.strictObject({
   /** Command line of any other ACP agent; `agent` is then only its name. */
   agentCommand: z.array(z.string().min(1)).min(1).max(100).optional(),
   title: z.string().max(300).optional(),
+  /** Whose members may use it. The caller must be in it, as more than a viewer. */
+  team: z.string().min(1).max(100).optional(),
   /** By name; the server's policy may not allow it. Default: by that policy. */
   provider: z.string().max(100).optional(),
   /** What the policy that chooses the provider may go by, as an issue's labels. */
@@ -95,6 +97,8 @@ export type UpdateSessionRequest = z.infer<typeof updateSessionRequest>;
 export const session = z.object({
   id: z.string(),
   owner: z.string(),
+  /** `null`: it is personal. */
+  team: z.string().nullable(),
   title: z.string(),
   status: sessionStatus,
   statusReason: z.string().nullable(),

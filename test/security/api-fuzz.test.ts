@@ -58,7 +58,7 @@ beforeAll(async () => {
       providerName: 'memory',
       version: '0',
       report: async () => [],
-      browser: { login: createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date() }), publicUrl: () => null },
+      browser: { login: createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date(), useUp: async () => true }), publicUrl: () => null },
     },
     serverExtensions({
       store,

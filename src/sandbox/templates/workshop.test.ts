@@ -10,13 +10,15 @@ import { readEnv } from './sources/image.ts';
 import { createTemplates } from './template.ts';
 import { createWorkshop } from './workshop.ts';
 
+/** In memory: what a build writes is synced, and for a busy disk that takes long. */
+const memoryDir = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 let outer: string;
 let directory: string;
 let workshop: TemplateWorkshop;
 let said: string[];
 
 beforeEach(() => {
-  outer = mkdtempSync(join(tmpdir(), 'berth-workshop-'));
+  outer = mkdtempSync(join(memoryDir, 'berth-workshop-'));
   directory = join(outer, 'templates');
   said = [];
   workshop = createWorkshop({ directory, environment: {}, limits: { maxBytes: 1024 ** 2 }, now: () => new Date('2026-01-01T00:00:00Z') });
@@ -143,7 +145,7 @@ test.each([
   expect(parsePlace(text, 'from')).toMatchObject(place);
 });
 
-test.each(['', '-x', '--help', 'oci:relative', 'containers-storage:x', 'suite:--x', 'suite:x y', 'suite:bookworm@file:///etc', 'Alpine', 'docker://-x', 'a b', 'ostree:/x'])(
+test.each(['', '-x', '--help', 'oci:relative', 'suite:--x', 'suite:x y', 'suite:bookworm@file:///etc', 'Alpine', 'docker://-x', 'a b', 'ostree:/x'])(
   '%j is no place',
   (text) => {
     expect(() => parsePlace(text, 'to')).toThrow(expect.objectContaining({ code: 'invalid_request', field: 'to' }));

@@ -18,7 +18,7 @@ import { BerthError, type ErrorBody } from '../../protocol/errors.ts';
 import { newId } from '../../protocol/ids.ts';
 import { createSqliteStore } from '../../store/sqlite.ts';
 import { createApp } from '../app.ts';
-import { createBrowserLogin } from '../browser-login.ts';
+import { createBrowserLogin, usedCodes } from '../browser-login.ts';
 import type { AppDependencies, Router } from '../context.ts';
 import { routeRules } from './route-rules.ts';
 
@@ -119,7 +119,7 @@ function dependencies(): AppDependencies {
     providerName: 'memory',
     version: '0',
     report: async () => [],
-    browser: { login: createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date() }), publicUrl: () => null },
+    browser: { login: createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date(), useUp: usedCodes(store) }), publicUrl: () => null },
     // What another server serves is sent on right behind the policy: here nothing gets further.
     forwarding: {
       accept: (_c, next) => next(),
