@@ -235,6 +235,94 @@ describe('the workspace', () => {
   });
 });
 
+describe('running the installation', () => {
+  const accessible = async (page: Page): Promise<void> => {
+    await page.getByText(/…$/).first().waitFor({ state: 'detached' });
+    expect([page.url(), await violationsOf(page)]).toEqual([page.url(), []]);
+  };
+  const row = (page: Page, table: string, text: string) =>
+    page.getByRole('group', { name: table, exact: true }).getByRole('row').filter({ hasText: text });
+
+  test('people, teams, tokens, budgets, keys and secrets are kept, and the audit log tells of each', async () => {
+    const page = await visit('/people', { dark: true });
+    await page.getByLabel('Handle').fill('No Good');
+    await page.getByRole('button', { name: 'Add and get the link' }).click();
+    await page.getByText('small letters, digits').waitFor();
+    await page.getByLabel('Handle').fill('grace');
+    await page.getByRole('button', { name: 'Add and get the link' }).click();
+    const link = await page.getByRole('region', { name: 'A link for grace' }).locator('code').innerText();
+    await page.getByLabel('Team', { exact: true }).fill('compilers');
+    await page.getByRole('button', { name: 'Add team' }).click();
+    await page.getByLabel('Who joins compilers').selectOption('grace');
+    await page.getByLabel('As what in compilers').selectOption('viewer');
+    await page.getByRole('button', { name: 'Set', exact: true }).click();
+    await page.getByRole('button', { name: 'Take grace out of compilers' }).waitFor();
+    await page.getByLabel('What it is for').fill('ci');
+    await page.getByRole('checkbox', { name: /^manage/ }).uncheck();
+    await page.getByRole('checkbox', { name: /^read/ }).check();
+    await page.getByRole('button', { name: 'Make token' }).click();
+    const secret = await page.getByRole('region', { name: 'The token ci' }).locator('code').innerText();
+    await accessible(page);
+    await page.getByRole('button', { name: 'Put it away' }).last().click();
+    expect(await page.content()).not.toContain(secret);
+    await page.getByRole('button', { name: 'Revoke ci' }).click();
+    await row(page, 'Your tokens', 'ci').waitFor({ state: 'detached' });
+
+    await page.goto(`${server.url}/usage`);
+    await page.getByLabel('Whose budget').selectOption('grace');
+    await page.getByLabel('All sessions together: dollars').fill('25');
+    await page.getByRole('button', { name: 'Save budget' }).click();
+    await page.getByText('The budget of grace is saved').waitFor();
+    expect((await client.budgets.ofUser('grace')).budget).toEqual({ user: { usd: 25 } });
+    await accessible(page);
+
+    await page.goto(`${server.url}/keys`);
+    await page.getByLabel('Key name').fill('work');
+    await page.getByLabel('The key', { exact: true }).fill('sk-model-canary');
+    await page.getByRole('button', { name: 'Add key' }).click();
+    await row(page, 'Model keys', 'work').waitFor();
+    await page.getByLabel('Secret name').fill('tracker');
+    await page.getByLabel('Hosts', { exact: true }).fill('*.tracker.example');
+    await page.getByLabel('Value').fill('service-canary');
+    await page.getByRole('button', { name: 'Set secret' }).click();
+    await page.getByText('a whole name').waitFor();
+    await page.getByLabel('Hosts', { exact: true }).fill('api.tracker.example');
+    await page.getByRole('button', { name: 'Set secret' }).click();
+    await row(page, 'Secrets', 'api.tracker.example').waitFor();
+    expect(await page.content()).not.toMatch(/canary/);
+    expect(await page.getByLabel('The key', { exact: true }).inputValue()).toBe('');
+    await accessible(page);
+    await page.getByRole('button', { name: 'Delete work' }).click();
+    await row(page, 'Model keys', 'work').waitFor({ state: 'detached' });
+
+    await page.goto(`${server.url}/audit`);
+    await page.getByLabel('Action').selectOption('user.*');
+    await page.getByRole('button', { name: 'Filter' }).click();
+    await row(page, 'Audit log', 'grace').waitFor();
+    expect(await page.getByRole('row').count()).toBe(2);
+    const download = page.waitForEvent('download');
+    await page.getByRole('link', { name: 'Export what matches' }).click();
+    const lines = readFileSync(await (await download).path(), 'utf8').trim().split('\n');
+    expect(lines.map((line) => (JSON.parse(line) as { action: string }).action)).toEqual(['user.added']);
+    await page.getByRole('button', { name: 'Verify the chain' }).click();
+    await page.getByText(/^Intact: all \d+ entries/).waitFor();
+    await accessible(page);
+
+    // Who the link signs in sees what is theirs, and is told what is not for them.
+    const grace = await newVisitor(browser, server.url);
+    visitors.push(grace);
+    await grace.page.goto(link);
+    await grace.page.getByRole('heading', { name: 'New session' }).waitFor();
+    await grace.page.goto(`${server.url}/people`);
+    await grace.page.getByRole('heading', { name: 'compilers' }).waitFor();
+    expect(await grace.page.getByRole('button', { name: 'Add and get the link' }).count()).toBe(0);
+    expect(await grace.page.getByRole('link', { name: 'Audit' }).count()).toBe(0);
+    await grace.page.goto(`${server.url}/audit`);
+    await grace.page.getByText('This is for the owners').waitFor();
+    await accessible(grace.page);
+  });
+});
+
 describe('what is hostile', () => {
   test('HTML, SVG, Markdown, escapes and names are text; nothing runs, loads or leads away', async () => {
     const page = await visitSession();
