@@ -193,6 +193,7 @@ export async function createServer(config: Config, say: (line: string) => void):
         permissionPolicy: await readPermissions(config.permissionsFile),
         idle: config.idle,
         serverBudget: config.budget,
+        quotas: config.quotas,
         queue: { ...defaultQueueSettings, userPriorities: config.userPriorities },
         webhooks: { ...defaultWebhookSettings, secret: keys.webhookSecret },
         taskOwner: config.taskOwner,

@@ -1,3 +1,4 @@
+import { noQuotas } from '../quotas/subjects.ts';
 import { noPolicy } from '../placement/policy.ts';
 import { createProviders } from '../providers.ts';
 import { PassThrough } from 'node:stream';
@@ -224,6 +225,7 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
         idle: { pauseMs: null, hibernateMs: null, archiveMs: null, lastStep: 'archive', hibernateAskingMs: null },
         queue: defaultQueueSettings,
         serverBudget: {},
+        quotas: noQuotas,
         webhooks: { ...defaultWebhookSettings, secret: testWebhookSecret },
         taskOwner: 'owner',
         allowLocalRepositories: true,
