@@ -4,6 +4,7 @@ import { createProviders } from '../src/core/providers.ts';
 import { join } from 'node:path';
 import { createCore, type Core } from '../src/core/create-core.ts';
 import type { Dependencies, Settings } from '../src/core/dependencies.ts';
+import { defaultLogLimits } from '../src/core/journal/flood-guard.ts';
 import { defaultQueueSettings } from '../src/core/turns/queue-settings.ts';
 import { defaultWebhookSettings } from '../src/core/webhooks/webhook-worker.ts';
 import { createGateway } from '../src/gateway/gateway.ts';
@@ -61,6 +62,7 @@ export async function openCore(host: BenchHost, settings: Partial<Settings>): Pr
         permissionPolicy: { rules: [] },
       defaultPermissionTimeoutMs: 60_000,
       idle: { pauseMs: null, hibernateMs: null, archiveMs: null, hibernateAskingMs: null, lastStep: 'archive' },
+      logLimits: defaultLogLimits,
       queue: defaultQueueSettings,
       serverBudget: {},
       webhooks: { ...defaultWebhookSettings, secret: `whsec_${Buffer.alloc(32).toString('base64')}` },

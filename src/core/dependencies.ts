@@ -2,6 +2,7 @@ import type { PlacementPolicy } from './placement/policy.ts';
 import type { Providers } from './providers.ts';
 import type { PermissionMode, PermissionPolicy } from '../protocol/permission-policy.ts';
 import type { UserBudget } from '../protocol/budget.ts';
+import type { LogLimits } from './journal/flood-guard.ts';
 import type { AgentCatalog, AgentInstaller } from './ports/agent.ts';
 import type { Clock } from './ports/clock.ts';
 import type { Gateway } from './ports/gateway.ts';
@@ -58,6 +59,8 @@ export interface Settings {
   permissionMode: PermissionMode;
   /** When a session without work and without an open stream is put to rest; see `core/sandboxes/idle-policy.ts`. */
   idle: IdlePolicy;
+  /** How much a sandbox may write into its session's log. */
+  logLimits: LogLimits;
   queue: QueueSettings;
   /** Limits of every user and session that has no others. */
   serverBudget: UserBudget;

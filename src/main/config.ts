@@ -65,6 +65,9 @@ const environment = z.object({
   BERTH_SANDBOX_CPUS: positive.optional(),
   BERTH_SANDBOX_MEMORY_MIB: wholePositive.optional(),
   BERTH_SANDBOX_DISK_GIB: positive.optional(),
+  /** What a sandbox may write into its session's log in one turn, and in all: then what its agent says is left out. */
+  BERTH_LOG_TURN_MIB: wholePositive.default(128),
+  BERTH_LOG_SESSION_MIB: wholePositive.default(1024),
   /** Minutes until an unused session is paused (memory kept), hibernated (memory on disk), archived (disk kept); 0: never. */
   BERTH_IDLE_PAUSE_MINUTES: minutes(2),
   BERTH_IDLE_HIBERNATE_MINUTES: minutes(15),
@@ -187,6 +190,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
       lastStep: e.BERTH_IDLE_LAST_STEP,
       hibernateAskingMs: toMs(e.BERTH_ASKING_HIBERNATE_MINUTES),
     },
+    logLimits: { bytesPerTurn: e.BERTH_LOG_TURN_MIB * 1024 ** 2, bytesPerSession: e.BERTH_LOG_SESSION_MIB * 1024 ** 2 },
     userPriorities: e.BERTH_PRIORITIES,
     quotas: { user: e.BERTH_QUOTA_USER, team: e.BERTH_QUOTA_TEAM },
     rateLimits: e.BERTH_RATE_LIMITS,

@@ -192,6 +192,7 @@ export async function createServer(config: Config, say: (line: string) => void):
         permissionMode: config.permissionMode,
         permissionPolicy: await readPermissions(config.permissionsFile),
         idle: config.idle,
+        logLimits: config.logLimits,
         serverBudget: config.budget,
         quotas: config.quotas,
         queue: { ...defaultQueueSettings, userPriorities: config.userPriorities },

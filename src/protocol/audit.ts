@@ -51,6 +51,8 @@ export const auditActions = {
   'session.shared': 'target: the session; detail: with whom, and the rights',
   'session.unshared': 'target: the session; detail: with whom',
   'git.pushed': 'target: the branch; detail: the commit and the repository',
+  'git.refused': 'target: the first ref; detail: the refs, why, and how many refusals of the session there have been',
+  'journal.refused': 'target: the sandbox whose runner writes what no journal holds; detail: what',
   'secret.set': 'target: the secret; detail: whose it is, its hosts and header',
   'secret.removed': 'target: the secret; detail: whose it is',
   'secret.used': 'target: the name of the secret or model key, told together; detail: the host and how often, or the API',

@@ -203,6 +203,8 @@ export interface SessionsTable {
   permissions: string;
   permission_timeout_ms: number;
   last_seq: number;
+  log_bytes: Generated<number>;
+  log_bytes_at_turn: Generated<number>;
   journal_id: string | null;
   journal_seq: number;
   deleting_at: string | null;

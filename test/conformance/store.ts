@@ -173,7 +173,7 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
         });
         await store.close();
         store = await subject.reopen();
-        expect(await store.read.session(session.id)).toEqual({ ...session, lastSeq: 1 });
+        expect(await store.read.session(session.id)).toEqual({ ...session, lastSeq: 1, logBytes: expect.any(Number) });
         expect(await store.read.events(session.id, 0, 10)).toHaveLength(1);
       });
 
@@ -827,7 +827,7 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
           await tx.touchSession('ses_absent', '2026-01-01T00:00:02.000Z');
         });
         const use = async () => (await store.read.sandboxUses({ sessionId: id, statuses: ['running'] }))[0];
-        const quiet = { sessionId: id, sandboxId: sandbox.id, provider: sandbox.provider, status: 'running', idle, archivedAt: null };
+        const quiet = { sessionId: id, sandboxId: sandbox.id, provider: sandbox.provider, status: 'running', idle, archivedAt: null, asksForBudget: false };
         expect(await use()).toEqual({ ...quiet, work: 'none', lastUsedAt: '2026-01-01T00:00:03.000Z', questionExpiresAt: null });
 
         const turn = turnRecord(id, { state: 'running' });

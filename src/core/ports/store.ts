@@ -96,7 +96,10 @@ export interface StoreReads {
   holdsLease(hostId: string, epoch: number): Promise<boolean>;
   /** What the installation's key is recognised by; `null` before the first server. */
   keyCheck(): Promise<string | null>;
-  /** `seq > from`, ascending, at most `limit`. */
+  /**
+   * `seq > from`, ascending, at most `limit`, and no more than 8 MiB of data but for a first event: what sandboxes write is
+   * large where they wish it. Only an empty page is the end.
+   */
   events(sessionId: string, from: number, limit: number): Promise<SessionEvent[]>;
   permission(sessionId: string, requestId: string): Promise<PermissionRecord | null>;
   openPermissions(sessionId: string): Promise<PermissionRecord[]>;
@@ -168,7 +171,7 @@ export interface StoreTransaction extends StoreReads {
   /** Numbering and cursors belong to `appendEvents` alone. */
   updateSession(
     id: string,
-    change: Partial<Omit<SessionRecord, 'id' | 'hostId' | 'lastSeq' | 'journalId' | 'journalSeq'>>,
+    change: Partial<Omit<SessionRecord, 'id' | 'hostId' | 'lastSeq' | 'logBytes' | 'journalId' | 'journalSeq'>>,
   ): Promise<void>;
   /** Moves the session's last use forward to `at`; an earlier one, or no such session, is passed over. */
   touchSession(id: string, at: string): Promise<void>;
@@ -461,6 +464,10 @@ export interface SessionRecord {
   permissionPolicy: PermissionPolicy | null;
   permissionTimeoutMs: number;
   lastSeq: number;
+  /** What its log takes: the data of its events, and 128 bytes for each beside. */
+  logBytes: number;
+  /** `logBytes` when its last turn was claimed. */
+  logBytesAtTurn: number;
   /** Journal last imported from, and how far. */
   journalId: string | null;
   journalSeq: number;

@@ -81,6 +81,8 @@ export async function planSession(
         ? deps.settings.defaultPermissionTimeoutMs
         : request.permissionTimeoutSeconds * 1000,
     lastSeq: 0,
+    logBytes: 0,
+    logBytesAtTurn: 0,
     journalId: null,
     journalSeq: 0,
     deletingAt: null,

@@ -144,6 +144,8 @@ function forkRecord({ source, sessionId, owner }: ForkRequest, at: string): Sess
     acpSessionId: null,
     forkAcpSessionId: source.acpSessionId ?? source.forkAcpSessionId,
     lastSeq: 0,
+    logBytes: 0,
+    logBytesAtTurn: 0,
     journalId: null,
     journalSeq: 0,
     deletingAt: at,

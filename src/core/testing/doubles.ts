@@ -5,10 +5,11 @@ import { PassThrough } from 'node:stream';
 import { BerthError } from '../../protocol/errors.ts';
 import type { JournalEvent, JournalEventData } from '../../protocol/events.ts';
 import type { Dependencies, Settings } from '../dependencies.ts';
+import { defaultLogLimits } from '../journal/flood-guard.ts';
 import { defaultPermissionPolicy } from '../permissions/default-policy.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
-import type { RunnerClient } from '../ports/runner.ts';
+import type { JournalEntry, RunnerClient } from '../ports/runner.ts';
 import type { SandboxInfo, SandboxProvider, SnapshotInfo } from '../ports/sandbox-provider.ts';
 import type { SandboxRecord, Store } from '../ports/store.ts';
 import type { WebhookRequest } from '../ports/webhook-sender.ts';
@@ -223,6 +224,7 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
         permissionPolicy: defaultPermissionPolicy,
         defaultPermissionTimeoutMs: 60_000,
         idle: { pauseMs: null, hibernateMs: null, archiveMs: null, lastStep: 'archive', hibernateAskingMs: null },
+        logLimits: defaultLogLimits,
         queue: defaultQueueSettings,
         serverBudget: {},
         quotas: noQuotas,
@@ -237,11 +239,11 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
   return world;
 }
 
-async function* follow(journal: MemoryJournal, from: number, signal: AbortSignal): AsyncGenerator<JournalEvent> {
+async function* follow(journal: MemoryJournal, from: number, signal: AbortSignal): AsyncGenerator<JournalEntry> {
   let seq = from;
   while (!signal.aborted) {
     for (const event of journal.events.slice(seq)) {
-      yield event;
+      yield { event, sizeBytes: JSON.stringify(event).length };
       seq = event.seq;
     }
     if (journal.events.length > seq) continue;

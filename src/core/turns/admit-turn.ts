@@ -1,6 +1,7 @@
 import type { CreateTurnRequest, Priority } from '../../protocol/api.ts';
 import type { Prompt } from '../../protocol/content.ts';
 import { BerthError } from '../../protocol/errors.ts';
+import { maxJournalLineBytes } from '../../protocol/runner-api.ts';
 import { newId } from '../../protocol/ids.ts';
 import { actorOf } from '../audit/actor.ts';
 import type { Dependencies } from '../dependencies.ts';
@@ -14,7 +15,7 @@ import { priorities, settleSessionStatus } from './turn-states.ts';
 /**
  * Puts a prompt into its session's queue and its log, with what its caller is told about the wait; that is kept, so
  * that it can be compared with the wait that comes. The same idempotency key gives the same turn; `conflict`
- * when it came with another prompt. `within` runs in the transaction that admits the turn.
+ * when it came with another prompt, `resource_exhausted` when the session's log is full. `within` runs in the transaction that admits the turn.
  */
 export async function admitTurn(
   deps: Pick<Dependencies, 'store' | 'clock' | 'settings'>,
@@ -31,7 +32,7 @@ export async function admitTurn(
   const place = (await viewQueue(deps, deps.store.read, joining)).places.get(turn.id) ?? noWait;
 
   return deps.store.transaction(async (tx) => {
-    existing(await tx.session(sessionId), sessionId);
+    const { logBytes } = existing(await tx.session(sessionId), sessionId);
     if (turn.idempotencyKey !== null) {
       const earlier = await tx.turnByKey(sessionId, turn.idempotencyKey);
       if (earlier !== null) {
@@ -40,6 +41,11 @@ export async function admitTurn(
           field: 'idempotencyKey',
         });
       }
+    }
+    if (logBytes + maxJournalLineBytes > deps.settings.logLimits.bytesPerSession) {
+      throw new BerthError('resource_exhausted', 'the log of this session is full; fork the session to go on', {
+        context: { logBytes, maxLogBytes: deps.settings.logLimits.bytesPerSession },
+      });
     }
     const admitted: TurnRecord = { ...turn, estimatedWaitMs: Math.round(place.waitMs), queuePosition: place.position };
     await tx.insertTurn(admitted);

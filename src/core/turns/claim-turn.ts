@@ -135,6 +135,7 @@ async function tryClaim(
     queuePosition: null,
   } as const;
   await tx.updateTurn(id, change);
+  await tx.updateSession(session.id, { logBytesAtTurn: session.logBytes });
   await settleSessionStatus(tx, session.id, at);
   return { ...turn, ...change };
 }
