@@ -40,6 +40,7 @@ const exitCodeOfError = {
   timeout: exitCode.unavailable,
   resource_exhausted: exitCode.failed,
   unknown_agent: exitCode.usage,
+  unknown_template: exitCode.usage,
   agent_failed: exitCode.failed,
   repository_not_found: exitCode.usage,
   repository_refused: exitCode.usage,

@@ -38,13 +38,14 @@ import * as tasks from './commands/tasks.ts';
 import * as usage from './commands/usage.ts';
 import * as team from './commands/team.ts';
 import * as token from './commands/token.ts';
+import * as template from './commands/template.ts';
 import * as up from './commands/up.ts';
 import * as user from './commands/user.ts';
 import * as whoami from './commands/whoami.ts';
 
 /** Commands under the heading where help lists them. */
 const groups: Record<string, readonly { register(program: Command): void }[]> = {
-  'This machine:': [up, open, doctor, audit],
+  'This machine:': [up, open, doctor, template, audit],
   'Working with agents:': [run, attach, prompt, interrupt, allow, deny, policy],
   'Sessions:': [ls, show, logs, diff, rest, idle, fork, snapshot, rm],
   'The queue:': [queue, pool, dead, hosts],

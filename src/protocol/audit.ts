@@ -61,6 +61,9 @@ export const auditActions = {
   'signin.failed': 'detail: how often since it was last told',
   'github.setup_link_created': 'a link to the pages that make the GitHub App',
   'github.app_registered': 'target: the App; detail: its id and address',
+  'template.built': 'target: the template; detail: its version and what it was built from',
+  'template.pushed': 'target: the template; detail: its version and where it was pushed to',
+  'template.removed': 'target: the template',
   'repository.changed': 'target: the repository; detail: the fields that were changed',
 } as const satisfies Record<string, string>;
 

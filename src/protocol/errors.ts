@@ -29,6 +29,7 @@ export const errorTable = {
   /** A file system, quota or memory limit was hit. */
   resource_exhausted: { status: 507, retryable: false },
   unknown_agent: { status: 422, retryable: false },
+  unknown_template: { status: 422, retryable: false },
   agent_failed: { status: 502, retryable: true },
   repository_not_found: { status: 422, retryable: false },
   repository_refused: { status: 422, retryable: false },

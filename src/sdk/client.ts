@@ -36,6 +36,7 @@ import {
   type UsersResource,
 } from './resources/users.ts';
 import { createKeysResource, type KeysResource } from './resources/keys.ts';
+import { createTemplatesResource, type TemplatesResource } from './resources/templates.ts';
 import { createUsageResource, type UsageResource } from './resources/usage.ts';
 import { Transport, type TransportOptions } from './transport.ts';
 
@@ -61,6 +62,7 @@ export interface BerthClient {
   readonly teams: TeamsResource;
   readonly tokens: TokensResource;
   readonly shares: SharesResource;
+  readonly templates: TemplatesResource;
   readonly usage: UsageResource;
   readonly keys: KeysResource;
   readonly budgets: BudgetsResource;
@@ -104,6 +106,7 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
     teams: createTeamsResource(transport),
     tokens: createTokensResource(transport),
     shares: createSharesResource(transport),
+    templates: createTemplatesResource(transport),
     usage: createUsageResource(transport),
     keys: createKeysResource(transport),
     budgets: createBudgetsResource(transport),

@@ -13,6 +13,8 @@ export type { HostsResource } from './resources/hosts.ts';
 export type { GithubResource } from './resources/github.ts';
 export type { ExecOutput, ListSessionsOptions, SessionsResource } from './resources/sessions.ts';
 export type { SharesResource } from './resources/shares.ts';
+export type { TemplatesResource } from './resources/templates.ts';
+export type { TemplateJob, TemplateJobEvent, TemplateView } from '../protocol/templates-api.ts';
 export type { TeamsResource } from './resources/teams.ts';
 export type { AddTokenInput, AddUserInput, TokensResource, UsersResource } from './resources/users.ts';
 export type { SnapshotsResource } from './resources/snapshots.ts';

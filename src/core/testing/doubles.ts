@@ -298,6 +298,9 @@ function memoryProvider(
       sandboxes.set(spec.id, info);
       return info;
     },
+    async checkTemplate(name) {
+      if (name === 'no-such') throw new BerthError('not_found', `no template ${name}`, { field: 'template' });
+    },
     list: async () => [...sandboxes.values()],
     get: async (id) => existing(id),
     async stop(id) {

@@ -39,6 +39,7 @@ export const defaultRetries: RetryTable = {
   cancelled: null,
   resource_exhausted: null,
   unknown_agent: null,
+  unknown_template: null,
   repository_not_found: null,
   repository_refused: null,
   branch_not_found: null,
