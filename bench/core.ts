@@ -1,3 +1,4 @@
+import { noQuotas } from '../src/core/quotas/subjects.ts';
 import { noPolicy } from '../src/core/placement/policy.ts';
 import { createProviders } from '../src/core/providers.ts';
 import { join } from 'node:path';
@@ -51,6 +52,7 @@ export async function openCore(host: BenchHost, settings: Partial<Settings>): Pr
     settings: {
       hostId: 'hst_bench',
       slots: 4,
+      quotas: noQuotas,
       placement: noPolicy,
       warm: { count: 0, preclone: [], mirrorConnected: false },
       defaultTemplate: 'default',

@@ -25,6 +25,7 @@ const exitCodeOfError = {
   unauthorized: exitCode.unauthorized,
   forbidden: exitCode.unauthorized,
   budget_reached: exitCode.failed,
+  quota_exceeded: exitCode.failed,
   not_found: exitCode.notFound,
   method_not_allowed: exitCode.usage,
   conflict: exitCode.failed,

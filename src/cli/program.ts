@@ -25,6 +25,7 @@ import * as pool from './commands/pool.ts';
 import * as preview from './commands/preview.ts';
 import * as prompt from './commands/prompt.ts';
 import * as queue from './commands/queue.ts';
+import * as quota from './commands/quota.ts';
 import * as rest from './commands/rest.ts';
 import * as rm from './commands/rm.ts';
 import * as run from './commands/run.ts';
@@ -51,7 +52,7 @@ const groups: Record<string, readonly { register(program: Command): void }[]> = 
   'Models:': [usage, budget, key],
   'Inside a sandbox:': [exec, shell, cp, forward, preview, egress, secret],
   'GitHub:': [github, tasks],
-  'People:': [whoami, share, token, user, team],
+  'People:': [whoami, share, token, user, team, quota],
 };
 
 const notes = `

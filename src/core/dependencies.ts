@@ -10,6 +10,7 @@ import type { Git } from './ports/git.ts';
 import type { Logger } from './ports/logger.ts';
 import type { WarmSettings } from './pool/warm-plan.ts';
 import type { IdlePolicy } from './sandboxes/idle-policy.ts';
+import type { QuotaDefaults } from './quotas/subjects.ts';
 import type { Queue } from './ports/queue.ts';
 import type { ConnectRunner } from './ports/runner.ts';
 import type { SandboxLimits } from './ports/sandbox-provider.ts';
@@ -63,6 +64,8 @@ export interface Settings {
   queue: QueueSettings;
   /** Limits of every user and session that has no others. */
   serverBudget: UserBudget;
+  /** Of users and teams that have no quota of their own. */
+  quotas: QuotaDefaults;
   webhooks: WebhookSettings;
   /** The user whose the sessions are that the forge asks for. */
   taskOwner: string;

@@ -197,6 +197,7 @@ export async function createServer(config: Config, say: (line: string) => void):
         idle: config.idle,
         logLimits: config.logLimits,
         serverBudget: config.budget,
+        quotas: config.quotas,
         queue: { ...defaultQueueSettings, userPriorities: config.userPriorities },
         webhooks: { ...defaultWebhookSettings, secret: keys.webhookSecret },
         taskOwner: config.taskOwner,

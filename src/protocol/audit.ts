@@ -34,6 +34,7 @@ export const auditActions = {
   'budget.reached': 'target: the session or user; detail: the limit and what was used',
   'budget.raised': 'target: the session or user; detail: the limit and by how much',
   'budget.set': 'target: the session or user; detail: the limits',
+  'quota.set': 'target: the user or team; detail: which of them it is, and the quota',
   'preview.link_created': 'target: the port of the sandbox',
   'egress.allowed': 'target: host:port; detail: the rule, and how often since it was last told',
   'egress.denied': 'target: host:port; detail: the reason, and how often since it was last told',

@@ -10,6 +10,8 @@ export const errorTable = {
   /** A budget is used up. */
   budget_reached: { status: 402, retryable: false },
   forbidden: { status: 403, retryable: false },
+  /** A quota leaves no room; `context.quota` says which. */
+  quota_exceeded: { status: 403, retryable: false },
   not_found: { status: 404, retryable: false },
   method_not_allowed: { status: 405, retryable: false },
   conflict: { status: 409, retryable: false },

@@ -27,6 +27,7 @@ import { createHostsResource, type HostsResource } from './resources/hosts.ts';
 import { createSharesResource, type SharesResource } from './resources/shares.ts';
 import { createSnapshotsResource, type SnapshotsResource } from './resources/snapshots.ts';
 import { createBudgetsResource, type BudgetsResource } from './resources/budgets.ts';
+import { createQuotasResource, type QuotasResource } from './resources/quotas.ts';
 import { createTeamsResource, type TeamsResource } from './resources/teams.ts';
 import {
   createTokensResource,
@@ -65,6 +66,7 @@ export interface BerthClient {
   readonly usage: UsageResource;
   readonly keys: KeysResource;
   readonly budgets: BudgetsResource;
+  readonly quotas: QuotasResource;
   /** Prompts a session, or makes one of the other fields first; sent again after a network failure, under one idempotency key. */
   prompt(input: PromptInput, options?: CallOptions): Promise<Admission>;
   agents(options?: CallOptions): Promise<AgentInfo[]>;
@@ -108,6 +110,7 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
     usage: createUsageResource(transport),
     keys: createKeysResource(transport),
     budgets: createBudgetsResource(transport),
+    quotas: createQuotasResource(transport),
     prompt: (input, callOptions) =>
       transport.json(admission, 'POST', '/api/session/prompt', {
         json: { idempotencyKey: crypto.randomUUID(), ...input },

@@ -49,6 +49,9 @@ export type {
 export type { AuditEntry, AuditPage, AuditVerdict } from '../protocol/audit.ts';
 export type { BudgetsResource } from './resources/budgets.ts';
 export type { BudgetLimits, BudgetState, SessionBudgetView, UserBudget, UserBudgetView } from '../protocol/budget.ts';
+export type { QuotasResource } from './resources/quotas.ts';
+export type { Quota, QuotaView } from '../protocol/quota.ts';
+export type { QuotaSubject } from '../protocol/quota-subject.ts';
 export type { KeysResource } from './resources/keys.ts';
 export type { CreateKeyInput, ModelKeyView, Rotation } from '../protocol/keys.ts';
 export type { UsageResource, UsageRequest } from './resources/usage.ts';

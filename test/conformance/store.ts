@@ -1071,6 +1071,39 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
         expect(await store.read.sessionShares(shared)).toEqual([]);
       });
 
+      test('quotas are set, replaced and forgotten, and go with their user or team; what is had is counted', async () => {
+        const first = await givenSession({ owner: 'max', team: 'crew' });
+        const second = await givenSession({ owner: 'max' });
+        await write(async (tx) => {
+          await tx.insertUser(person('max'));
+          await tx.insertTeam({ name: 'crew', displayName: 'Crew', createdAt: at });
+          await tx.saveQuota({ kind: 'user', name: 'max' }, { slots: 1 }, at);
+          await tx.saveQuota({ kind: 'user', name: 'max' }, { slots: 2, priority: 'normal' }, at);
+          await tx.saveQuota({ kind: 'team', name: 'crew' }, { sessions: 3, diskBytes: 0 }, at);
+        });
+        expect(await store.read.quotas()).toEqual([
+          { subject: { kind: 'team', name: 'crew' }, quota: { sessions: 3, diskBytes: 0 } },
+          { subject: { kind: 'user', name: 'max' }, quota: { slots: 2, priority: 'normal' } },
+        ]);
+        const { diskBytes } = (await store.read.session(first))!.limits;
+        expect(await store.read.sessionTotals({ kind: 'user', name: 'max' })).toEqual({ sessions: 2, diskBytes: 2 * diskBytes });
+        expect(await store.read.sessionTotals({ kind: 'team', name: 'crew' })).toEqual({ sessions: 1, diskBytes });
+        expect(await store.read.sessionTotals({ kind: 'team', name: 'max' })).toEqual({ sessions: 0, diskBytes: 0 });
+        await write(async (tx) => {
+          await tx.insertSandbox(sandboxRecord({ sessionId: first, id: 'sbx_q1', status: 'paused' }));
+          await tx.updateSession(first, { sandboxId: 'sbx_q1' });
+          await tx.insertSandbox(sandboxRecord({ sessionId: second, id: 'sbx_q2', status: 'stopped' }));
+          await tx.updateSession(second, { sandboxId: 'sbx_q2' });
+        });
+        expect(await store.read.slotHolders(['running', 'paused'])).toEqual([{ sessionId: first, owner: 'max', team: 'crew' }]);
+        await write((tx) => tx.deleteTeam('crew'));
+        await write((tx) => tx.saveQuota({ kind: 'user', name: 'max' }, null, at));
+        expect(await store.read.quotas()).toEqual([]);
+        await write((tx) => tx.saveQuota({ kind: 'user', name: 'max' }, { slots: 1 }, at));
+        await write((tx) => tx.deleteUser('max'));
+        expect(await store.read.quotas()).toEqual([]);
+      });
+
       test('a share is one per subject, and goes with its session', async () => {
         const id = await givenSession();
         const share: SessionShareRecord = {

@@ -1,3 +1,4 @@
+import { noQuotas } from '../quotas/subjects.ts';
 import { noPolicy } from '../placement/policy.ts';
 import { createProviders } from '../providers.ts';
 import { PassThrough } from 'node:stream';
@@ -226,6 +227,7 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
         logLimits: defaultLogLimits,
         queue: defaultQueueSettings,
         serverBudget: {},
+        quotas: noQuotas,
         webhooks: { ...defaultWebhookSettings, secret: testWebhookSecret },
         taskOwner: 'owner',
         allowLocalRepositories: true,

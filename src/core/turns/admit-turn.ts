@@ -6,7 +6,9 @@ import { newId } from '../../protocol/ids.ts';
 import { actorOf } from '../audit/actor.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { QueueTurn, SessionRecord, StoreTransaction, TurnRecord } from '../ports/store.ts';
+import { allowedPriority } from '../quotas/check-quotas.ts';
 import { toWaitSeconds } from './admission.ts';
+import { noWait } from './queue-projection.ts';
 import { viewQueue } from './queue-view.ts';
 import { priorities, settleSessionStatus } from './turn-states.ts';
 
@@ -23,9 +25,11 @@ export async function admitTurn(
   within?: (tx: StoreTransaction, turn: TurnRecord) => Promise<void>,
 ): Promise<TurnRecord> {
   const session = existing(await deps.store.read.session(sessionId), sessionId);
-  const turn = newTurn(deps, session, request, by);
+  const { quotas } = deps.settings;
+  const level = await allowedPriority(deps.store.read, quotas, session, request.priority, defaultPriority(deps, by));
+  const turn = newTurn(deps, session, request, by, level);
   const joining = queueTurnOf(turn, session);
-  const place = (await viewQueue(deps, deps.store.read, joining)).places.get(turn.id) ?? { position: 0, waitMs: 0, away: null };
+  const place = (await viewQueue(deps, deps.store.read, joining)).places.get(turn.id) ?? noWait;
 
   return deps.store.transaction(async (tx) => {
     const { logBytes } = existing(await tx.session(sessionId), sessionId);
@@ -71,10 +75,11 @@ export async function admitTurn(
 }
 
 function newTurn(
-  deps: Pick<Dependencies, 'clock' | 'settings'>,
+  deps: Pick<Dependencies, 'clock'>,
   session: SessionRecord,
   request: CreateTurnRequest,
   by: string,
+  priority: Priority,
 ): TurnRecord {
   return {
     id: newId('turn'),
@@ -83,7 +88,7 @@ function newTurn(
     state: 'queued',
     prompt: toPrompt(request.prompt),
     by,
-    priority: priorities[request.priority ?? defaultPriority(deps, by)],
+    priority: priorities[priority],
     webhookUrl: request.webhookOnReady ?? null,
     webhookEvents: request.webhookEvents ?? ['turn.started'],
     cancelRequestedAt: null,
@@ -108,8 +113,8 @@ function defaultPriority({ settings }: Pick<Dependencies, 'settings'>, user: str
 }
 
 /** The turn as the queue will list it: behind all that are there. */
-function queueTurnOf(turn: TurnRecord, { owner, agent, hostId }: SessionRecord): QueueTurn {
-  return { ...turn, owner, agent, hostId, sandboxStatus: null, ordinal: Number.MAX_SAFE_INTEGER };
+function queueTurnOf(turn: TurnRecord, { owner, team, agent, hostId }: SessionRecord): QueueTurn {
+  return { ...turn, owner, team, agent, hostId, sandboxStatus: null, ordinal: Number.MAX_SAFE_INTEGER };
 }
 
 function existing(session: SessionRecord | null, id: string): SessionRecord {

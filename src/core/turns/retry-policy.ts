@@ -43,6 +43,7 @@ export const defaultRetries: RetryTable = {
   repository_not_found: null,
   repository_refused: null,
   branch_not_found: null,
+  quota_exceeded: null,
 };
 
 /** How long to wait before the next attempt, or `null` when there is none. `random` is in 0..1: half of the wait is jitter. */

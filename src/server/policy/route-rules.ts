@@ -150,6 +150,12 @@ export const routeRules = defineRules({
   'POST /api/keys/rotate': { needs: 'installation:manage' },
   'GET /api/users/:user/budget': { needs: 'installation:manage' },
   'PUT /api/users/:user/budget': { needs: 'installation:manage' },
+  'GET /api/quota': { needs: 'self:view' },
+  'GET /api/users/:user/quota': { needs: 'installation:inspect' },
+  'PUT /api/users/:user/quota': { needs: 'installation:manage' },
+  'GET /api/teams/:team/quota': { needs: 'team:view', team: 'team' },
+  // What a team may have of the machine is not its owners' to say.
+  'PUT /api/teams/:team/quota': { needs: 'installation:manage' },
   // Of the caller's own sessions; the owner sees all.
   'GET /api/usage': { needs: 'installation:read' },
 
