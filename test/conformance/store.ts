@@ -4,6 +4,7 @@ import { snapshotSourceOf } from '../../src/core/sessions/fork-session.ts';
 import { newId } from '../../src/protocol/ids.ts';
 import type { TokenScope } from '../../src/protocol/users-api.ts';
 import { auditSuite } from './store-audit.ts';
+import { keySuite } from './store-keys.ts';
 import { secretSuite } from './store-secrets.ts';
 import {
   deadLetterRecord,
@@ -58,6 +59,7 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
     }
 
     auditSuite(() => subject);
+    keySuite(() => subject);
     secretSuite(() => subject);
 
     describe('transactions', () => {

@@ -21,6 +21,13 @@ const mark = randomBytes(12).toString('hex');
 /** What is meant to be found, in each place of its own. */
 const planted = { file: `plantedfile${mark}`, environment: `plantedenv${mark}`, memory: `plantedmem${mark}`, event: `plantedevent${mark}` };
 const keys = { anthropic: `sk-ant-canary${mark}`, openai: `sk-canary-openai${mark}`, gemini: `AIzaCanary${mark}` };
+/** Kept by the server itself, sealed; the first is the one that the agent's calls are made with. */
+const stored = {
+  'stored model key': `sk-ant-stored${mark}`,
+  'stored access token': `access-stored${mark}`,
+  'stored refresh token': `refresh-stored${mark}`,
+  'named secret': `named-secret${mark}`,
+};
 
 let forge: Awaited<ReturnType<typeof createForge>>;
 let model: Awaited<ReturnType<typeof createModelServer>>;
@@ -30,14 +37,14 @@ let server: TestServer;
 beforeAll(async () => {
   forge = await createForge();
   model = await createModelServer({
-    key: keys.anthropic,
+    key: stored['stored model key'],
     script: {
       rules: [
         {
           when: { prompt: /look around/ },
           steps: [
             { tool: 'write', path: 'made.txt', content: 'made\n' },
-            { tool: 'bash', command: 'env; cat /proc/*/environ | tr "\\0" "\\n" | tail -200; git remote -v; git config --list --show-origin; git fetch origin' },
+            { tool: 'bash', command: 'env; cat /proc/*/environ | tr "\\0" "\\n" | tail -200; git remote -v; git config --list --show-origin; git fetch origin; node -e "fetch(\'http://service.example.org/\').then(async (r) => console.log(r.status, await r.text()), console.log)"' },
             { text: 'That is all there is.' },
           ],
         },
@@ -80,6 +87,7 @@ async function secrets(): Promise<Map<string, string>> {
   const [, pemLine = ''] = forge.app.privateKey.split('\n').filter((line) => line.length > 40);
   return new Map([
     ...Object.entries(keys),
+    ...Object.entries(stored),
     ['owner token', server.token],
     ['webhook signing secret', (await server.client.webhookSecret()).replace(/^whsec_/, '')],
     ['key file', keyFile],
@@ -97,6 +105,13 @@ test('no secret is in a sandbox, in what it said, in the logs or the database', 
     webhookSecret: forge.webhookSecret,
     apiUrl: forge.apiUrl,
   });
+  await client.keys.create({ name: 'own', api: 'anthropic', baseUrl: model.url, secret: { apiKey: stored['stored model key'] } });
+  await client.keys.create({
+    name: 'login',
+    api: 'openai',
+    secret: { accessToken: stored['stored access token'], refreshToken: stored['stored refresh token'], tokenUrl: `${model.url}/token`, clientId: 'canary' },
+  });
+  await client.secrets.set('service', { hosts: ['service.example.org'], value: stored['named secret'] });
   const { repositories } = (await call('GET', '/api/repositories')) as { repositories: { url: string; name: string }[] };
   const repository = repositories.find(({ name }) => name === 'widgets')!.url;
   const { id } = await client.sessions.create({ repository, agent: 'claude' });
