@@ -24,7 +24,7 @@ export interface BenchCore {
 export async function openCore(host: BenchHost, settings: Partial<Settings>): Promise<BenchCore> {
   const { provider, dataDir } = host;
   const store = await createSqliteStore({ path: join(dataDir, 'berth.db'), logger: silent });
-  const gateway = createGateway({ upstreams: {}, placeholderSecret: 'bench', logger: silent });
+  const gateway = createGateway({ credentials: { find: async () => null }, placeholderSecret: 'bench', logger: silent });
   const deps: Dependencies = {
     store,
     queue: createStoreQueue({ store, clock: systemClock, logger: silent }),
@@ -55,9 +55,12 @@ export async function openCore(host: BenchHost, settings: Partial<Settings>): Pr
       defaultTemplate: 'default',
       defaultLimits: limits,
       maxLimits: limits,
+      permissionMode: 'ask',
+        permissionPolicy: { rules: [] },
       defaultPermissionTimeoutMs: 60_000,
       idle: { pauseMs: null, hibernateMs: null, archiveMs: null, hibernateAskingMs: null, lastStep: 'archive' },
       queue: defaultQueueSettings,
+      serverBudget: {},
       webhooks: { ...defaultWebhookSettings, secret: `whsec_${Buffer.alloc(32).toString('base64')}` },
       taskOwner: 'owner',
       allowLocalRepositories: true,

@@ -26,7 +26,7 @@ need=(
   "ip:iproute2"
   "/etc/ssl/certs/ca-certificates.crt:ca-certificates"
 )
-[ "$mode" = run ] || need+=("pgrep:procps" "musl-gcc:musl-tools" "/usr/lib/postgresql:postgresql" "redis-server:redis-server" "/usr/bin/chromium:chromium" "dockerd:docker.io")
+[ "$mode" = run ] || need+=("pgrep:procps" "musl-gcc:musl-tools" "/usr/lib/postgresql:postgresql" "redis-server:redis-server" "/usr/bin/chromium:chromium" "dockerd:docker.io" "qemu-system-x86_64:qemu-system-x86" "qemu-img:qemu-utils")
 
 export PATH="$PATH:/usr/sbin:/sbin"
 missing=()
@@ -80,6 +80,7 @@ if ! node_modules/.bin/node --version >/dev/null 2>&1; then
 fi
 # For hibernate: the distribution's CRIU is often too old for its kernel. Everything else works without.
 say "$(node_modules/.bin/node --disable-warning=ExperimentalWarning scripts/fetch-criu.ts || true)"
+case ",${BERTH_TEST_PROVIDERS:-}," in *,qemu,*) say "$(node_modules/.bin/node --disable-warning=ExperimentalWarning scripts/fetch-kernel.ts || true)" ;; esac
 # esbuild's own install script only checks; its binary is in the platform package.
 say "Node $(node_modules/.bin/node --version) and packages are ready"
 scripts/build-web.sh

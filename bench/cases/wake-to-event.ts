@@ -32,7 +32,7 @@ export const wakeToEvent: BenchCase = {
           {
             name: 'hibernated',
             async measureMs() {
-              await core.sessions.rest(id, 'hibernate');
+              await core.sessions.rest(id, 'hibernate', 'owner');
               return prompted();
             },
           },

@@ -62,7 +62,7 @@ async function claimOnce(core: Core): Promise<number> {
   const { id } = await core.sessions.create({ agent: 'shell', permissions: 'allow' }, 'bench', soon());
   await sleep(settleMs);
   const tookMs = await timed(() => runTrue(core, id));
-  await core.sessions.delete(id);
+  await core.sessions.delete(id, 'owner');
   return tookMs;
 }
 

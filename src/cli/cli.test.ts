@@ -58,6 +58,7 @@ const at = new Date(0).toISOString();
 const session = {
   id: 'ses_01',
   owner: 'me',
+  team: null,
   title: 'A \u001b[31mred\u001b[0m title',
   status: 'idle',
   statusReason: null,
@@ -77,6 +78,7 @@ const session = {
   config: {},
   lastSeq: 0,
   idle: null,
+  budget: null,
   lastUsedAt: at,
   archivedAt: null,
   createdAt: at,

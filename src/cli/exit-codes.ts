@@ -24,6 +24,7 @@ const exitCodeOfError = {
   invalid_request: exitCode.usage,
   unauthorized: exitCode.unauthorized,
   forbidden: exitCode.unauthorized,
+  budget_reached: exitCode.failed,
   not_found: exitCode.notFound,
   method_not_allowed: exitCode.usage,
   conflict: exitCode.failed,

@@ -8,7 +8,7 @@ export type PermissionRequest = Extract<SessionEvent, { type: 'permission.reques
 async function openPermissions(client: BerthClient, sessionId: string): Promise<PermissionRequest[]> {
   const open = new Map<string, PermissionRequest>();
   for await (const event of client.sessions.log(sessionId)) {
-    if (event.type === 'permission.requested') open.set(event.data.requestId, event.data);
+    if (event.type === 'permission.requested' && event.data.answeredBy === undefined) open.set(event.data.requestId, event.data);
     else if (event.type === 'permission.resolved') open.delete(event.data.requestId);
   }
   return [...open.values()];

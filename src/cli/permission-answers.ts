@@ -1,3 +1,4 @@
+import { isBudgetQuestion } from '../protocol/budget.ts';
 import { BerthError, type BerthClient, type SessionEvent } from '../sdk/index.ts';
 import { chooseByPolicy, keyOptions, type AllowPolicy } from './render/permission.ts';
 import { readKey } from './terminal.ts';
@@ -36,7 +37,8 @@ export function createPermissionAnswers(options: {
   let refused = 0;
 
   const decide = async (request: Request, signal: AbortSignal): Promise<string | null> => {
-    if (policy !== 'ask') {
+    // More money is a person's to give: no policy of this command line gives it.
+    if (policy !== 'ask' && !isBudgetQuestion(request.requestId)) {
       const chosen = chooseByPolicy(request.options, policy) ?? chooseByPolicy(request.options, 'reject');
       say(`answered by --allow ${policy}`);
       return chosen;
@@ -81,6 +83,8 @@ export function createPermissionAnswers(options: {
       return refused;
     },
     see(event) {
+      // What a rule answers nobody need be asked.
+      if (event.type === 'permission.requested' && event.data.answeredBy !== undefined) return;
       if (event.type === 'permission.requested') {
         waiting.set(event.data.requestId, { request: event.data, settled: new AbortController() });
         void work();

@@ -1,6 +1,8 @@
 import { Command } from 'commander';
 import * as allow from './commands/allow.ts';
+import * as audit from './commands/audit.ts';
 import * as attach from './commands/attach.ts';
+import * as budget from './commands/budget.ts';
 import * as cp from './commands/cp.ts';
 import * as dead from './commands/dead.ts';
 import * as deny from './commands/deny.ts';
@@ -14,9 +16,11 @@ import * as github from './commands/github.ts';
 import * as hosts from './commands/hosts.ts';
 import * as idle from './commands/idle.ts';
 import * as interrupt from './commands/interrupt.ts';
+import * as key from './commands/key.ts';
 import * as logs from './commands/logs.ts';
 import * as ls from './commands/ls.ts';
 import * as open from './commands/open.ts';
+import * as policy from './commands/policy.ts';
 import * as pool from './commands/pool.ts';
 import * as preview from './commands/preview.ts';
 import * as prompt from './commands/prompt.ts';
@@ -39,11 +43,11 @@ import * as whoami from './commands/whoami.ts';
 
 /** Commands under the heading where help lists them. */
 const groups: Record<string, readonly { register(program: Command): void }[]> = {
-  'This machine:': [up, open, doctor],
-  'Working with agents:': [run, attach, prompt, interrupt, allow, deny],
+  'This machine:': [up, open, doctor, audit],
+  'Working with agents:': [run, attach, prompt, interrupt, allow, deny, policy],
   'Sessions:': [ls, show, logs, diff, rest, idle, fork, snapshot, rm],
   'The queue:': [queue, pool, dead, hosts],
-  'Models:': [usage],
+  'Models:': [usage, budget, key],
   'Inside a sandbox:': [exec, shell, cp, forward, preview, egress, secret],
   'GitHub:': [github, tasks],
   'People:': [whoami, share, token, user, team],

@@ -97,7 +97,7 @@ describe('turns', () => {
     const running = await prompt(id, 'one');
     const waiting = await prompt(id, 'two');
     await until(async () => (await core.sessions.turn(id, running.turn.id)).state === 'running');
-    expect(await core.sessions.interrupt(id)).toEqual({ interrupted: running.turn.id });
+    expect(await core.sessions.interrupt(id, 'ada')).toEqual({ interrupted: running.turn.id });
     expect((await ended(id, running.turn.id)).state).toBe('cancelled');
     expect((await ended(id, waiting.turn.id)).state).toBe('cancelled');
     expect((await core.sessions.get(id)).status).toBe('idle');

@@ -1,3 +1,5 @@
+import { serverActor } from './audit/actor.ts';
+import { createAuditService, type AuditService } from './audit/audit-service.ts';
 import type { Dependencies } from './dependencies.ts';
 import { createHostService, type HostService } from './hosts/host-service.ts';
 import { recover, recoverFromAbsence } from './recovery.ts';
@@ -6,9 +8,12 @@ import { createPoolService, type PoolService } from './pool/pool-service.ts';
 import { keepsMirrors } from './pool/warm-plan.ts';
 import { createWarmPool } from './pool/warm-pool.ts';
 import { createSessionSandboxes, type SessionSandboxes } from './sandboxes/session-sandboxes.ts';
+import { createBudgetService, type BudgetService } from './budgets/budget-service.ts';
+import { createBudgetAnswers } from './budgets/budget-answers.ts';
 import { createAnswers } from './sessions/answers.ts';
 import { createSessionService, finishDeletion, type SessionService } from './sessions/session-service.ts';
 import { createSnapshotService, type SnapshotService } from './snapshots/snapshot-service.ts';
+import { cancelTurns } from './turns/cancel-turns.ts';
 import { createDispatcher, type Dispatcher } from './turns/dispatcher.ts';
 import { createPositionAnnouncer } from './turns/position-announcer.ts';
 import { createQueueService, type QueueService } from './turns/queue-service.ts';
@@ -21,7 +26,9 @@ export interface Core {
   snapshots: SnapshotService;
   queue: QueueService;
   hosts: HostService;
+  budgets: BudgetService;
   pool: PoolService;
+  audit: AuditService;
   accounts: Accounts;
   /** Recovers what the last process left, then takes up its turns. */
   start(signal: AbortSignal): Promise<void>;
@@ -39,6 +46,7 @@ export function createCore(deps: Dependencies): Core {
   const closing = new AbortController();
   const sandboxes: SessionSandboxes = createSessionSandboxes(deps, {
     onTurnEnded: () => dispatcher.wake(),
+    onAnswersKept: () => answers.wake(),
     onSlotFreed() {
       dispatcher.wake();
       answers.wake();
@@ -49,6 +57,9 @@ export function createCore(deps: Dependencies): Core {
     onFirstSandbox: (kind) => void (kind === 'warm' ? (figures.warmClaims += 1) : (figures.coldStarts += 1)),
   });
   const answers = createAnswers(deps, sandboxes);
+  const budgets = createBudgetAnswers(deps, sandboxes, async (sessionId, turnId) => {
+    await cancelTurns(deps, sandboxes, dispatcher, { sessionId, turnId, by: serverActor });
+  });
   const figures = createPoolFigures();
   const warm = createWarmPool(deps);
   const positions = createPositionAnnouncer(deps);
@@ -72,11 +83,13 @@ export function createCore(deps: Dependencies): Core {
   }
 
   return {
-    sessions: createSessionService(deps, sandboxes, dispatcher, answers),
+    sessions: createSessionService(deps, sandboxes, dispatcher, { answers, budgets }),
     snapshots: createSnapshotService(deps, sandboxes),
     queue: createQueueService(deps, dispatcher),
+    budgets: createBudgetService(deps, () => budgets.wake()),
     hosts: createHostService(deps, () => dispatcher.announce(null)),
     pool: createPoolService(deps, warm, figures),
+    audit: createAuditService(deps),
     accounts: createAccounts(deps),
     async start(signal) {
       await recover(deps, sandboxes, signal);
@@ -89,6 +102,7 @@ export function createCore(deps: Dependencies): Core {
           // What fell idle by itself (an agent that asks) may give its slot to one that waits.
           dispatcher.wake();
           await answers.check();
+          await budgets.check();
         }),
         repeat('looking at warm sandboxes', idleCheckMs, () => warm.check()),
         !keepsMirrors(deps.settings.warm)
@@ -107,6 +121,7 @@ export function createCore(deps: Dependencies): Core {
       await positions.close();
       await dispatcher.close();
       await answers.close();
+      await budgets.close();
       await warm.close();
       await sandboxes.close();
       await loops;

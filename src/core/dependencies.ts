@@ -1,5 +1,7 @@
 import type { PlacementPolicy } from './placement/policy.ts';
 import type { Providers } from './providers.ts';
+import type { PermissionMode, PermissionPolicy } from '../protocol/permission-policy.ts';
+import type { UserBudget } from '../protocol/budget.ts';
 import type { AgentCatalog, AgentInstaller } from './ports/agent.ts';
 import type { Clock } from './ports/clock.ts';
 import type { Gateway } from './ports/gateway.ts';
@@ -49,9 +51,15 @@ export interface Settings {
   /** The most a session may ask for. */
   maxLimits: SandboxLimits;
   defaultPermissionTimeoutMs: number;
+  /** The rules that hold in every session, behind its own and its repository's. */
+  permissionPolicy: PermissionPolicy;
+  /** Of sessions that name none. */
+  permissionMode: PermissionMode;
   /** When a session without work and without an open stream is put to rest; see `core/sandboxes/idle-policy.ts`. */
   idle: IdlePolicy;
   queue: QueueSettings;
+  /** Limits of every user and session that has no others. */
+  serverBudget: UserBudget;
   webhooks: WebhookSettings;
   /** The user whose the sessions are that the forge asks for. */
   taskOwner: string;

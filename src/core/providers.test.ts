@@ -42,7 +42,7 @@ test('each sandbox is looked for, kept and removed where its record says it is',
   await core.start(signal);
   expect([...two.sandboxes.keys()]).toEqual([kept.id]);
   expect([...one.sandboxes.keys()]).toEqual([]);
-  await core.sessions.delete(session.id);
+  await core.sessions.delete(session.id, 'ada');
   expect([...two.sandboxes.keys()]).toEqual([]);
   await core.close();
 });

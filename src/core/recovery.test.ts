@@ -80,7 +80,7 @@ beforeAll(async () => {
 });
 afterAll(() => store.close());
 
-const unheard = { onTurnEnded() {}, onSlotFreed() {}, onSlotTaken() {}, onEvicted() {}, onFirstSandbox() {} };
+const unheard = { onTurnEnded() {}, onAnswersKept() {}, onSlotFreed() {}, onSlotTaken() {}, onEvicted() {}, onFirstSandbox() {} };
 
 function infoOf({ id, template, limits }: SandboxRecord, status: Exclude<Found, 'none'>) {
   return { id, status, template, limits, labels: {}, reference: id, createdAt: at };

@@ -16,6 +16,7 @@ import { gzipSync } from 'node:zlib';
 import type { Logger } from '../core/ports/logger.ts';
 import type { ModelCallUsage, ModelMeter } from '../core/ports/model-meter.ts';
 import { BerthError } from '../protocol/errors.ts';
+import { environmentCredentials } from './credentials/environment.ts';
 import { createGateway, parseTarget } from './gateway.ts';
 import type { Gateway } from './gateway.ts';
 import { placeholderKey } from './placeholder.ts';
@@ -73,7 +74,7 @@ afterEach(async () => {
 function start(upstreams: ModelUpstreams, maxBodyBytes?: number): void {
   gateway?.close();
   gateway = createGateway({
-    upstreams,
+    credentials: { find: async (_sessionId, api) => environmentCredentials(upstreams)(api) },
     meter: { begin: (...given) => onBegin(...given) },
     placeholderSecret: secret,
     logger: recordingLogger(),

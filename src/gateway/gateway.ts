@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { Gateway as GatewayPort, GatewayAttachment } from '../core/ports/gateway.ts';
 import type { GitControl } from '../core/ports/git-control.ts';
 import type { Logger } from '../core/ports/logger.ts';
+import type { ModelCredentials } from '../core/ports/model-credentials.ts';
 import type { ModelMeter } from '../core/ports/model-meter.ts';
 import { attachGateway } from './channel.ts';
 import { createEgressProxy, type EgressProxy, type EgressProxyOptions } from './egress/egress-proxy.ts';
@@ -13,10 +14,11 @@ import { createModelProxy } from './model-proxy.ts';
 import type { ModelProxy } from './model-proxy.ts';
 import { placeholderKey } from './placeholder.ts';
 import { modelApis } from './upstreams.ts';
-import type { ModelApi, ModelUpstreams } from './upstreams.ts';
+import type { ModelApi } from './upstreams.ts';
 
 export interface GatewayOptions {
-  upstreams: ModelUpstreams;
+  /** Where the real credentials come from. */
+  credentials: ModelCredentials;
   /** Absent: model calls are neither counted nor limited. */
   meter?: ModelMeter;
   /** What placeholder keys are derived from; see `placeholderKey`. */

@@ -3,6 +3,7 @@ import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, ServerRespons
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { pipeline } from 'node:stream';
 import type { Logger } from '../core/ports/logger.ts';
+import type { ModelCredential, ModelCredentials } from '../core/ports/model-credentials.ts';
 import type { MeteredCall, ModelMeter } from '../core/ports/model-meter.ts';
 import { asBerthError } from '../protocol/errors.ts';
 import { requestHeadersFor, responseHeadersFor } from './headers.ts';
@@ -13,10 +14,11 @@ import type { GatewayFailure } from './model-errors.ts';
 import { equalSecrets } from './placeholder.ts';
 import { createRequestBody } from './request-body.ts';
 import { credentialHeaders, isAllowedRoute, isMeteredRoute, modelApiRules, upstreamUrl } from './upstreams.ts';
-import type { ModelApi, ModelUpstreams } from './upstreams.ts';
+import type { ModelApi } from './upstreams.ts';
 
 export interface ModelProxyOptions {
-  upstreams: ModelUpstreams;
+  /** Where the real credentials come from. */
+  credentials: ModelCredentials;
   /** Absent: calls are neither counted nor limited. */
   meter?: ModelMeter;
   logger: Logger;
@@ -51,7 +53,7 @@ export interface ModelProxy {
 }
 
 export function createModelProxy(options: ModelProxyOptions): ModelProxy {
-  const { upstreams, meter, logger } = options;
+  const { credentials, meter, logger } = options;
   const maxBodyBytes = options.maxBodyBytes ?? 64 * 1024 * 1024;
   const answerTimeoutMs = options.answerTimeoutMs ?? 15 * 60_000;
   const idleTimeoutMs = options.idleTimeoutMs ?? 10 * 60_000;
@@ -67,13 +69,6 @@ export function createModelProxy(options: ModelProxyOptions): ModelProxy {
     const method = request.method ?? '';
     if (!isAllowedRoute(call.api, method, call.path)) {
       return { status: 404, message: `Berth: the model gateway does not serve ${method} ${call.path.slice(0, 200)}` };
-    }
-    if (upstreams[call.api] === undefined) {
-      const { title, setting } = modelApiRules[call.api];
-      return {
-        status: 424,
-        message: `Berth: no ${title} upstream is configured; set ${setting} in the environment of the Berth server and restart it`,
-      };
     }
     if (Number(request.headers['content-length'] ?? 0) > maxBodyBytes) {
       return { status: 413, message: `Berth: the request body is larger than ${maxBodyBytes} bytes` };
@@ -91,33 +86,37 @@ export function createModelProxy(options: ModelProxyOptions): ModelProxy {
       drain(request, maxBodyBytes);
     };
     if (refused !== null) return fail(refused);
-    if (meter === undefined || !isMeteredRoute(request.method ?? '', call.path)) {
-      return forward({ call, request, response, fields, fail, metered: null });
-    }
     // Nothing of the body is read until the call may be made.
     const gone = new AbortController();
     const onClose = (): void => gone.abort();
     response.once('close', onClose);
-    meter.begin(call.sessionId, gone.signal).then(
-      (metered) => {
+    admit(call, request.method ?? '', gone.signal).then(
+      ({ credential, metered }) => {
         response.off('close', onClose);
-        if (!gone.signal.aborted) forward({ call, request, response, fields, fail, metered });
+        if (gone.signal.aborted) return;
+        if (credential === null) fail(noCredential(call.api));
+        else forward({ call, request, response, fields, fail, credential, metered });
       },
       (error: unknown) => {
-        if (!gone.signal.aborted) fail(meterFailure(error));
+        if (!gone.signal.aborted) fail(admissionFailure(error));
       },
     );
   }
 
-  function forward({ call, request, response, fields, fail, metered }: Forwarded): void {
+  async function admit({ sessionId, api, path }: ModelCall, method: string, signal: AbortSignal) {
+    const metered = meter === undefined || !isMeteredRoute(method, path) ? null : await meter.begin(sessionId, signal);
+    // After what may be a long wait for an answer: a token that is fresh now.
+    return { metered, credential: await credentials.find(sessionId, api) };
+  }
+
+  function forward({ call, request, response, fields, fail, credential, metered }: Forwarded): void {
     const startedAt = performance.now();
-    const upstream = upstreams[call.api]!;
     call.query.delete('key');
-    const url = upstreamUrl(upstream.baseUrl, call.path, call.query);
+    const url = upstreamUrl(credential.baseUrl ?? modelApiRules[call.api].baseUrl, call.path, call.query);
     const beta = request.headers['anthropic-beta'];
     const headers: OutgoingHttpHeaders = {
       ...requestHeadersFor(request.headers),
-      ...credentialHeaders(call.api, upstreams, { anthropicBeta: Array.isArray(beta) ? beta.join(',') : beta }),
+      ...credentialHeaders(call.api, credential, { anthropicBeta: Array.isArray(beta) ? beta.join(',') : beta }),
     };
     const secure = url.protocol === 'https:';
     const outgoing: ClientRequest = (secure ? httpsRequest : httpRequest)(url, {
@@ -161,9 +160,17 @@ export function createModelProxy(options: ModelProxyOptions): ModelProxy {
       const status = answer.statusCode ?? 502;
       if (status === 401 || status === 403) {
         answer.resume();
-        settle({
-          status,
-          message: `Berth: the ${modelApiRules[call.api].title} upstream refused Berth's own credential (HTTP ${status}); check ${modelApiRules[call.api].setting} of the Berth server`,
+        // A token that ended before its time is renewed, and the agent asks again.
+        void credential.refused().then((renewed) => {
+          const { title } = modelApiRules[call.api];
+          settle(
+            renewed
+              ? { status: 503, message: `Berth: the ${title} token was renewed; ask again` }
+              : {
+                  status,
+                  message: `Berth: the ${title} upstream refused Berth's own credential (HTTP ${status}); check ${credential.label}`,
+                },
+          );
         });
         return;
       }
@@ -214,16 +221,25 @@ interface Forwarded {
   /** For the log. */
   fields: object;
   fail: (failure: GatewayFailure) => void;
+  credential: ModelCredential;
   metered: MeteredCall | null;
 }
 
-/** Without a count and a budget no call is made. */
-function meterFailure(error: unknown): GatewayFailure {
+function noCredential(api: ModelApi): GatewayFailure {
+  const { title, setting } = modelApiRules[api];
+  return {
+    status: 424,
+    message: `Berth: there is no ${title} key for this session; add one with "berth key add --api ${api}", or set ${setting} in the environment of the Berth server and restart it`,
+  };
+}
+
+/** Without a count, a budget and a credential no call is made. */
+function admissionFailure(error: unknown): GatewayFailure {
   const { code, message, retryable } = asBerthError(error);
-  if (code === 'not_found') return { status: 403, message: `Berth: ${message}` };
+  if (code === 'not_found' || code === 'budget_reached' || code === 'forbidden') return { status: 403, message: `Berth: ${message}` };
   return retryable
     ? { status: 503, message: `Berth: ${message}` }
-    : { status: 503, message: 'Berth: the call could not be counted, so it is not made' };
+    : { status: 503, message: 'Berth: the call could not be prepared, so it is not made' };
 }
 
 function presentsKey(request: IncomingMessage, call: ModelCall): boolean {

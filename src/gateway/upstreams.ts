@@ -1,6 +1,9 @@
+import type { ModelCredential } from '../core/ports/model-credentials.ts';
+import { modelApi, type ModelApi } from '../protocol/keys.ts';
+
 /** The wire formats the gateway speaks, which are also the first path segment inside the sandbox. */
-export const modelApis = ['anthropic', 'openai', 'gemini'] as const;
-export type ModelApi = (typeof modelApis)[number];
+export const modelApis = modelApi.options;
+export type { ModelApi };
 
 /**
  * Where model calls go and the real credentials for them. Held by the gateway alone. `baseUrl` may
@@ -19,6 +22,8 @@ export interface ModelUpstream {
 
 interface ModelApiRules {
   title: string;
+  /** Where calls go for a key that names no address. */
+  baseUrl: string;
   /** What an operator sets to configure the upstream; named in the refusal when it is missing. */
   setting: string;
   /** Method and path, version included, that may be called. All else is refused. */
@@ -32,6 +37,7 @@ const geminiModel = '(?:models|tunedModels)/[A-Za-z0-9][A-Za-z0-9._-]{0,199}';
 export const modelApiRules: Record<ModelApi, ModelApiRules> = {
   anthropic: {
     title: 'Anthropic',
+    baseUrl: 'https://api.anthropic.com',
     setting: 'ANTHROPIC_API_KEY',
     routes: [
       { method: 'POST', path: /^\/v1\/messages(?:\/count_tokens)?$/ },
@@ -40,6 +46,7 @@ export const modelApiRules: Record<ModelApi, ModelApiRules> = {
   },
   openai: {
     title: 'OpenAI',
+    baseUrl: 'https://api.openai.com/v1',
     setting: 'OPENAI_API_KEY',
     routes: [
       { method: 'POST', path: /^\/v1\/(?:responses(?:\/compact)?|chat\/completions)$/ },
@@ -48,6 +55,7 @@ export const modelApiRules: Record<ModelApi, ModelApiRules> = {
   },
   gemini: {
     title: 'Gemini',
+    baseUrl: 'https://generativelanguage.googleapis.com',
     setting: 'GEMINI_API_KEY',
     routes: [
       {
@@ -84,22 +92,16 @@ export function upstreamUrl(baseUrl: string, path: string, query: URLSearchParam
 /** The header fields that carry the real credential. */
 export function credentialHeaders(
   api: ModelApi,
-  upstreams: ModelUpstreams,
+  { kind, secret }: Pick<ModelCredential, 'kind' | 'secret'>,
   requested: { anthropicBeta: string | undefined },
 ): Record<string, string> {
-  switch (api) {
-    case 'anthropic': {
-      const upstream = upstreams.anthropic!;
-      if ('apiKey' in upstream) return { 'x-api-key': upstream.apiKey };
-      // Anthropic accepts a subscription's token only together with this beta flag.
-      const flags = new Set((requested.anthropicBeta ?? '').split(',').map((flag) => flag.trim()));
-      flags.delete('');
-      flags.add('oauth-2025-04-20');
-      return { authorization: `Bearer ${upstream.authToken}`, 'anthropic-beta': [...flags].join(',') };
-    }
-    case 'openai':
-      return { authorization: `Bearer ${upstreams.openai!.apiKey}` };
-    case 'gemini':
-      return { 'x-goog-api-key': upstreams.gemini!.apiKey };
+  if (api === 'anthropic' && kind === 'oauth') {
+    // Anthropic accepts a subscription's token only together with this beta flag.
+    const flags = new Set((requested.anthropicBeta ?? '').split(',').map((flag) => flag.trim()));
+    flags.delete('');
+    flags.add('oauth-2025-04-20');
+    return { authorization: `Bearer ${secret}`, 'anthropic-beta': [...flags].join(',') };
   }
+  if (api === 'openai' || kind === 'oauth') return { authorization: `Bearer ${secret}` };
+  return api === 'anthropic' ? { 'x-api-key': secret } : { 'x-goog-api-key': secret };
 }

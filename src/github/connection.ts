@@ -1,6 +1,7 @@
-import type { SecretBox } from '../core/ports/secrets.ts';
+import type { SecretVault } from '../core/ports/secrets.ts';
 import type { GithubAppRecord, Store } from '../core/ports/store.ts';
 import { BerthError } from '../protocol/errors.ts';
+import { appSecrets } from './app-secrets.ts';
 import { createGithubApp, type ClientOptions, type GithubApp } from './app.ts';
 
 /** The App that is registered now, whichever that is. */
@@ -11,7 +12,7 @@ export interface Connection {
   require(): Promise<GithubApp>;
 }
 
-export function createConnection(store: Store, secrets: SecretBox, options: ClientOptions): Connection {
+export function createConnection(store: Store, secrets: SecretVault, options: ClientOptions): Connection {
   let latest: { record: GithubAppRecord; app: GithubApp } | null = null;
 
   async function current(): Promise<GithubApp | null> {
@@ -23,7 +24,7 @@ export function createConnection(store: Store, secrets: SecretBox, options: Clie
         app: createGithubApp(
           {
             appId: record.appId,
-            privateKey: secrets.open(record.sealedPrivateKey),
+            privateKey: await secrets.open(record.sealedPrivateKey, appSecrets.privateKey),
             slug: record.slug,
             apiUrl: record.apiUrl,
             webUrl: new URL(record.htmlUrl).origin,

@@ -8,6 +8,7 @@ import type { Clock } from '../core/ports/clock.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { DeliveryRecord, Store } from '../core/ports/store.ts';
 import { BerthError } from '../protocol/errors.ts';
+import { boxVault } from '../store/secrets/box-vault.fixture.ts';
 import { createSecretBox } from '../store/secret-box.ts';
 import { createSqliteStore } from '../store/sqlite.ts';
 import { createDeliveries, type Deliveries } from './deliveries.ts';
@@ -42,7 +43,7 @@ const clock: Clock = {
 };
 
 async function create(): Promise<Deliveries> {
-  return createDeliveries({ store, secrets: await createSecretBox(join(dir, 'key')), clock, logger: quiet });
+  return createDeliveries({ store, secrets: boxVault(await createSecretBox(join(dir, 'key'))), clock, logger: quiet });
 }
 
 function receive(deliveries: Deliveries, id: string): Promise<'stored' | 'duplicate'> {

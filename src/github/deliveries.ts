@@ -1,7 +1,8 @@
 import type { Clock } from '../core/ports/clock.ts';
 import type { IncomingDelivery } from '../core/ports/forge-app.ts';
 import type { Logger } from '../core/ports/logger.ts';
-import type { SecretBox } from '../core/ports/secrets.ts';
+import type { SecretVault } from '../core/ports/secrets.ts';
+import { appSecrets } from './app-secrets.ts';
 import type { DeliveryRecord, Store } from '../core/ports/store.ts';
 import { asBerthError, BerthError } from '../protocol/errors.ts';
 import { isHandled, type Outcome } from './handle-delivery.ts';
@@ -38,7 +39,7 @@ const eventPattern = /^[a-z_]{1,100}$/;
 
 export interface DeliveriesOptions {
   store: Store;
-  secrets: SecretBox;
+  secrets: SecretVault;
   clock: Clock;
   logger: Logger;
 }
@@ -124,7 +125,7 @@ export function createDeliveries({ store, secrets, clock, logger }: DeliveriesOp
     async receive({ id, event, signature, body }) {
       const app = await store.read.githubApp();
       if (app === null) throw new BerthError('not_found', 'no GitHub App is registered');
-      if (!isSigned(secrets.open(app.sealedWebhookSecret), body, signature)) {
+      if (!isSigned(await secrets.open(app.sealedWebhookSecret, appSecrets.webhookSecret), body, signature)) {
         throw new BerthError('unauthorized', 'the signature is missing or wrong', { field: 'X-Hub-Signature-256' });
       }
       if (!idPattern.test(id)) throw new BerthError('invalid_request', 'not the id of a delivery', { field: 'X-GitHub-Delivery' });

@@ -2,7 +2,7 @@ import type { Clock } from '../core/ports/clock.ts';
 import type { ForgeApp } from '../core/ports/forge-app.ts';
 import type { Forge } from '../core/ports/forge.ts';
 import type { Logger } from '../core/ports/logger.ts';
-import type { SecretBox } from '../core/ports/secrets.ts';
+import type { SecretBox, SecretVault } from '../core/ports/secrets.ts';
 import type { RepositoryRecord, Store } from '../core/ports/store.ts';
 import type { TaskService } from '../core/tasks/task-service.ts';
 import { asBerthError, BerthError } from '../protocol/errors.ts';
@@ -20,7 +20,10 @@ export type { CredentialsFor } from './credentials.ts';
 
 export interface GithubOptions {
   store: Store;
-  secrets: SecretBox;
+  /** Seals what is stored. */
+  secrets: SecretVault;
+  /** Seals links. */
+  links: SecretBox;
   clock: Clock;
   logger: Logger;
   /** Where browsers and GitHub reach this server; asked when a set-up begins. */
@@ -51,7 +54,7 @@ export interface Github {
 }
 
 export function createGithub(options: GithubOptions): Github {
-  const { store, secrets, clock, logger, accounts = null, pacing = true } = options;
+  const { store, secrets, links, clock, logger, accounts = null, pacing = true } = options;
   const client = { clock, logger, pacing };
   const apiUrl = (options.apiUrl ?? defaultApiUrl).replace(/\/+$/, '');
   const connection = createConnection(store, secrets, client);
@@ -64,6 +67,7 @@ export function createGithub(options: GithubOptions): Github {
   const setup = createSetup({
     store,
     secrets,
+    links,
     clock,
     client,
     publicUrl: () => options.publicUrl().replace(/\/+$/, ''),

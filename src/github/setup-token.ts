@@ -17,6 +17,8 @@ const contents = z.object({
   /** The App that may be replaced, by id. */
   replaces: z.number().nullable(),
   expiresAt: z.string(),
+  /** Who asked for the link. */
+  by: z.string(),
 });
 export type SetupToken = z.infer<typeof contents>;
 
@@ -25,7 +27,7 @@ export type SetupToken = z.infer<typeof contents>;
  * and good for an hour. Which were used is in the store.
  */
 export interface SetupTokens {
-  make(purpose: SetupToken['purpose'], of: { linkId?: string; replaces: number | null }): { text: string; token: SetupToken };
+  make(purpose: SetupToken['purpose'], of: { linkId?: string; replaces: number | null; by: string }): { text: string; token: SetupToken };
   /** Throws `forbidden` for anything that is not a good token of this purpose. */
   open(purpose: SetupToken['purpose'], text: string): SetupToken;
   /** Throws `conflict` when it was used. */
@@ -40,10 +42,10 @@ const scope = 'github-setup';
 export function createSetupTokens(store: Store, secrets: SecretBox, clock: Clock): SetupTokens {
   const used = () => new BerthError('conflict', 'this set-up link was used already');
   return {
-    make(purpose, { linkId, replaces }) {
+    make(purpose, { linkId, replaces, by }) {
       const id = randomBytes(16).toString('base64url');
       const expiresAt = new Date(clock.now().getTime() + setupLifetimeMs).toISOString();
-      const token: SetupToken = { purpose, linkId: linkId ?? id, id, replaces, expiresAt };
+      const token: SetupToken = { purpose, linkId: linkId ?? id, id, replaces, expiresAt, by };
       return { text: secrets.seal(JSON.stringify(token)), token };
     },
     open(purpose, text) {

@@ -1,7 +1,9 @@
 import { createPrivateKey } from 'node:crypto';
+import { actorOf } from '../core/audit/actor.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { ForgeApp, RegisteredApp } from '../core/ports/forge-app.ts';
-import type { SecretBox } from '../core/ports/secrets.ts';
+import type { SecretBox, SecretVault } from '../core/ports/secrets.ts';
+import { appSecrets } from './app-secrets.ts';
 import type { GithubAppRecord, Store, StoreTransaction } from '../core/ports/store.ts';
 import { BerthError } from '../protocol/errors.ts';
 import { webUrlOf } from './addresses.ts';
@@ -11,7 +13,8 @@ import { createSetupTokens, isSameText } from './setup-token.ts';
 
 export interface SetupOptions {
   store: Store;
-  secrets: SecretBox;
+  secrets: SecretVault;
+  links: SecretBox;
   clock: Clock;
   client: ClientOptions;
   /** Where browsers and GitHub reach this server, without a slash at the end. */
@@ -33,8 +36,8 @@ const organizationPattern = /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,98}[A-Za-z0-9])?$/;
  * exchanged for the App's secrets once. Closed while an App is there, but to links made to replace it.
  */
 export function createSetup(options: SetupOptions): Setup {
-  const { store, secrets, clock, client, publicUrl } = options;
-  const tokens = createSetupTokens(store, secrets, clock);
+  const { store, secrets, links, clock, client, publicUrl } = options;
+  const tokens = createSetupTokens(store, links, clock);
 
   async function refuseClosed(reads: Pick<Store['read'], 'githubApp'>, replaces: number | null): Promise<void> {
     const app = await reads.githubApp();
@@ -43,31 +46,48 @@ export function createSetup(options: SetupOptions): Setup {
     }
   }
 
-  async function save(record: GithubAppRecord, within: (tx: StoreTransaction) => Promise<void>, signal: AbortSignal): Promise<RegisteredApp> {
+  async function save(record: GithubAppRecord, by: string, within: (tx: StoreTransaction) => Promise<void>, signal: AbortSignal): Promise<RegisteredApp> {
     await store.transaction(async (tx) => {
       await within(tx);
       await tx.saveGithubApp(record);
+      const { appId, name, htmlUrl, createdAt } = record;
+      await tx.appendAudit([
+        {
+          at: createdAt,
+          actor: actorOf(by),
+          action: 'github.app_registered',
+          target: name,
+          sessionId: null,
+          detail: { appId, htmlUrl },
+        },
+      ]);
     });
     await options.onRegistered(signal);
     return viewApp(record);
   }
 
   return {
-    async createSetupLink({ replace }) {
+    async createSetupLink({ replace, by }) {
       const replaces = replace ? ((await store.read.githubApp())?.appId ?? null) : null;
       await refuseClosed(store.read, replaces);
-      const { text, token } = tokens.make('link', { replaces });
+      const { text, token } = tokens.make('link', { replaces, by });
+      const at = clock.now().toISOString();
+      await store.transaction((tx) =>
+        tx.appendAudit([
+          { at, actor: actorOf(by), action: 'github.setup_link_created', target: null, sessionId: null, detail: { replace } },
+        ]),
+      );
       return { url: `${publicUrl()}/setup/github?setup=${encodeURIComponent(text)}`, expiresAt: token.expiresAt };
     },
 
     async openSetup(link, organization) {
-      const { linkId, replaces } = tokens.open('link', link);
+      const { linkId, replaces, by } = tokens.open('link', link);
       await tokens.refuseUsed(linkId);
       await refuseClosed(store.read, replaces);
       if (organization !== null && !organizationPattern.test(organization)) {
         throw new BerthError('invalid_request', 'not the name of an organisation', { field: 'organization' });
       }
-      const { text, token } = tokens.make('state', { linkId, replaces });
+      const { text, token } = tokens.make('state', { linkId, replaces, by });
       return {
         action: registrationUrl(options.webUrl, organization, text),
         manifest: JSON.stringify(manifestFor(publicUrl())),
@@ -99,15 +119,16 @@ export function createSetup(options: SetupOptions): Setup {
         slug: data.slug ?? data.name,
         name: data.name,
         clientId: data.client_id,
-        sealedPrivateKey: secrets.seal(data.pem),
-        sealedWebhookSecret: secrets.seal(data.webhook_secret),
-        sealedClientSecret: secrets.seal(data.client_secret),
+        sealedPrivateKey: await secrets.seal(data.pem, appSecrets.privateKey),
+        sealedWebhookSecret: await secrets.seal(data.webhook_secret, appSecrets.webhookSecret),
+        sealedClientSecret: await secrets.seal(data.client_secret, appSecrets.clientSecret),
         apiUrl: options.apiUrl,
         htmlUrl: data.html_url,
         createdAt: clock.now().toISOString(),
       };
       return save(
         record,
+        token.by,
         async (tx) => {
           await refuseClosed(tx, token.replaces);
           await tokens.use(tx, token.linkId);
@@ -116,7 +137,7 @@ export function createSetup(options: SetupOptions): Setup {
       );
     },
 
-    async register(given, signal) {
+    async register(given, by, signal) {
       const apiUrl = (given.apiUrl ?? options.apiUrl).replace(/\/+$/, '');
       checkPrivateKey(given.privateKey);
       const identity = { appId: given.appId, privateKey: given.privateKey, slug: '', apiUrl, webUrl: webUrlOf(apiUrl) };
@@ -133,14 +154,14 @@ export function createSetup(options: SetupOptions): Setup {
         slug: data.slug ?? data.name,
         name: data.name,
         clientId: data.client_id ?? '',
-        sealedPrivateKey: secrets.seal(given.privateKey),
-        sealedWebhookSecret: secrets.seal(given.webhookSecret),
+        sealedPrivateKey: await secrets.seal(given.privateKey, appSecrets.privateKey),
+        sealedWebhookSecret: await secrets.seal(given.webhookSecret, appSecrets.webhookSecret),
         sealedClientSecret: null,
         apiUrl,
         htmlUrl: data.html_url,
         createdAt: clock.now().toISOString(),
       };
-      return save(record, async () => {}, signal);
+      return save(record, by, async () => {}, signal);
     },
   };
 }

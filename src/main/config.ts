@@ -2,8 +2,10 @@ import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { WarmSettings } from '../core/pool/warm-plan.ts';
+import { parseBudgetLimits, type BudgetLimits, type UserBudget } from '../protocol/budget.ts';
 import { priority, type Priority } from '../protocol/api.ts';
 import { parseEgressPolicy, type EgressPolicy } from '../protocol/egress.ts';
+import { permissionMode } from '../protocol/permission-policy.ts';
 import { handle } from '../protocol/users-api.ts';
 import { parseRepositoryUrl } from '../core/git-names.ts';
 import { asBerthError, BerthError } from '../protocol/errors.ts';
@@ -74,6 +76,10 @@ const environment = z.object({
   BERTH_TASK_OWNER: handle.default('owner'),
   /** Where sandboxes may connect to unless a session says otherwise: `none`, or of `packages`, `git`, `open` and hosts. */
   BERTH_EGRESS: z.string().default('packages,git').transform(readEgress),
+  /** Who answers what agents ask in sessions that do not say: `policy`, `ask` (a person) or `allow`. */
+  BERTH_PERMISSION_MODE: permissionMode.default('policy'),
+  /** A JSON file with the rules that hold in every session, in place of Berth's own; see `docs/guides/permissions.md`. */
+  BERTH_PERMISSIONS: z.string().startsWith('/').optional(),
   /** `true` lets sandboxes reach this machine's loopback: for tests and development. */
   BERTH_EGRESS_TO_LOOPBACK: z.enum(['true', 'false']).default('false'),
   /** `true` lets webhooks reach this machine: for tests and development. */
@@ -85,6 +91,14 @@ const environment = z.object({
   BERTH_LOCAL_REPOSITORIES: z.enum(['true', 'false']).default('true'),
   /** A JSON file with what models cost; see `docs/guides/models-and-budgets.md`. */
   BERTH_PRICES: z.string().startsWith('/').optional(),
+  /** Limits of every session, user and user's day that has no others: `usd=5,tokens=2m,turns=20,minutes=90`. */
+  BERTH_BUDGET_SESSION: z.string().optional().transform(readBudget),
+  BERTH_BUDGET_USER: z.string().optional().transform(readBudget),
+  BERTH_BUDGET_DAY: z.string().optional().transform(readBudget),
+  /** A program that wraps data keys, for a key management service; see `docs/guides/models-and-budgets.md`. */
+  BERTH_KMS_COMMAND: z.string().startsWith('/').optional(),
+  /** Files with keys that wrap data keys, with commas: the first wraps, all unwrap. Default: a key from the installation's. */
+  BERTH_KMS_KEY_FILES: z.string().regex(/^\/[^,]*(,\/[^,]*)*$/, 'absolute paths, with commas').optional(),
   ANTHROPIC_API_KEY: z.string().min(1).optional(),
   ANTHROPIC_AUTH_TOKEN: z.string().min(1).optional(),
   ANTHROPIC_BASE_URL: z.url().default('https://api.anthropic.com'),
@@ -166,12 +180,16 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     userPriorities: e.BERTH_PRIORITIES,
     taskOwner: e.BERTH_TASK_OWNER,
     egress: e.BERTH_EGRESS,
+    permissionMode: e.BERTH_PERMISSION_MODE,
+    permissionsFile: e.BERTH_PERMISSIONS ?? null,
     egressToLoopback: e.BERTH_EGRESS_TO_LOOPBACK === 'true',
     webhooksToLoopback: e.BERTH_WEBHOOKS_TO_LOOPBACK === 'true',
     logLevel: e.BERTH_LOG_LEVEL,
     log: e.BERTH_LOG ?? join(e.BERTH_DATA_DIR, 'server.log'),
     allowLocalRepositories,
+    kms: { command: e.BERTH_KMS_COMMAND ?? null, keyFiles: e.BERTH_KMS_KEY_FILES?.split(',') ?? [] },
     pricesFile: e.BERTH_PRICES ?? null,
+    budget: { session: e.BERTH_BUDGET_SESSION, user: e.BERTH_BUDGET_USER, day: e.BERTH_BUDGET_DAY } satisfies UserBudget,
     upstreams: {
       ...anthropicUpstream(e),
       ...(e.OPENAI_API_KEY === undefined ? {} : { openai: { baseUrl: e.OPENAI_BASE_URL, apiKey: e.OPENAI_API_KEY } }),
@@ -194,6 +212,16 @@ function parseProviders(text: string, context: z.RefinementCtx): string[] {
   if (unknown !== undefined) context.addIssue(`"${unknown}" is not one of ${providerNames.join(', ')}`);
   if (new Set(names).size !== names.length) context.addIssue('a provider is named twice');
   return names;
+}
+
+function readBudget(text: string | undefined, context: z.RefinementCtx): BudgetLimits {
+  try {
+    return parseBudgetLimits(text ?? '');
+  } catch (error) {
+    const issue = error instanceof z.ZodError ? `${error.issues[0]?.path.join('.')}: ${error.issues[0]?.message}` : String(error);
+    context.addIssue(`"${text}" is not of the form usd=5,tokens=2m,turns=20,minutes=90 (${issue})`);
+    return z.NEVER;
+  }
 }
 
 function parseImages(text: string, context: z.RefinementCtx): Record<string, string> {

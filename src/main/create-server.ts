@@ -14,7 +14,10 @@ import type { Dependencies } from '../core/dependencies.ts';
 import { defaultQueueSettings } from '../core/turns/queue-settings.ts';
 import { defaultWebhookSettings } from '../core/webhooks/webhook-worker.ts';
 import { createPublicDial } from '../gateway/egress/public-dial.ts';
+import { createKeyService } from '../core/keys/key-service.ts';
+import { createModelCredentials } from '../gateway/credentials/model-credentials.ts';
 import { createGateway } from '../gateway/gateway.ts';
+import { createBudgetGate } from '../core/budgets/budget-gate.ts';
 import { createUsageMeter } from '../core/usage/usage-meter.ts';
 import { hashToken } from '../core/users/principal.ts';
 import { createTaskService } from '../core/tasks/task-service.ts';
@@ -29,7 +32,7 @@ import { hostPressure } from '../sandbox/host/pressure.ts';
 import { installationId } from '../sandbox/instance-lock.ts';
 import { createRunnerClient } from '../sandbox/runner-client/index.ts';
 import { createApp } from '../server/app.ts';
-import { createBrowserLogin } from '../server/browser-login.ts';
+import { createBrowserLogin, usedCodes } from '../server/browser-login.ts';
 import { createPreviewApp } from '../server/previews/preview-app.ts';
 import { createPreviewLinks } from '../server/previews/preview-links.ts';
 import { signInUrl } from '../server/routes/login.ts';
@@ -48,6 +51,8 @@ import { createLogger } from './log.ts';
 import { ownerToken } from './owner-token.ts';
 import { readPrices } from './prices.ts';
 import { openProviders } from './open-providers.ts';
+import { readPermissions } from './read-permissions.ts';
+import { openVault } from './vault.ts';
 import { systemClock } from './system-clock.ts';
 import { readPlacement } from './read-placement.ts';
 import { readWebFiles } from './web-files.ts';
@@ -100,9 +105,11 @@ export async function createServer(config: Config, say: (line: string) => void):
     // Known once the server listens, and asked for only then.
     let publicUrl = config.publicUrl;
     const secretBox = await createSecretBox(config.keyFile);
+    const vault = await openVault(config, store, secretBox, systemClock);
     const github = createGithub({
       store,
-      secrets: secretBox,
+      secrets: vault,
+      links: secretBox,
       clock: systemClock,
       logger,
       publicUrl: () => publicUrl ?? `http://${config.host}:${config.port}`,
@@ -114,9 +121,15 @@ export async function createServer(config: Config, say: (line: string) => void):
     onClose.push(() => github.close());
     const egress = createEgressService({ store, clock: systemClock, logger, defaultPolicy: config.egress });
     onClose.push(() => egress.close());
-    const secrets = createSecretService({ store, secrets: secretBox, clock: systemClock, logger });
+    const secrets = createSecretService({ store, secrets: vault, clock: systemClock, logger });
     onClose.push(() => secrets.close());
-    const meter = createUsageMeter({ store, clock: systemClock, logger, prices: await readPrices(config.pricesFile) });
+    const meter = createUsageMeter({
+      store,
+      clock: systemClock,
+      logger,
+      prices: await readPrices(config.pricesFile),
+      gate: createBudgetGate({ store, clock: systemClock, serverBudget: config.budget }),
+    });
     onClose.push(() => meter.close());
     const git = createGit({
       dir: join(dataDir, 'storage', 'git'),
@@ -126,8 +139,11 @@ export async function createServer(config: Config, say: (line: string) => void):
       excludes: agentSettingsPatterns,
       logger,
     });
+    const environment = config.upstreams;
+    const credentials = createModelCredentials({ store, vault, environment, clock: systemClock, logger });
+    onClose.push(() => credentials.close());
     const gateway = createGateway({
-      upstreams: config.upstreams,
+      credentials,
       meter,
       placeholderSecret: keys.placeholderSecret,
       egress: { control: egress, secrets, dial: createPublicDial({ allowLoopback: config.egressToLoopback }) },
@@ -171,7 +187,10 @@ export async function createServer(config: Config, say: (line: string) => void):
         defaultLimits: config.sandboxLimits,
         maxLimits: config.maxSandboxLimits,
         defaultPermissionTimeoutMs,
+        permissionMode: config.permissionMode,
+        permissionPolicy: await readPermissions(config.permissionsFile),
         idle: config.idle,
+        serverBudget: config.budget,
         queue: { ...defaultQueueSettings, userPriorities: config.userPriorities },
         webhooks: { ...defaultWebhookSettings, secret: keys.webhookSecret },
         taskOwner: config.taskOwner,
@@ -199,7 +218,11 @@ export async function createServer(config: Config, say: (line: string) => void):
             links: createPreviewLinks({ secret: keys.previewSecret, now: () => systemClock.now() }),
             settings: { domain: config.preview.domain, baseUrl: () => previewUrl ?? '' },
           };
-    const login = createBrowserLogin({ secret: keys.browserLoginSecret, now: () => systemClock.now() });
+    const login = createBrowserLogin({
+      secret: keys.browserLoginSecret,
+      now: () => systemClock.now(),
+      useUp: usedCodes(store),
+    });
     const app = createApp(
       {
         core,
@@ -216,6 +239,7 @@ export async function createServer(config: Config, say: (line: string) => void):
       },
       serverExtensions({
         store,
+        keys: createKeyService({ store, vault, clock: systemClock }),
         agents,
         logger,
         forge,

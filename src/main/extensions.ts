@@ -1,4 +1,5 @@
 import type { SecretService } from '../core/secrets/secret-service.ts';
+import type { KeyService } from '../core/keys/key-service.ts';
 import type { EgressService } from '../core/egress/egress-service.ts';
 import type { AgentCatalog } from '../core/ports/agent.ts';
 import type { ForgeApp } from '../core/ports/forge-app.ts';
@@ -13,6 +14,7 @@ import { githubRoutes, githubWebhookRoutes } from '../server/routes/github.ts';
 import { repositoryRoutes } from '../server/routes/repositories.ts';
 import { secretRoutes } from '../server/routes/secrets.ts';
 import { taskRoutes } from '../server/routes/tasks.ts';
+import { keyRoutes } from '../server/routes/keys.ts';
 import { usageRoutes } from '../server/routes/usage.ts';
 import { webhookRoutes } from '../server/routes/webhooks.ts';
 import { webAppRoutes, type WebFiles } from '../server/web-app.ts';
@@ -25,6 +27,7 @@ export interface ExtensionParts {
   forgeApp: ForgeApp;
   tasks: TaskService;
   egress: EgressService;
+  keys: KeyService;
   secrets: SecretService;
   webFiles: WebFiles;
   webhookSecret: string;
@@ -34,7 +37,7 @@ export interface ExtensionParts {
 
 /** All routes of the server beside those that every application has. */
 export function serverExtensions(parts: ExtensionParts): Extensions {
-  const { store, agents, logger, forge, forgeApp, tasks, egress, secrets, webFiles, webhookSecret, isSecure } = parts;
+  const { store, agents, logger, forge, forgeApp, tasks, egress, keys, secrets, webFiles, webhookSecret, isSecure } = parts;
   return {
     public: [
       githubWebhookRoutes(forgeApp),
@@ -48,6 +51,7 @@ export function serverExtensions(parts: ExtensionParts): Extensions {
       egressRoutes(egress),
       secretRoutes(secrets),
       usageRoutes(store),
+      keyRoutes(keys),
       webhookRoutes({ secret: webhookSecret }),
     ],
   };

@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { budgetLimits } from './budget.ts';
 import { egressPolicy } from './egress.ts';
+import { permissionMode, permissionPolicy } from './permission-policy.ts';
 import { prompt } from './content.ts';
 import { sessionStatus, turnOutcome } from './events.ts';
 import { absolutePath, execResult, fileInfo, mcpServer, portInfo, processInfo } from './runner-api.ts';
@@ -51,6 +53,8 @@ export const createSessionRequest = z.strictObject({
   /** Command line of any other ACP agent; `agent` is then only its name. */
   agentCommand: z.array(z.string().min(1)).min(1).max(100).optional(),
   title: z.string().max(300).optional(),
+  /** Whose members may use it. The caller must be in it, as more than a viewer. */
+  team: z.string().min(1).max(100).optional(),
   /** By name; the server's policy may not allow it. Default: by that policy. */
   provider: z.string().max(100).optional(),
   /** What the policy that chooses the provider may go by, as an issue's labels. */
@@ -66,11 +70,15 @@ export const createSessionRequest = z.strictObject({
   author: z.object({ name: z.string().min(1).max(200), email: z.email() }).optional(),
   /** Where it may connect to. Default: the server's policy, package registries and code hosts unless set. */
   egress: egressPolicy.optional(),
-  /** `ask`: the agent asks a person. `allow`: it may do what stays inside its sandbox, unasked. */
-  permissions: z.enum(['ask', 'allow']).default('ask'),
+  /** Who answers what its agent asks: rules and a person for the rest, always a person, or nobody. Default: the server's, rules unless set. */
+  permissions: permissionMode.optional(),
+  /** Rules of its own, before those of its repository and the server. */
+  permissionPolicy: permissionPolicy.optional(),
   /** How long a permission request waits for a person before it is refused. Default one day. */
   permissionTimeoutSeconds: z.number().int().min(1).max(30 * 86_400).optional(),
   idle: idleTimes.optional(),
+  /** Limits of its own; where one is reached a person is asked. */
+  budget: budgetLimits.optional(),
 });
 export type CreateSessionRequest = z.infer<typeof createSessionRequest>;
 export type CreateSessionInput = z.input<typeof createSessionRequest>;
@@ -80,13 +88,17 @@ export const updateSessionRequest = z
     title: z.string().max(300).optional(),
     /** Takes the place of what it had; `null`: the pool's alone. */
     idle: idleTimes.nullable().optional(),
+    /** Takes the place of what it had; `null`: its user's and the server's alone. */
+    budget: budgetLimits.nullable().optional(),
   })
-  .refine((change) => Object.keys(change).length > 0, 'name what is to change: title, idle');
+  .refine((change) => Object.keys(change).length > 0, 'name what is to change: title, idle, budget');
 export type UpdateSessionRequest = z.infer<typeof updateSessionRequest>;
 
 export const session = z.object({
   id: z.string(),
   owner: z.string(),
+  /** `null`: it is personal. */
+  team: z.string().nullable(),
   title: z.string(),
   status: sessionStatus,
   statusReason: z.string().nullable(),
@@ -110,6 +122,8 @@ export const session = z.object({
   lastSeq: z.number().int(),
   /** Its own times of rest; `null`: the pool's. */
   idle: idleTimes.nullable(),
+  /** Its own limits; `null`: its user's and the server's alone. */
+  budget: budgetLimits.nullable(),
   /** At most half a minute behind. */
   lastUsedAt: z.iso.datetime(),
   /** It was put away: processes ended, disk kept. The next use takes it out again. */
@@ -158,7 +172,7 @@ export const promptRequest = createSessionRequest
   .extend(createTurnRequest.shape)
   .extend({
     agent: z.string().min(1).max(100).optional(),
-    permissions: z.enum(['ask', 'allow']).optional(),
+    permissions: permissionMode.optional(),
     sessionId: z.string().optional(),
   });
 export type PromptRequest = z.infer<typeof promptRequest>;

@@ -7,6 +7,8 @@
 export const errorTable = {
   invalid_request: { status: 400, retryable: false },
   unauthorized: { status: 401, retryable: false },
+  /** A budget is used up. */
+  budget_reached: { status: 402, retryable: false },
   forbidden: { status: 403, retryable: false },
   not_found: { status: 404, retryable: false },
   method_not_allowed: { status: 405, retryable: false },

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { budgetMeasure, budgetScope } from './budget.ts';
 
 /**
  * Events. A session's log is append-only and numbered by `seq` from 1 without gaps. Two writers feed
@@ -85,6 +86,8 @@ export const journalEventData = z.discriminatedUnion('type', [
       options: z.array(permissionOption),
       /** When the request is refused for want of an answer; ISO 8601. */
       expiresAt: z.string(),
+      /** Set by the server when a rule answers it: nobody need be asked. */
+      answeredBy: z.string().optional(),
     }),
   }),
   z.object({
@@ -177,6 +180,21 @@ export const serverEventData = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('egress.changed'),
     data: z.object({ by: z.string(), presets: z.array(z.string()), allow: z.array(z.string()) }),
+  }),
+  /** A limit is used up: the session's model calls wait for the answer to the question of this id, told by the next event. */
+  z.object({
+    type: z.literal('budget.reached'),
+    data: z.object({
+      requestId: z.string(),
+      scope: budgetScope,
+      measure: budgetMeasure,
+      limit: z.number(),
+      used: z.number(),
+    }),
+  }),
+  z.object({
+    type: z.literal('budget.raised'),
+    data: z.object({ scope: budgetScope, measure: budgetMeasure, amount: z.number(), by: z.string() }),
   }),
   z.object({ type: z.literal('git.pushed'), data: z.object({ sha: z.string(), branch: z.string() }) }),
   z.object({

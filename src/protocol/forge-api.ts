@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { permissionPolicy } from './permission-policy.ts';
 
 /**
  * The API's part about forges and tasks. Rules of `api.ts` hold.
@@ -37,6 +38,7 @@ export const repository = z.object({
   agent: z.string().nullable(),
   template: z.string().nullable(),
   baseBranch: z.string().nullable(),
+  permissionPolicy: permissionPolicy.nullable().optional(),
   createdAt: z.iso.datetime(),
 });
 export type Repository = z.infer<typeof repository>;
@@ -56,6 +58,8 @@ export const repositoryChange = z.strictObject({
   agent: z.string().min(1).max(100).nullable().optional(),
   template: z.string().min(1).max(200).nullable().optional(),
   baseBranch: z.string().min(1).max(255).nullable().optional(),
+  /** Rules for what agents ask in its sessions, behind a session's own; `null`: none. */
+  permissionPolicy: permissionPolicy.nullable().optional(),
 });
 export type RepositoryChange = z.infer<typeof repositoryChange>;
 

@@ -12,6 +12,9 @@ export const idPrefixes = {
   snapshot: 'snp',
   secret: 'sec',
   call: 'cal',
+  modelKey: 'key',
+  dataKey: 'dky',
+  budgetQuestion: 'bgt',
 } as const;
 
 export type IdKind = keyof typeof idPrefixes;

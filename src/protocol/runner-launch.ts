@@ -13,6 +13,11 @@ export const runnerEnv = {
    * is neither in an environment nor on a disk that agent code can read. Must be there at each start.
    */
   tokenFile: 'BERTH_RUNNER_TOKEN_FILE',
+  /**
+   * Directory with two named pipes, `in` and `out`, that lead to the server; see `serial-link.ts`. The token and the
+   * sandbox's environment then come from there; until they do the runner answers nothing but its health.
+   */
+  link: 'BERTH_RUNNER_LINK',
   /** Where the journals are kept. Must be on the sandbox's disk. Default `$HOME/.local/state/berth`. */
   stateDir: 'BERTH_RUNNER_STATE_DIR',
   /** Directories that the file routes may touch, with `:` between. Default `/home/user:/tmp`. */

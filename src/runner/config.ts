@@ -5,7 +5,10 @@ export interface RunnerConfig {
   socketPath: string | null;
   /** `null`: no TCP. */
   port: number | null;
-  token: string;
+  /** `null`: it comes over the link. */
+  token: string | null;
+  /** See `runnerEnv.link`. */
+  linkDir: string | null;
   stateDir: string;
   fileRoots: readonly string[];
 }
@@ -15,13 +18,12 @@ const defaultPort = 8080;
 
 /** Reads the configuration and takes the token from its file. Throws with the name of what is missing. */
 export function readConfig(env: NodeJS.ProcessEnv): RunnerConfig {
-  const tokenFile = env[runnerEnv.tokenFile];
-  if (tokenFile === undefined) throw new Error(`${runnerEnv.tokenFile} is not set`);
   const home = env['HOME'] ?? '/home/user';
   return {
     socketPath: env[runnerEnv.socket] ?? null,
     port: readPort(env[runnerEnv.port]),
-    token: takeToken(tokenFile),
+    linkDir: env[runnerEnv.link] ?? null,
+    token: env[runnerEnv.link] === undefined ? takeToken(env[runnerEnv.tokenFile]) : null,
     stateDir: env[runnerEnv.stateDir] ?? `${home}/.local/state/berth`,
     fileRoots: (env[runnerEnv.fileRoots] ?? '/home/user:/tmp').split(':').filter((root) => root.startsWith('/')),
   };
@@ -36,7 +38,8 @@ function readPort(value: string | undefined): number | null {
   return port;
 }
 
-function takeToken(file: string): string {
+function takeToken(file: string | undefined): string {
+  if (file === undefined) throw new Error(`${runnerEnv.tokenFile} is not set`);
   const token = readFileSync(file, 'utf8').trim();
   if (token === '') throw new Error(`${file} holds no token`);
   try {

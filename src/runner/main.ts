@@ -12,19 +12,31 @@ import { createRunnerServer } from './server.ts';
  */
 function main(): void {
   const config = readConfig(process.env);
+  let { token } = config;
   const server = createRunnerServer({
     ...config,
+    token: () => token,
     version: readVersion(),
     onActivity: createIdleMemory(),
     onRest: () => resting?.rest(),
   });
   const { resting, listeners } = listen(config, () => server.createListener());
+  const loadSessions = () => {
+    if (hasState(config.stateDir)) server.loadSessions().catch((error: unknown) => log(String(error)));
+  };
 
   process.on('uncaughtException', (error) => log(error.stack ?? error.message));
   process.on('unhandledRejection', (reason) =>
     log(reason instanceof Error ? (reason.stack ?? reason.message) : String(reason)),
   );
-  if (hasState(config.stateDir)) server.loadSessions().catch((error: unknown) => log(String(error)));
+  if (config.linkDir === null) {
+    loadSessions();
+  } else {
+    takeIdentities(config.linkDir, config.socketPath ?? '', (given) => {
+      token = given;
+      loadSessions();
+    });
+  }
 
   let ending = false;
   const end = async () => {
@@ -35,6 +47,20 @@ function main(): void {
     process.exit(0);
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void end());
+}
+
+/** Of a sandbox that is a machine: the server says over a serial line who it is. It may rehearse with another name before. */
+function takeIdentities(linkDir: string, socketPath: string, onToken: (token: string) => void): void {
+  import('./link.ts').then(
+    ({ serveLink }) =>
+      serveLink(linkDir, socketPath, ({ token, env }) => {
+        for (const [name, value] of Object.entries(env)) {
+          if (!name.startsWith('BERTH_')) process.env[name] = value;
+        }
+        onToken(token);
+      }),
+    (error: unknown) => fail(String(error)),
+  );
 }
 
 interface Listeners {

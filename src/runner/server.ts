@@ -8,7 +8,8 @@ import { createRouter, sendError, sendJson, sendNoContent, type Route } from './
 import { handleUpgrade } from './upgrade.ts';
 
 export interface RunnerServerOptions {
-  token: string;
+  /** `null` until it is known. */
+  token: () => string | null;
   version: string;
   stateDir: string;
   fileRoots: readonly string[];

@@ -15,6 +15,7 @@ export type DriverFactory = (context: DriverContext, options: Readonly<Record<st
 const drivers: Readonly<Record<string, () => Promise<DriverFactory>>> = {
   docker: async () => (await import('./providers/docker/docker.ts')).dockerDriver,
   oci: async () => (await import('./providers/oci/oci.ts')).ociDriver,
+  qemu: async () => (await import('./providers/qemu/qemu.ts')).qemuDriver,
 };
 
 export const providerNames: readonly string[] = Object.keys(drivers);

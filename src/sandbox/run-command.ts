@@ -13,6 +13,7 @@ export interface CommandOptions {
   signal?: AbortSignal;
   /** The whole of it. Default `hostEnv`. */
   env?: Readonly<Record<string, string>>;
+  cwd?: string;
   /** In a session of its own: what ends the caller's process group does not end it. */
   detached?: boolean;
   /** Descriptors or modes for stdin, stdout and stderr. A stream that is not `pipe` is not captured. */
@@ -38,6 +39,7 @@ export async function runCommand(
   options.signal?.throwIfAborted();
   const child = spawn(file, args, {
     env: { ...(options.env ?? hostEnv) },
+    cwd: options.cwd,
     detached: options.detached ?? false,
     stdio: [...(options.stdio ?? ['ignore', 'pipe', 'pipe'])],
   });

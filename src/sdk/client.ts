@@ -15,6 +15,7 @@ import {
   type ServerHealth,
 } from '../protocol/api.ts';
 import { loginLink, me, type LoginLink, type LoginRequest, type Me } from '../protocol/login-api.ts';
+import { createAuditResource, type AuditResource } from './resources/audit.ts';
 import { account, type Account } from '../protocol/users-api.ts';
 import { createDeadLettersResource, type DeadLettersResource } from './resources/dead-letters.ts';
 import { createSecretsResource, type SecretsResource } from './resources/secrets.ts';
@@ -25,6 +26,7 @@ import { createSessionsResource, type SessionsResource } from './resources/sessi
 import { createHostsResource, type HostsResource } from './resources/hosts.ts';
 import { createSharesResource, type SharesResource } from './resources/shares.ts';
 import { createSnapshotsResource, type SnapshotsResource } from './resources/snapshots.ts';
+import { createBudgetsResource, type BudgetsResource } from './resources/budgets.ts';
 import { createTeamsResource, type TeamsResource } from './resources/teams.ts';
 import {
   createTokensResource,
@@ -32,6 +34,7 @@ import {
   type TokensResource,
   type UsersResource,
 } from './resources/users.ts';
+import { createKeysResource, type KeysResource } from './resources/keys.ts';
 import { createUsageResource, type UsageResource } from './resources/usage.ts';
 import { Transport, type TransportOptions } from './transport.ts';
 
@@ -50,6 +53,7 @@ export interface BerthClient {
   readonly deadLetters: DeadLettersResource;
   readonly hosts: HostsResource;
   readonly egress: EgressResource;
+  readonly audit: AuditResource;
   readonly secrets: SecretsResource;
   readonly github: GithubResource;
   readonly users: UsersResource;
@@ -57,6 +61,8 @@ export interface BerthClient {
   readonly tokens: TokensResource;
   readonly shares: SharesResource;
   readonly usage: UsageResource;
+  readonly keys: KeysResource;
+  readonly budgets: BudgetsResource;
   /** Prompts a session, or makes one of the other fields first; sent again after a network failure, under one idempotency key. */
   prompt(input: PromptInput, options?: CallOptions): Promise<Admission>;
   agents(options?: CallOptions): Promise<AgentInfo[]>;
@@ -89,6 +95,7 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
     deadLetters: createDeadLettersResource(transport),
     hosts: createHostsResource(transport),
     egress: createEgressResource(transport),
+    audit: createAuditResource(transport),
     secrets: createSecretsResource(transport),
     github: createGithubResource(transport),
     users: createUsersResource(transport),
@@ -96,6 +103,8 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
     tokens: createTokensResource(transport),
     shares: createSharesResource(transport),
     usage: createUsageResource(transport),
+    keys: createKeysResource(transport),
+    budgets: createBudgetsResource(transport),
     prompt: (input, callOptions) =>
       transport.json(admission, 'POST', '/api/session/prompt', {
         json: { idempotencyKey: crypto.randomUUID(), ...input },

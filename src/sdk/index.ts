@@ -5,6 +5,7 @@ export { parseExit } from './attached-process.ts';
 export type { AttachedProcess, ProcessExit } from './attached-process.ts';
 export type { ForwardedConnection } from './forwarded-connection.ts';
 export type { EventsOptions } from './session-events.ts';
+export type { AuditQuery, AuditResource } from './resources/audit.ts';
 export type { DeadLettersResource, ListDeadLettersOptions } from './resources/dead-letters.ts';
 export type { CallOptions, FilesResource, WriteOptions } from './resources/files.ts';
 export type { AttachOptions, ProcessesResource } from './resources/processes.ts';
@@ -43,6 +44,11 @@ export type {
   WebhookEvent,
   WebhookPayload,
 } from '../protocol/api.ts';
+export type { AuditEntry, AuditPage, AuditVerdict } from '../protocol/audit.ts';
+export type { BudgetsResource } from './resources/budgets.ts';
+export type { BudgetLimits, BudgetState, SessionBudgetView, UserBudget, UserBudgetView } from '../protocol/budget.ts';
+export type { KeysResource } from './resources/keys.ts';
+export type { CreateKeyInput, ModelKeyView, Rotation } from '../protocol/keys.ts';
 export type { UsageResource, UsageRequest } from './resources/usage.ts';
 export type { UsageDimension, UsageReport, UsageRow, UsageTotals } from '../protocol/usage.ts';
 export type { GithubStatus, Repository, RepositoryChange, SetupLink, Task } from '../protocol/forge-api.ts';
@@ -61,3 +67,4 @@ export type {
   UserRole,
 } from '../protocol/users-api.ts';
 export type { FileChange, FileInfo, PortInfo, ProcessInfo } from '../protocol/runner-api.ts';
+export type { PermissionPolicy, PermissionPolicyView, SetPermissionPolicyRequest } from '../protocol/permission-policy.ts';

@@ -5,11 +5,14 @@ import { asBerthError, BerthError, toErrorBody } from '../protocol/errors.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { AppEnv } from './context.ts';
 
-/** The one place where an error becomes a response. What is not a `BerthError` stays opaque outside and whole in the log. */
-export function createErrorHandler(logger: Logger): ErrorHandler<AppEnv> {
+/**
+ * The one place where an error becomes a response. What is not a `BerthError` stays opaque outside and whole in the log.
+ * `shown`: what of a path may be logged, where a key is in it.
+ */
+export function createErrorHandler(logger: Logger, shown: (path: string) => string = (path) => path): ErrorHandler<AppEnv> {
   return (thrown, c) => {
     const error = thrown instanceof HTTPException ? fromHttpException(thrown) : asBerthError(thrown);
-    const fields = { requestId: c.get('requestId'), method: c.req.method, path: c.req.path, code: error.code, err: thrown };
+    const fields = { requestId: c.get('requestId'), method: c.req.method, path: shown(c.req.path), code: error.code, err: thrown };
     if (error.status >= 500) logger.error(fields, 'request failed');
     else logger.debug(fields, 'request refused');
     if (error.retryable) c.header('retry-after', '1');

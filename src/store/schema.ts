@@ -32,6 +32,8 @@ import type { Generated } from 'kysely';
  * | egress_decisions | session_id, host, port, allowed | sessions (cascade) | one row per host and answer, with a count |
  * | model_usage | session_id, turn_id, api, model, day | | sums, with the last call in each; outlive their session |
  * | turn_usage | turn_id | | outlive their session |
+ * | data_keys | id | | wrapped; what secrets are sealed with |
+ * | model_keys | id | | unique scope + subject + name |
  * | user_budgets | user_id | | |
  * | budget_raises | scope, subject, day, measure | | what people added to a limit |
  * | audit | seq | | append-only: triggers refuse UPDATE and DELETE; each entry has the hash of the one before; outlives what it tells of |
@@ -72,6 +74,8 @@ export interface Database {
   turn_usage: TurnUsageTable;
   user_budgets: UserBudgetsTable;
   budget_raises: BudgetRaisesTable;
+  data_keys: DataKeysTable;
+  model_keys: ModelKeysTable;
 }
 
 export interface ModelUsageTable {
@@ -107,6 +111,33 @@ export interface UserBudgetsTable {
   user_id: string;
   /** JSON. */
   budget: string;
+  updated_at: string;
+}
+
+export interface DataKeysTable {
+  id: string;
+  wrapper: string;
+  wrapped: string;
+  created_at: string;
+  retired_at: string | null;
+}
+
+export interface ModelKeysTable {
+  id: string;
+  scope: string;
+  /** A user or a team; empty for the server's. */
+  subject: string;
+  name: string;
+  api: string;
+  base_url: string | null;
+  kind: string;
+  /** JSON, sealed. */
+  sealed: string;
+  expires_at: string | null;
+  token_url: string | null;
+  client_id: string | null;
+  renewing_until: string | null;
+  created_at: string;
   updated_at: string;
 }
 
@@ -153,6 +184,7 @@ export interface SessionsTable {
   env: string;
   egress: string | null;
   placement: string | null;
+  permission_policy: string | null;
   mcp_servers: string;
   acp_session_id: string | null;
   mode_id: string | null;

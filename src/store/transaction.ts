@@ -17,6 +17,7 @@ import { sessionWrites } from './writes/sessions.ts';
 import { snapshotWrites } from './writes/snapshots.ts';
 import { taskWrites } from './writes/tasks.ts';
 import { turnWrites } from './writes/turns.ts';
+import { keyWrites } from './writes/keys.ts';
 import { usageWrites } from './writes/usage.ts';
 import { userWrites } from './writes/users.ts';
 import { webhookWrites } from './writes/webhooks.ts';
@@ -47,5 +48,6 @@ export function createTransaction(
     ...githubWrites(db),
     ...taskWrites(db),
     ...usageWrites(db),
+    ...keyWrites(db),
   };
 }

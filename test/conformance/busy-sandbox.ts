@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import type { SandboxProvider, SandboxSpec } from '../../src/core/ports/sandbox-provider.ts';
 import { encodeFrame, FrameDecoder, frameType } from '../../src/protocol/frames.ts';
-import { options, runnerOf, shell, specFor } from './sandbox-provider.ts';
+import { options, patienceMs, runnerOf, shell, specFor } from './sandbox-provider.ts';
 
 type Spec = Pick<SandboxSpec, 'id' | 'runnerToken'>;
 
@@ -15,7 +15,7 @@ export interface BusySandbox {
   check(): Promise<void>;
 }
 
-const server = `
+const serverEvery = (everyMs: number) => `
   const { createServer, get, Agent } = require('node:http');
   const started = process.pid + ':' + Math.random();
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -25,13 +25,17 @@ const server = `
       const call = get({ port: 3000, path: '/inner', agent }, (response) => response.resume());
       call.on('response', () => { if (call.reusedSocket) reused++; });
       call.on('error', () => {});
-    }, 50);
+    }, ${everyMs});
   });
   require('node:fs').watch('/home/user', () => {});
 `;
 
-/** `current` gives the provider, which a restart replaces. */
-export async function createBusySandbox(current: () => SandboxProvider, template: string): Promise<BusySandbox> {
+/** `current` gives the provider, which a restart replaces. `slow`: its programs run many times slower than the host's, so they are to do less. */
+export async function createBusySandbox(
+  current: () => SandboxProvider,
+  template: string,
+  { slow = false }: { slow?: boolean | undefined } = {},
+): Promise<BusySandbox> {
   const provider = current();
   const spec = specFor(provider, template);
   await provider.create(spec, options());
@@ -39,11 +43,11 @@ export async function createBusySandbox(current: () => SandboxProvider, template
   const { signal } = options();
   await runner.startProcess(
     {
-      argv: ['/bin/sh', '-c', 'i=0; while :; do i=$((i+1)); echo $i > count.new; mv count.new count; sleep 0.02; done'],
+      argv: ['/bin/sh', '-c', `i=0; while :; do i=$((i+1)); echo $i > count.new; mv count.new count; sleep ${slow ? 0.5 : 0.02}; done`],
     },
     signal,
   );
-  await runner.startProcess({ argv: ['/berth/runner/bin/node', '-e', server] }, signal);
+  await runner.startProcess({ argv: ['/berth/runner/bin/node', '-e', serverEvery(slow ? 500 : 50)] }, signal);
   const { id: terminal } = await runner.startProcess({ argv: ['/bin/bash'], pty: { cols: 80, rows: 24 } }, signal);
   runner.close();
   await typeInto(provider, spec, terminal, 'kept=va; kept=${kept}lue; echo "<$kept>"', '<value>');
@@ -90,7 +94,7 @@ async function typeInto(
 ): Promise<void> {
   const runner = runnerOf(provider, spec);
   try {
-    const stream = await runner.attachProcess(process, 0, options(10_000).signal);
+    const stream = await runner.attachProcess(process, 0, options(patienceMs).signal);
     stream.write(encodeFrame(frameType.stdin, `${line}\n`));
     const decoder = new FrameDecoder();
     let seen = '';
@@ -107,7 +111,7 @@ async function typeInto(
   }
 }
 
-export async function eventually<T>(attempt: () => Promise<T>, withinMs = 5000): Promise<T> {
+export async function eventually<T>(attempt: () => Promise<T>, withinMs = patienceMs): Promise<T> {
   const deadline = performance.now() + withinMs;
   for (;;) {
     try {

@@ -2,6 +2,7 @@ import type {
   DeadLetterRecord,
   DeliveryRecord,
   GithubAppRecord,
+  ModelKeyRecord,
   NewEvent,
   PermissionRecord,
   RepositoryRecord,
@@ -42,6 +43,7 @@ export function sessionRecord(change: Partial<SessionRecord> = {}): SessionRecor
     limits,
     env: {},
     egress: null,
+    permissionPolicy: null,
     mcpServers: [],
     acpSessionId: null,
     modeId: null,
@@ -55,6 +57,7 @@ export function sessionRecord(change: Partial<SessionRecord> = {}): SessionRecor
     deletingAt: null,
     forkAcpSessionId: null,
     idle: null,
+    budget: null,
     lastUsedAt: at,
     archivedAt: null,
     createdAt: at,
@@ -241,4 +244,24 @@ export function messageEvent(text: string, journal?: { id: string; seq: number }
     data: { update: { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text } } },
     ...(journal === undefined ? {} : { journal }),
   } as NewEvent;
+}
+
+export function modelKeyRecord(change: Partial<ModelKeyRecord> = {}): ModelKeyRecord {
+  return {
+    id: newId('modelKey'),
+    scope: 'user',
+    subject: 'ada',
+    name: 'default',
+    api: 'anthropic',
+    baseUrl: null,
+    kind: 'api_key',
+    sealed: 'v2.dky_1.x',
+    expiresAt: null,
+    tokenUrl: null,
+    clientId: null,
+    renewingUntil: null,
+    createdAt: at,
+    updatedAt: at,
+    ...change,
+  };
 }

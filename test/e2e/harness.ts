@@ -63,6 +63,8 @@ export async function createInstallation(env: Record<string, string> = {}): Prom
           BERTH_AGENTS_DIR: agentCache,
           BERTH_WARM: '0',
           ...(runsOnGvisor ? { BERTH_RUNTIME: 'runsc' } : {}),
+          // What agents ask reaches the test.
+          BERTH_PERMISSION_MODE: 'ask',
           BERTH_IDLE_PAUSE_MINUTES: '0',
           BERTH_IDLE_HIBERNATE_MINUTES: '0',
           BERTH_ASKING_HIBERNATE_MINUTES: '0',

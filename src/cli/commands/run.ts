@@ -9,7 +9,10 @@ import { renderDiffStat, renderPatch } from '../render/diff.ts';
 import { parseBytes } from '../render/units.ts';
 import { resolveRepository } from '../repository.ts';
 import type { EgressPolicy } from '../../protocol/egress.ts';
+import type { BudgetLimits } from '../../protocol/budget.ts';
+import { budgetLimits } from './budget-option.ts';
 import { egressPolicy } from './egress-option.ts';
+import { readPolicyOption } from '../read-policy.ts';
 import { withAllow, type AllowFlag } from './follow-options.ts';
 
 interface RunOptions extends AllowFlag {
@@ -23,6 +26,8 @@ interface RunOptions extends AllowFlag {
   provider?: string;
   env?: Record<string, string>;
   egress?: EgressPolicy;
+  permissions?: string;
+  budget?: BudgetLimits;
   cpus?: number;
   memory?: number;
   detach?: boolean;
@@ -47,6 +52,8 @@ export function register(program: Command): void {
     .option('--provider <name>', 'where the sandbox runs')
     .option('--env <name=value>', 'environment of the sandbox, any number of times', collectEnv)
     .option('--egress <list>', 'where it may connect to: none, or of packages, git, open and hosts, with commas', egressPolicy)
+    .option('--permissions <policy>', 'who answers what it asks: policy, ask, allow, or a JSON file of rules')
+    .option('--budget <limits>', 'where it asks before it goes on: usd=5,tokens=2m,turns=20,minutes=90', budgetLimits)
     .option('--cpus <count>', 'limit', positiveNumber)
     .option('--memory <size>', 'limit, for example 2g', byteSize)
     .option('-d, --detach', 'do not watch: print the session and return');
@@ -82,8 +89,12 @@ async function inputOf(context: CliContext, prompt: string, options: RunOptions)
     input.repository = repository.url;
     if (repository.uncommitted) context.notice('Note: uncommitted changes are not part of the session.');
   }
-  for (const name of ['branch', 'agent', 'model', 'mode', 'title', 'template', 'provider', 'env', 'egress'] as const) {
+  for (const name of ['branch', 'agent', 'model', 'mode', 'title', 'template', 'provider', 'env', 'egress', 'budget'] as const) {
     if (options[name] !== undefined) Object.assign(input, { [name]: options[name] });
+  }
+  if (options.permissions !== undefined) {
+    const { mode, policy } = await readPolicyOption(options.permissions, 'permissions');
+    Object.assign(input, { permissions: mode, ...(policy === undefined ? {} : { permissionPolicy: policy }) });
   }
   if (options.cpus !== undefined || options.memory !== undefined) {
     input.limits = {

@@ -64,8 +64,26 @@ test('decisions are counted, and a refusal is told once', async () => {
 test('a scan fills neither the database nor the log', async () => {
   for (let n = 0; n < 700; n += 1) egress.record(id, { host: `h${n}.test`, port: 443 }, no);
   await egress.view(id);
-  expect(await store.read.egressDecisions(id, 10_000)).toHaveLength(500);
+  expect(await store.read.egressDecisions(id, 10_000)).toHaveLength(300);
   expect(await events()).toHaveLength(50);
+  // What it then reaches is told all the same.
+  egress.record(id, { host: 'reached.test', port: 443 }, { allowed: true, reason: 'open' });
+  await egress.view(id);
+  const audit = await store.read.audit({ sessionId: id, action: 'egress.*', order: 'newest', limit: 1000 });
+  expect(audit[0]).toMatchObject({ action: 'egress.allowed', target: 'reached.test:443', detail: { reason: 'open', count: 1 } });
+  // 300 hosts, and 1, 10 and 100 of those for which there was no room.
+  expect(audit).toHaveLength(304);
+});
+
+test('the audit log has a decision when it is first seen and at each power of ten', async () => {
+  for (let round = 0; round < 4; round += 1) {
+    for (let n = 0; n < 300; n += 1) egress.record(id, site, no);
+    await egress.view(id);
+  }
+  const audit = await store.read.audit({ sessionId: id, order: 'oldest', limit: 1000 });
+  expect(audit.map(({ actor, action, target, detail }) => ({ actor, action, target, ...detail }))).toEqual(
+    [300, 1200].map((count) => ({ actor: `session:${id}`, action: 'egress.denied', target: 'site.test:443', reason: 'no', count })),
+  );
 });
 
 test('what is recorded for a session that is gone is dropped', async () => {

@@ -1,5 +1,6 @@
 import type { EgressPolicy, EgressView } from '../../protocol/egress.ts';
 import { BerthError } from '../../protocol/errors.ts';
+import { actorOf } from '../audit/actor.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { EgressControl } from '../ports/egress.ts';
 import type { Logger } from '../ports/logger.ts';
@@ -48,6 +49,8 @@ export function createEgressService({ store, clock, logger, defaultPolicy }: Egr
       const at = clock.now().toISOString();
       await tx.updateSession(id, { egress: policy, updatedAt: at });
       await tx.appendEvents(id, [{ at, turnId: null, type: 'egress.changed', data: { by, ...(policy ?? defaultPolicy) } }]);
+      const detail = { default: policy === null, ...(policy ?? defaultPolicy) };
+      await tx.appendAudit([{ at, actor: actorOf(by), action: 'egress.policy_set', target: id, sessionId: id, detail }]);
     });
     return view(id);
   }

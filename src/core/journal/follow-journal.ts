@@ -1,5 +1,6 @@
 import { asBerthError } from '../../protocol/errors.ts';
 import type { JournalEvent } from '../../protocol/events.ts';
+import type { Settings } from '../dependencies.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { RunnerClient } from '../ports/runner.ts';
@@ -19,7 +20,10 @@ export interface JournalFollowerOptions {
   store: Store;
   clock: Clock;
   logger: Logger;
+  settings: Pick<Settings, 'permissionPolicy'>;
   onTurnEnded: (turnId: string) => void;
+  /** Answers are kept for the agent. */
+  onAnswersKept: () => void;
   /** The stream broke; resolves to whether following goes on. Never rejects. */
   onLost: () => Promise<boolean>;
 }
@@ -43,12 +47,13 @@ export async function followJournal(options: JournalFollowerOptions, signal: Abo
         stream = await runner.followJournal(sessionId, 0, streaming);
       }
       for await (const batch of inBatches(stream.events, clock, streaming)) {
-        const { endedTurnIds } = await store
-          .transaction((tx) => importJournal(tx, sessionId, stream.journalId, batch))
+        const { endedTurnIds, hasAnswers } = await store
+          .transaction((tx) => importJournal(tx, sessionId, stream.journalId, batch, options.settings))
           .catch((error: unknown) => {
             leave.abort(error);
             throw error;
           });
+        if (hasAnswers) options.onAnswersKept();
         for (const turnId of endedTurnIds) options.onTurnEnded(turnId);
         retryMs = firstRetryMs;
       }

@@ -1,5 +1,10 @@
+import { isBudgetQuestion } from '../../protocol/budget.ts';
 import type { JournalEvent } from '../../protocol/events.ts';
-import type { NewEvent, StoreTransaction } from '../ports/store.ts';
+import { sessionActor } from '../audit/actor.ts';
+import type { Settings } from '../dependencies.ts';
+import { answerByPolicy } from '../permissions/answer-by-policy.ts';
+import type { NewEvent, PermissionRecord, SessionRecord, StoreTransaction } from '../ports/store.ts';
+import { answerDetail } from '../sessions/answer-detail.ts';
 import { endTurnByRunner } from '../turns/end-turn.ts';
 import { markStarted } from '../turns/start-turn.ts';
 import { hasEnded, settleSessionStatus } from '../turns/turn-states.ts';
@@ -7,6 +12,8 @@ import { hasEnded, settleSessionStatus } from '../turns/turn-states.ts';
 export interface ImportResult {
   /** Turns that ended with this batch. */
   endedTurnIds: string[];
+  /** Whether rules have answered what the agent asks; the answer is kept, and waits to be brought to it. */
+  hasAnswers: boolean;
 }
 
 /**
@@ -19,35 +26,46 @@ export async function importJournal(
   sessionId: string,
   journalId: string,
   batch: readonly JournalEvent[],
+  settings: Pick<Settings, 'permissionPolicy'>,
 ): Promise<ImportResult> {
   const session = await tx.session(sessionId);
-  if (session === null) return { endedTurnIds: [] };
+  if (session === null) return { endedTurnIds: [], hasAnswers: false };
   const cursor = session.journalId === journalId ? session.journalSeq : 0;
   const endedTurnIds: string[] = [];
   const events: NewEvent[] = [];
   let at: string | null = null;
   let statusMayChange = false;
+  let hasAnswers = false;
 
   for (const entry of batch) {
     if (entry.seq <= cursor) continue;
-    const { seq, ...event } = entry;
-    const taken = await applyEntry(tx, sessionId, entry);
+    const { seq } = entry;
+    const taken = await applyEntry(tx, session, entry, settings);
+    hasAnswers ||= taken.answeredBy !== undefined;
     statusMayChange ||= taken.statusMayChange;
     if (taken.endedTurnId !== null) endedTurnIds.push(taken.endedTurnId);
-    events.push({ ...(taken.keep ? event : superseded(entry)), journal: { id: journalId, seq } });
+    events.push({ ...(taken.keep ? asTold(entry, taken.answeredBy) : superseded(entry)), journal: { id: journalId, seq } });
     at = entry.at;
   }
 
-  if (at === null) return { endedTurnIds };
+  if (at === null) return { endedTurnIds, hasAnswers };
   await tx.appendEvents(sessionId, events);
   await tx.updateSession(sessionId, { updatedAt: at });
   if (statusMayChange) await settleSessionStatus(tx, sessionId, at);
-  return { endedTurnIds };
+  return { endedTurnIds, hasAnswers };
+}
+
+/** Whether a request is answered already is this server's word, whatever the runner writes. */
+function asTold(entry: JournalEvent, answeredBy: string | undefined): NewEvent {
+  const { seq: _seq, ...event } = entry;
+  if (event.type !== 'permission.requested') return event;
+  const { answeredBy: _claimed, ...data } = event.data;
+  return { ...event, data: { ...data, ...(answeredBy === undefined ? {} : { answeredBy }) } };
 }
 
 /** Stands for an entry that the server's own word overtook: the log tells of it, and the cursor still moves. */
 function superseded(entry: JournalEvent): NewEvent {
-  const message = `the runner reports ${entry.type} of a turn that has ended`;
+  const message = `the runner reports ${entry.type} of what is not its own, or has ended`;
   return { at: entry.at, turnId: entry.turnId, type: 'agent.log', data: { level: 'info', message } };
 }
 
@@ -56,11 +74,19 @@ interface Applied {
   keep: boolean;
   statusMayChange: boolean;
   endedTurnId: string | null;
+  /** The rule that answers the request which the entry is. */
+  answeredBy?: string;
 }
 
 const kept: Applied = { keep: true, statusMayChange: false, endedTurnId: null };
 
-async function applyEntry(tx: StoreTransaction, sessionId: string, entry: JournalEvent): Promise<Applied> {
+async function applyEntry(
+  tx: StoreTransaction,
+  session: SessionRecord,
+  entry: JournalEvent,
+  settings: Pick<Settings, 'permissionPolicy'>,
+): Promise<Applied> {
+  const sessionId = session.id;
   switch (entry.type) {
     case 'agent.started':
       await tx.updateSession(sessionId, { acpSessionId: entry.data.acpSessionId });
@@ -72,8 +98,9 @@ async function applyEntry(tx: StoreTransaction, sessionId: string, entry: Journa
       return applyTurnStarted(tx, sessionId, entry);
     case 'turn.ended':
       return applyTurnEnded(tx, sessionId, entry);
-    case 'permission.requested':
-      await tx.upsertPermission({
+    case 'permission.requested': {
+      if (isBudgetQuestion(entry.data.requestId)) return { ...kept, keep: false };
+      const asked: PermissionRecord = {
         sessionId,
         requestId: entry.data.requestId,
         turnId: entry.turnId,
@@ -85,11 +112,18 @@ async function applyEntry(tx: StoreTransaction, sessionId: string, entry: Journa
         requestedAt: entry.at,
         expiresAt: entry.data.expiresAt,
         resolvedAt: null,
-      });
-      return { ...kept, statusMayChange: true };
+      };
+      const answer = await answerByPolicy(tx, session, asked, settings);
+      await tx.upsertPermission({ ...asked, ...answer });
+      const answeredBy = answer?.answeredBy ?? undefined;
+      return { ...kept, statusMayChange: true, ...(answeredBy === undefined ? {} : { answeredBy }) };
+    }
     case 'permission.resolved': {
+      // The server's own questions are none of the runner's.
+      if (isBudgetQuestion(entry.data.requestId)) return { ...kept, keep: false };
       const asked = await tx.permission(sessionId, entry.data.requestId);
       if (asked !== null) {
+        await tellUnknownAnswer(tx, asked, entry);
         await tx.upsertPermission({
           ...asked,
           state: entry.data.outcome,
@@ -103,6 +137,25 @@ async function applyEntry(tx: StoreTransaction, sessionId: string, entry: Journa
     default:
       return kept;
   }
+}
+
+/**
+ * Answers that this server gave are in the audit log already. One that it did not give is the runner's word only: that a
+ * question ended unanswered, or, from a runner that was taken over, that somebody said yes.
+ */
+async function tellUnknownAnswer(
+  tx: StoreTransaction,
+  asked: PermissionRecord,
+  entry: JournalEvent & { type: 'permission.resolved' },
+): Promise<void> {
+  const { sessionId, requestId } = asked;
+  const action = 'permission.answered';
+  const given = await tx.audit({ sessionId, action, target: requestId, order: 'newest', limit: 1 });
+  if (given.length > 0) return;
+  const { outcome, optionId, by } = entry.data;
+  const option = asked.options.find((each) => each.optionId === optionId) ?? null;
+  const detail = { ...answerDetail(asked, option), outcome, claimedBy: by };
+  await tx.appendAudit([{ at: entry.at, actor: sessionActor(sessionId), action, target: requestId, sessionId, detail }]);
 }
 
 async function applyTurnStarted(tx: StoreTransaction, sessionId: string, entry: JournalEvent): Promise<Applied> {

@@ -57,7 +57,7 @@ test('a first sandbox that cannot be made is made on the next provider, and the 
 test('with a disk it stays where that is', async () => {
   const id = await newSession();
   await use(id);
-  await core.sessions.rest(id, 'stop');
+  await core.sessions.rest(id, 'stop', 'ada');
   const { start } = first.provider;
   first.deps.providers.of('one').start = () => Promise.reject(new BerthError('unavailable', 'not now'));
   await expect(use(id)).rejects.toMatchObject({ code: 'unavailable' });

@@ -82,7 +82,7 @@ test('they lie in free slots: a session that needs the slot has it at once, and 
   await use(session.id);
   await untilWarm(0);
   await until(async () => world.sandboxes.size === 1);
-  await core.sessions.delete(session.id);
+  await core.sessions.delete(session.id, 'ada');
   await untilWarm(1);
 });
 

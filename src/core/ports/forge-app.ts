@@ -17,13 +17,13 @@ export interface ForgeApp {
    * A link that opens the set-up page for an hour, until one App was registered through it. With an App
    * there already, `conflict` unless it is to be replaced.
    */
-  createSetupLink(options: { replace: boolean }): Promise<SetupLink>;
+  createSetupLink(options: { replace: boolean; by: string }): Promise<SetupLink>;
   /** What the set-up page posts to the forge. Throws `forbidden` for a link that is not good, `conflict` for one that was used. */
   openSetup(link: string, organization: string | null): Promise<SetupForm>;
   /** Takes the forge's answer to the page. `cookie` is the state that the page left in this browser. Throws as `openSetup`. */
   finishSetup(answer: { code: string; state: string; cookie: string }, signal: AbortSignal): Promise<RegisteredApp>;
   /** Takes an App that was registered by hand, once the forge has confirmed it. Replaces the one there is. */
-  register(given: GivenApp, signal: AbortSignal): Promise<RegisteredApp>;
+  register(given: GivenApp, by: string, signal: AbortSignal): Promise<RegisteredApp>;
 
   /** Asks the forge what the App may reach, and stores it. Resolves to the repositories that it may reach now. */
   syncRepositories(signal: AbortSignal): Promise<RepositoryRecord[]>;

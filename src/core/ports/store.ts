@@ -6,7 +6,12 @@ import type {
   SessionStatus,
   Usage,
 } from '../../protocol/events.ts';
+import type { BudgetLimits, UserBudget } from '../../protocol/budget.ts';
+import type { KeyScope, ModelApi } from '../../protocol/keys.ts';
+import type { SecretPlace } from './secrets.ts';
+import type { LimitKey } from '../budgets/limits.ts';
 import type { AuditAction, AuditEntry } from '../../protocol/audit.ts';
+import type { PermissionMode, PermissionPolicy } from '../../protocol/permission-policy.ts';
 import type { EgressPolicy } from '../../protocol/egress.ts';
 import type { WebhookEvent } from '../../protocol/api.ts';
 import type { UsageDimension } from '../../protocol/usage.ts';
@@ -93,6 +98,8 @@ export interface StoreReads {
   events(sessionId: string, from: number, limit: number): Promise<SessionEvent[]>;
   permission(sessionId: string, requestId: string): Promise<PermissionRecord | null>;
   openPermissions(sessionId: string): Promise<PermissionRecord[]>;
+  /** In the order in which they were asked. */
+  permissionsOfTurn(sessionId: string, turnId: string): Promise<PermissionRecord[]>;
   /** Open ones that somebody has answered, whose agent has not heard it yet. */
   keptAnswers(): Promise<PermissionRecord[]>;
   idempotentResponse(scope: string, key: string): Promise<IdempotentResponse | null>;
@@ -129,6 +136,19 @@ export interface StoreReads {
   /** Sums, one for each combination of `by` that occurs: the latest day first, then in the order of `by`. */
   modelUsage(filter: ModelUsageFilter, by: readonly UsageDimension[], limit: number): Promise<ModelUsageSum[]>;
   /** How many turns were begun, and how long those that ended were at work. */
+  modelKey(id: string): Promise<ModelKeyRecord | null>;
+  /** By scope, subject and name. With `user` or `teams`: theirs and the server's. */
+  modelKeys(filter?: ModelKeyFilter): Promise<ModelKeyRecord[]>;
+  /** Oldest first. */
+  dataKeys(): Promise<DataKeyRecord[]>;
+  /** Every sealed secret there is, with its place. */
+  sealedValues(): Promise<{ place: SecretPlace; sealed: string }[]>;
+  /** `null`: no settings of its own. */
+  userBudget(user: string): Promise<UserBudget | null>;
+  /** What people added to a limit, in `unitsOf`. */
+  budgetRaise(limit: LimitKey): Promise<number>;
+  /** The server's own open questions, of all sessions. */
+  openBudgetQuestions(): Promise<PermissionRecord[]>;
   turnUsage(filter: Omit<ModelUsageFilter, 'turnId' | 'model'>): Promise<{ turns: number; activeMs: number }>;
   audit(filter: AuditFilter): Promise<AuditRecord[]>;
   /** Number and hash of the last entry of the audit log. */
@@ -214,6 +234,18 @@ export interface StoreTransaction extends StoreReads {
   addModelUsage(record: ModelUsageRecord): Promise<void>;
   /** Makes or replaces what one turn took. */
   saveTurnUsage(record: TurnUsageRecord): Promise<void>;
+  /** `conflict` when its user, its team or the server has one of this name. */
+  insertModelKey(record: ModelKeyRecord): Promise<void>;
+  updateModelKey(id: string, change: Partial<Omit<ModelKeyRecord, 'id'>>): Promise<void>;
+  deleteModelKey(id: string): Promise<void>;
+  insertDataKey(record: DataKeyRecord): Promise<void>;
+  retireDataKey(id: string, at: string): Promise<void>;
+  deleteDataKey(id: string): Promise<void>;
+  /** False when the place does not hold `before`. */
+  replaceSealed(place: SecretPlace, before: string, after: string): Promise<boolean>;
+  /** `null` forgets the user's settings. */
+  saveUserBudget(user: string, budget: UserBudget | null, at: string): Promise<void>;
+  addBudgetRaise(raise: LimitKey & { amount: number }): Promise<void>;
 }
 
 /** An event before it is numbered; `journal` says which entry of which runner's journal it is. */
@@ -222,6 +254,47 @@ export type NewEvent = {
   turnId: string | null;
   journal?: { id: string; seq: number };
 } & (JournalEventData | ServerEventData);
+
+/** A credential for models. */
+export interface ModelKeyRecord {
+  id: string;
+  scope: KeyScope;
+  /** A user or a team; empty for the server's. */
+  subject: string;
+  name: string;
+  api: ModelApi;
+  /** `null`: the API's own address. */
+  baseUrl: string | null;
+  kind: 'api_key' | 'oauth';
+  /** See `core/keys/stored-secret.ts`. */
+  sealed: string;
+  /** When the access token ends; `null`: never, or unknown. */
+  expiresAt: string | null;
+  /** Where it is renewed; `null`: it is not. */
+  tokenUrl: string | null;
+  clientId: string | null;
+  /** While a server renews it. */
+  renewingUntil: string | null;
+  createdAt: string;
+  updatedAt: string;
+}
+
+export interface ModelKeyFilter {
+  api?: ModelApi;
+  user?: string;
+  teams?: readonly string[];
+}
+
+/** A key that secrets are sealed with, itself wrapped. */
+export interface DataKeyRecord {
+  id: string;
+  /** Which `KeyWrapper` wrapped it. */
+  wrapper: string;
+  wrapped: string;
+  createdAt: string;
+  /** Since when nothing new is sealed with it. */
+  retiredAt: string | null;
+}
 
 export interface ModelCaller {
   owner: string;
@@ -293,6 +366,7 @@ export interface AuditFilter {
   actor?: string;
   /** One, or all of a kind: `session.*`. */
   action?: string;
+  target?: string;
   /** At or after this time. */
   since?: string;
   /** Before this time. */
@@ -372,8 +446,9 @@ export interface SessionRecord {
   modeId: string | null;
   config: Record<string, string | boolean>;
   author: { name: string; email: string } | null;
-  /** `ask`: a person is asked. `allow`: the agent may do what stays inside its sandbox. */
-  permissions: 'ask' | 'allow';
+  permissions: PermissionMode;
+  /** Its own rules, before those of its repository and the server; `null`: none. */
+  permissionPolicy: PermissionPolicy | null;
   permissionTimeoutMs: number;
   lastSeq: number;
   /** Journal last imported from, and how far. */
@@ -383,6 +458,8 @@ export interface SessionRecord {
   deletingAt: string | null;
   /** Its own times of rest; `null`: the pool's. */
   idle: IdlePolicyOverride | null;
+  /** Its own limits on what it uses; `null`: its user's and the server's alone. */
+  budget: BudgetLimits | null;
   /** When somebody or its agent last used it; at most half a minute behind. */
   lastUsedAt: string;
   /** Set when it was put away: its processes ended, its disk kept. The next use takes it out again. */
@@ -566,6 +643,8 @@ export interface SandboxUse {
   lastUsedAt: string;
   /** `asking`: a turn runs, but waits for an answer only. */
   work: 'none' | 'asking' | 'busy';
+  /** It waits for an answer about its budget. */
+  asksForBudget: boolean;
   /** When the first of its open questions is refused for want of an answer; `null` without one. */
   questionExpiresAt: string | null;
 }
@@ -592,8 +671,10 @@ export type SnapshotSource = Pick<
   | 'config'
   | 'author'
   | 'permissions'
+  | 'permissionPolicy'
   | 'permissionTimeoutMs'
   | 'idle'
+  | 'budget'
   | 'egress'
 >;
 
@@ -742,6 +823,8 @@ export interface RepositorySettings {
   agent: string | null;
   template: string | null;
   baseBranch: string | null;
+  /** Rules for what agents ask in its sessions; absent or `null`: none. */
+  permissionPolicy?: PermissionPolicy | null | undefined;
 }
 
 export interface GithubAppRecord {

@@ -54,6 +54,7 @@ export function createBringUp(context: SandboxesContext, beginEviction: BeginEvi
         sessionId,
         sandbox: made,
         onTurnEnded: events.onTurnEnded,
+        onAnswersKept: events.onAnswersKept,
         onLost: () => checkLost(sessionId, made),
       });
       try {

@@ -18,6 +18,8 @@ export interface ConnectionOptions {
   sessionId: string;
   sandbox: Pick<SandboxRecord, 'id' | 'provider'>;
   onTurnEnded: (turnId: string) => void;
+  /** Answers are kept for the agent. */
+  onAnswersKept: () => void;
   /** The sandbox can no longer be reached; resolves to whether it may come back by itself. Never rejects. */
   onLost: () => Promise<boolean>;
 }
@@ -26,7 +28,7 @@ const firstRetryMs = 50;
 const lastRetryMs = 5_000;
 
 export function openConnection(
-  deps: Pick<Dependencies, 'connectRunner' | 'gateway' | 'store' | 'clock' | 'logger'>,
+  deps: Pick<Dependencies, 'connectRunner' | 'gateway' | 'store' | 'clock' | 'logger' | 'settings'>,
   options: ConnectionOptions,
 ): Connection {
   const { sessionId, sandbox } = options;
@@ -45,7 +47,9 @@ export function openConnection(
           store: deps.store,
           clock: deps.clock,
           logger: deps.logger,
+          settings: deps.settings,
           onTurnEnded: options.onTurnEnded,
+          onAnswersKept: options.onAnswersKept,
           onLost: options.onLost,
         },
         stop.signal,

@@ -12,6 +12,7 @@ export interface SandboxesContext {
 
 export interface SessionSandboxEvents {
   onTurnEnded: (turnId: string) => void;
+  onAnswersKept: () => void;
   onSlotFreed: () => void;
   onSlotTaken: () => void;
   onEvicted: () => void;

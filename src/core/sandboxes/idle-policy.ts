@@ -30,14 +30,18 @@ export function effectivePolicy(pool: IdlePolicy, own: IdlePolicyOverride | null
 
 /** The step that is due, or `null`. The furthest one that is due is taken, so that a long sleep of the server skips none. */
 export function dueStep(
-  { status, work, archivedAt }: Pick<SandboxUse, 'status' | 'work' | 'archivedAt'>,
+  { status, work, archivedAt, asksForBudget = false }: Pick<SandboxUse, 'status' | 'work' | 'archivedAt'> &
+    Partial<Pick<SandboxUse, 'asksForBudget'>>,
   idleMs: number,
   policy: IdlePolicy,
   capabilities: Pick<SandboxCapabilities, 'pause' | 'hibernate'>,
 ): RestStep | 'destroy' | null {
   const isDue = (limitMs: number | null) => limitMs !== null && idleMs >= limitMs;
   if (work === 'asking') {
-    return isDue(policy.hibernateAskingMs) && isAwake(status) && capabilities.hibernate !== 'none' ? 'hibernate' : null;
+    if (isDue(policy.hibernateAskingMs) && isAwake(status) && capabilities.hibernate !== 'none') return 'hibernate';
+    // Its model call waits with it: an agent that stands still does not give up on the call, one that runs may.
+    const mayPause = asksForBudget && status === 'running' && capabilities.pause === 'memory';
+    return mayPause && isDue(policy.pauseMs) ? 'pause' : null;
   }
   if (isDue(policy.archiveMs) && canBePutAway(status)) {
     if (policy.lastStep === 'destroy') return 'destroy';

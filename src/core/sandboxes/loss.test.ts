@@ -34,7 +34,7 @@ beforeEach(async () => {
 afterEach(() => store.close());
 
 function lossCheck() {
-  const events = { onTurnEnded() {}, onSlotFreed() {}, onSlotTaken() {}, onEvicted() {}, onFirstSandbox() {} };
+  const events = { onTurnEnded() {}, onAnswersKept() {}, onSlotFreed() {}, onSlotTaken() {}, onEvicted() {}, onFirstSandbox() {} };
   const { signal: closing } = new AbortController();
   return createLossCheck({ deps: world.deps, entries, events, closing }, () => Promise.reject(new Error('no turn is at work')));
 }

@@ -77,7 +77,7 @@ describe('a session that nobody uses', () => {
     expect(await statusOf(id)).toBe('paused');
     await clock.pass(15 * minute);
     expect(await statusOf(id)).toBe('hibernated');
-    await core.sessions.wake(id, signal());
+    await core.sessions.wake(id, signal(), 'ada');
     expect(await statusOf(id)).toBe('idle');
     await clock.pass(16 * minute);
     expect(await statusOf(id)).toBe('hibernated');
@@ -95,7 +95,7 @@ describe('a session that nobody uses', () => {
     const pools = await usedSession();
     await clock.pass(20 * minute);
     expect([await statusOf(own), await statusOf(pools)]).toEqual(['idle', 'hibernated']);
-    await core.sessions.update(pools, { idle: { archiveSeconds: null } });
+    await core.sessions.update(pools, { idle: { archiveSeconds: null } }, 'ada');
     await clock.pass(hour);
     await expect(core.sessions.get(own)).rejects.toMatchObject({ code: 'not_found' });
     expect(await store.read.sandboxes()).toHaveLength(1);
@@ -201,7 +201,7 @@ describe('a turn that waits for an answer', () => {
   test('is answered where it sleeps while every slot is taken: the answer is kept, over a restart too', async () => {
     await boot({ slots: 1 });
     const { id, turn } = await askingSession();
-    await core.sessions.rest(id, 'hibernate');
+    await core.sessions.rest(id, 'hibernate', 'ada');
     const other = await newSession();
     const busy = await prompt(other);
     await clock.runUntil(() => world.started.includes(busy));
@@ -225,20 +225,20 @@ describe('a turn that waits for an answer', () => {
   test('is cancelled where it sleeps', async () => {
     await boot();
     const { id, turn } = await askingSession();
-    await core.sessions.rest(id, 'hibernate');
-    expect(await core.sessions.interrupt(id)).toEqual({ interrupted: turn });
+    await core.sessions.rest(id, 'hibernate', 'ada');
+    expect(await core.sessions.interrupt(id, 'ada')).toEqual({ interrupted: turn });
     await clock.runUntil(async () => (await core.sessions.turn(id, turn)).state === 'cancelled');
   });
 
   test('is cancelled later where every slot is taken', async () => {
     await boot({ slots: 1 });
     const { id, turn } = await askingSession();
-    await core.sessions.rest(id, 'hibernate');
+    await core.sessions.rest(id, 'hibernate', 'ada');
     const other = await newSession();
     const busy = await prompt(other);
     await clock.runUntil(() => world.started.includes(busy));
     let told = false;
-    void core.sessions.interrupt(id).then(() => (told = true));
+    void core.sessions.interrupt(id, 'ada').then(() => (told = true));
     await clock.runUntil(() => told);
     expect((await core.sessions.turn(id, turn)).state).toBe('running');
     world.endTurn(busy);
@@ -248,7 +248,7 @@ describe('a turn that waits for an answer', () => {
   test('is woken when its question has expired, since only its runner can refuse it', async () => {
     await boot();
     const { id } = await askingSession();
-    await core.sessions.rest(id, 'hibernate');
+    await core.sessions.rest(id, 'hibernate', 'ada');
     await clock.pass(61 * minute);
     expect((await store.read.sandboxUses({ sessionId: id }))[0]?.status).toBe('running');
   });
@@ -257,7 +257,7 @@ describe('a turn that waits for an answer', () => {
     await boot();
     const { id } = await askingSession();
     for (const step of ['stop', 'archive'] as const) {
-      await expect(core.sessions.rest(id, step)).rejects.toMatchObject({ code: 'conflict', field: 'step' });
+      await expect(core.sessions.rest(id, step, 'ada')).rejects.toMatchObject({ code: 'conflict', field: 'step' });
     }
     expect(await statusOf(id)).toBe('asking');
   });
@@ -267,7 +267,7 @@ test('rest by hand: what rests more deeply already is left as it is', async () =
   await boot();
   const id = await usedSession();
   const rest = async (step: 'pause' | 'hibernate' | 'stop' | 'archive') => {
-    const { status, archivedAt } = await core.sessions.rest(id, step);
+    const { status, archivedAt } = await core.sessions.rest(id, step, 'ada');
     return [status, archivedAt !== null];
   };
   expect(await rest('pause')).toEqual(['paused', false]);
@@ -278,7 +278,7 @@ test('rest by hand: what rests more deeply already is left as it is', async () =
   expect(await rest('archive')).toEqual(['stopped', true]);
   expect(await rest('archive')).toEqual(['stopped', true]);
   const fresh = await newSession();
-  expect(await core.sessions.rest(fresh, 'archive')).toMatchObject({ status: 'idle', archivedAt: expect.any(String) });
+  expect(await core.sessions.rest(fresh, 'archive', 'ada')).toMatchObject({ status: 'idle', archivedAt: expect.any(String) });
 });
 
 test('work that came while a sandbox was hibernated is done right after', async () => {
@@ -286,7 +286,7 @@ test('work that came while a sandbox was hibernated is done right after', async 
   const id = await usedSession();
   const gate = Promise.withResolvers<void>();
   world.beforeProvider = (operation) => (operation === 'hibernate' ? gate.promise : Promise.resolve());
-  const resting = core.sessions.rest(id, 'hibernate');
+  const resting = core.sessions.rest(id, 'hibernate', 'ada');
   await clock.settle();
   const turn = await prompt(id);
   await clock.settle();
@@ -299,7 +299,7 @@ test('work that came while a sandbox was hibernated is done right after', async 
 test('times that do not follow each other are refused, naming the field', async () => {
   await boot();
   const id = await newSession();
-  const refused = (change: object) => core.sessions.update(id, { idle: change }).catch((error: unknown) => error);
+  const refused = (change: object) => core.sessions.update(id, { idle: change }, 'ada').catch((error: unknown) => error);
   expect(await refused({ pauseSeconds: 3600 })).toMatchObject({
     code: 'invalid_request',
     field: 'idle.pauseSeconds',
@@ -307,5 +307,5 @@ test('times that do not follow each other are refused, naming the field', async 
   });
   expect(await refused({ hibernateSeconds: 60 })).toMatchObject({ field: 'idle.hibernateSeconds' });
   expect(await refused({ pauseSeconds: null, hibernateSeconds: 60 })).toMatchObject({ idle: { hibernateMs: 60_000 } });
-  expect((await core.sessions.update(id, { idle: null })).idle).toBeNull();
+  expect((await core.sessions.update(id, { idle: null }, 'ada')).idle).toBeNull();
 });

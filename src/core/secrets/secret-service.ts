@@ -5,7 +5,7 @@ import { actorOf } from '../audit/actor.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { InjectedSecret, SecretControl } from '../ports/secret-control.ts';
-import type { SecretBox } from '../ports/secrets.ts';
+import type { SecretPlace, SecretVault } from '../ports/secrets.ts';
 import type { SecretHolder, SecretRecord, Store } from '../ports/store.ts';
 import { createSecretUses } from './secret-uses.ts';
 
@@ -21,7 +21,7 @@ export interface SecretService extends SecretControl {
 
 export interface SecretServiceOptions {
   store: Store;
-  secrets: SecretBox;
+  secrets: SecretVault;
   clock: Clock;
   logger: Logger;
 }
@@ -39,14 +39,16 @@ export function createSecretService({ store, secrets, clock, logger }: SecretSer
 
     async set(holder, name, { value, ...shown }, by) {
       const at = clock.now().toISOString();
-      const sealed = secrets.seal(value);
+      // Known before it is sealed, since a secret opens at its own place only.
+      const id = (await store.read.secrets(holder)).find((each) => each.name === name)?.id ?? newId('secret');
+      const sealed = await secrets.seal(value, placeOf(id));
       return store.transaction(async (tx) => {
         const known = await tx.secrets(holder);
         const before = known.find((each) => each.name === name);
         if (before === undefined && known.length >= maxPerHolder) {
           throw new BerthError('conflict', `at most ${maxPerHolder} secrets`, { field: 'name' });
         }
-        const id = before?.id ?? newId('secret');
+        if (before !== undefined && before.id !== id) throw new BerthError('conflict', 'the secret was made by another call at once', { field: 'name' });
         const record: SecretRecord = { id, holder, name, ...shown, sealed, createdAt: before?.createdAt ?? at, updatedAt: at };
         await tx.upsertSecret(record);
         await tx.appendAudit([
@@ -76,7 +78,7 @@ export function createSecretService({ store, secrets, clock, logger }: SecretSer
         for (const record of await store.read.secrets(holder)) {
           if (!record.hosts.some((rule) => namesTarget(rule, host, port))) continue;
           const key = record.header.toLowerCase();
-          if (!byHeader.has(key)) byHeader.set(key, toInjected(record, secrets.open(record.sealed)));
+          if (!byHeader.has(key)) byHeader.set(key, toInjected(record, await secrets.open(record.sealed, placeOf(record.id))));
         }
       }
       return [...byHeader.values()];
@@ -85,6 +87,10 @@ export function createSecretService({ store, secrets, clock, logger }: SecretSer
     recordUse: uses.record,
     close: uses.close,
   };
+}
+
+function placeOf(id: string): SecretPlace {
+  return { table: 'secrets', row: id, column: 'sealed' };
 }
 
 function namesTarget(rule: string, host: string, port: number): boolean {

@@ -6,7 +6,7 @@ import { checkBranchName, parseRepositoryUrl } from '../git-names.ts';
 import { enforceable } from '../enforceable-limits.ts';
 import { chooseProvider } from '../placement/choose-provider.ts';
 import { guestHome, type SandboxCapabilities, type SandboxLimits } from '../ports/sandbox-provider.ts';
-import type { SessionRecord } from '../ports/store.ts';
+import type { SessionRecord, StoreReads } from '../ports/store.ts';
 import { emptyWorkspacePath } from '../sandboxes/workspace.ts';
 import { planIdle } from './update-session.ts';
 
@@ -21,6 +21,7 @@ export async function planSession(
   signal: AbortSignal,
 ): Promise<SessionRecord> {
   if (request.agentCommand === undefined) deps.agents.get(request.agent);
+  if (request.team !== undefined) await requireMember(deps.store.read, request.team, owner);
   if (request.workBranch !== undefined) checkBranchName(request.workBranch, 'workBranch');
   if (request.branch !== undefined) checkBranchName(request.branch, 'branch');
   if (request.repository === undefined && (request.branch !== undefined || request.workBranch !== undefined)) {
@@ -48,7 +49,7 @@ export async function planSession(
   return {
     id,
     owner,
-    team: null,
+    team: request.team ?? null,
     title: request.title ?? repository?.name ?? 'session',
     status: 'idle',
     statusReason: null,
@@ -73,7 +74,8 @@ export async function planSession(
     modeId: request.mode ?? null,
     config: request.model === undefined ? {} : { model: request.model },
     author: request.author ?? null,
-    permissions: request.permissions,
+    permissions: request.permissions ?? deps.settings.permissionMode,
+    permissionPolicy: request.permissionPolicy ?? null,
     permissionTimeoutMs:
       request.permissionTimeoutSeconds === undefined
         ? deps.settings.defaultPermissionTimeoutMs
@@ -83,12 +85,19 @@ export async function planSession(
     journalSeq: 0,
     deletingAt: null,
     forkAcpSessionId: null,
+    budget: request.budget ?? null,
     idle: request.idle === undefined ? null : planIdle(deps, request.idle),
     lastUsedAt: at,
     archivedAt: null,
     createdAt: at,
     updatedAt: at,
   };
+}
+
+async function requireMember(reads: Pick<StoreReads, 'teamMembers'>, team: string, user: string): Promise<void> {
+  const role = (await reads.teamMembers({ team, member: user }))[0]?.role;
+  if (role === undefined) throw new BerthError('not_found', `there is no team ${team} that you are in`, { field: 'team' });
+  if (role === 'viewer') throw new BerthError('forbidden', `you are a viewer of ${team}`, { field: 'team' });
 }
 
 function askedLimits(asked: CreateSessionRequest['limits']): Partial<SandboxLimits> {

@@ -1,5 +1,6 @@
 import { BerthError } from '../../protocol/errors.ts';
 import { newId } from '../../protocol/ids.ts';
+import { actorOf } from '../audit/actor.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { ForkSource } from '../ports/sandbox-provider.ts';
 import type { SandboxRecord, SessionRecord, SnapshotSource } from '../ports/store.ts';
@@ -88,8 +89,10 @@ export function snapshotSourceOf(session: SessionRecord): SnapshotSource {
     config,
     author,
     permissions,
+    permissionPolicy,
     permissionTimeoutMs,
     idle,
+    budget,
     egress,
   } = session;
   return {
@@ -112,8 +115,10 @@ export function snapshotSourceOf(session: SessionRecord): SnapshotSource {
     config,
     author,
     permissions,
+    permissionPolicy,
     permissionTimeoutMs,
     idle,
+    budget,
     egress,
   };
 }
@@ -149,7 +154,7 @@ function forkRecord({ source, sessionId, owner }: ForkRequest, at: string): Sess
 
 async function finish(
   deps: Dependencies,
-  { origin }: ForkRequest,
+  { origin, owner }: ForkRequest,
   records: readonly SessionRecord[],
   made: readonly SandboxRecord[],
 ): Promise<void> {
@@ -173,6 +178,16 @@ async function finish(
         },
       ]);
       await settleSessionStatus(tx, record.id, at);
+      await tx.appendAudit([
+        {
+          at,
+          actor: actorOf(owner),
+          action: 'session.forked',
+          target: record.id,
+          sessionId: record.id,
+          detail: { from: origin, agent: record.agent, branch: record.branch },
+        },
+      ]);
     }
   });
 }

@@ -7,10 +7,15 @@ import type {
   SessionDiff,
   UpdateSessionRequest,
 } from '../../protocol/api.ts';
+import type { AuditAction } from '../../protocol/audit.ts';
+import { actorOf } from '../audit/actor.ts';
+import type { PermissionPolicyView, SetPermissionPolicyRequest } from '../../protocol/permission-policy.ts';
+import { rulesOf } from '../permissions/answer-by-policy.ts';
+import { isBudgetQuestion } from '../../protocol/budget.ts';
 import { asBerthError, BerthError } from '../../protocol/errors.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { RunnerClient } from '../ports/runner.ts';
-import type { SessionFilter, SessionRecord, StoreTransaction, TurnRecord } from '../ports/store.ts';
+import type { NewAuditEntry, SessionFilter, SessionRecord, StoreTransaction, TurnRecord } from '../ports/store.ts';
 import type { RestStep } from '../sandboxes/idle-policy.ts';
 import type { SessionSandboxes } from '../sandboxes/session-sandboxes.ts';
 import { admissionOf } from '../turns/admission.ts';
@@ -19,13 +24,17 @@ import { cancelTurns } from '../turns/cancel-turns.ts';
 import type { Dispatcher } from '../turns/dispatcher.ts';
 import { endTurn } from '../turns/end-turn.ts';
 import { openTurnStates } from '../turns/turn-states.ts';
+import type { BudgetAnswers } from '../budgets/budget-answers.ts';
 import type { Answers } from './answers.ts';
+import { answerDetail } from './answer-detail.ts';
 import { planSession } from './create-session.ts';
 import { dialPort } from './dial-port.ts';
 import { forkSession, snapshotSourceOf } from './fork-session.ts';
 import { planUpdate } from './update-session.ts';
 
-/** What can be done with sessions: the use cases behind the API, the CLI and the tasks. */
+/**
+ * What can be done with sessions: the use cases behind the API, the CLI and the tasks. `by` is who does it, for the audit log.
+ */
 export interface SessionService {
   /** `within` runs in the transaction that makes the session, so that both are there or neither. */
   create(
@@ -37,9 +46,9 @@ export interface SessionService {
   get(id: string): Promise<SessionRecord>;
   list(filter: SessionFilter): Promise<SessionRecord[]>;
   /** Changes its title or its own times of rest. */
-  update(id: string, request: UpdateSessionRequest): Promise<SessionRecord>;
+  update(id: string, request: UpdateSessionRequest, by: string): Promise<SessionRecord>;
   /** Ends everything of the session and forgets it. Goes on after a crash. */
-  delete(id: string): Promise<void>;
+  delete(id: string, by: string): Promise<void>;
 
   /** Admits a prompt; the same idempotency key gives the same turn. */
   prompt(id: string, request: CreateTurnRequest, by: string): Promise<{ turn: TurnRecord; admission: Admission }>;
@@ -49,18 +58,21 @@ export interface SessionService {
   /** Resolves when the turn has ended, or with its state when the signal fires. */
   waitForTurn(sessionId: string, turnId: string, signal: AbortSignal): Promise<TurnRecord>;
   /** Cancels the turn that runs and those that wait. */
-  interrupt(id: string): Promise<{ interrupted: string | null }>;
+  interrupt(id: string, by: string): Promise<{ interrupted: string | null }>;
   /** Cancels one turn at whatever stage it is; others of its session go on. No-op when it has ended. */
-  cancelTurn(sessionId: string, turnId: string): Promise<TurnRecord>;
+  cancelTurn(sessionId: string, turnId: string, by: string): Promise<TurnRecord>;
   /** Puts the session to rest now; any access wakes it. */
-  rest(id: string, step: RestStep): Promise<SessionRecord>;
+  rest(id: string, step: RestStep, by: string): Promise<SessionRecord>;
   /** Resolves when its sandbox runs. */
-  wake(id: string, signal: AbortSignal): Promise<SessionRecord>;
+  wake(id: string, signal: AbortSignal, by: string): Promise<SessionRecord>;
   /** New sessions from this one, which goes on: own disk and branch, the conversation so far. */
   fork(id: string, count: number, owner: string, signal: AbortSignal): Promise<SessionRecord[]>;
   answerPermission(id: string, requestId: string, optionId: string | null, by: string): Promise<void>;
-  setMode(id: string, modeId: string): Promise<SessionRecord>;
-  setConfig(id: string, configId: string, value: string | boolean): Promise<SessionRecord>;
+  /** The rules that hold in the session, and its own. */
+  permissionPolicy(id: string): Promise<PermissionPolicyView>;
+  setPermissionPolicy(id: string, request: SetPermissionPolicyRequest, by: string): Promise<PermissionPolicyView>;
+  setMode(id: string, modeId: string, by: string): Promise<SessionRecord>;
+  setConfig(id: string, configId: string, value: string | boolean, by: string): Promise<SessionRecord>;
 
   /** Runs `use` with the runner of the session's sandbox, waking it first. */
   withRunner<T>(
@@ -83,10 +95,21 @@ export function createSessionService(
   deps: Dependencies,
   sandboxes: SessionSandboxes,
   dispatcher: Dispatcher,
-  answers: Answers,
+  { answers, budgets }: { answers: Answers; budgets: BudgetAnswers },
 ): SessionService {
   const { store, clock } = deps;
   const now = () => clock.now().toISOString();
+
+  /** As the audit log has it. */
+  function told(
+    by: string,
+    action: AuditAction,
+    sessionId: string,
+    detail: Record<string, unknown> = {},
+    target: string = sessionId,
+  ): [NewAuditEntry] {
+    return [{ at: now(), actor: actorOf(by), action, target, sessionId, detail }];
+  }
 
   async function get(id: string): Promise<SessionRecord> {
     const session = await store.read.session(id);
@@ -125,6 +148,8 @@ export function createSessionService(
             data: { agent: record.agent, repository: record.repositoryUrl, branch: record.branch },
           },
         ]);
+        const { agent, repositoryUrl: repository, branch, permissions } = record;
+        await tx.appendAudit(told(owner, 'session.created', record.id, { agent, repository, branch, permissions }));
         await within?.(tx, record);
       });
       return get(record.id);
@@ -133,18 +158,23 @@ export function createSessionService(
     get,
     list: (filter) => store.read.sessions(filter),
 
-    async update(id, request) {
+    async update(id, request, by) {
       await get(id);
-      await store.transaction((tx) => tx.updateSession(id, planUpdate(deps, request)));
+      await store.transaction(async (tx) => {
+        await tx.updateSession(id, planUpdate(deps, request));
+        await tx.appendAudit(told(by, 'session.updated', id, { fields: Object.keys(request) }));
+      });
+      if (request.budget !== undefined) budgets.wake();
       return get(id);
     },
 
-    async delete(id) {
+    async delete(id, by) {
       await get(id);
       const open = await store.transaction(async (tx) => {
         const turns = await tx.turns(id, openTurnStates);
         for (const turn of turns) await endTurn(tx, turn.id, 'cancelled', null, now());
         await tx.updateSession(id, { deletingAt: now(), updatedAt: now() });
+        await tx.appendAudit(told(by, 'session.deleted', id));
         return turns;
       });
       for (const turn of open) dispatcher.abort(turn.id);
@@ -181,24 +211,26 @@ export function createSessionService(
       }
     },
 
-    async interrupt(id) {
+    async interrupt(id, by) {
       await get(id);
-      const interrupted = await cancelTurns(deps, sandboxes, dispatcher, id);
+      const interrupted = await cancelTurns(deps, sandboxes, dispatcher, { sessionId: id, by });
       return { interrupted: interrupted?.id ?? null };
     },
-    async cancelTurn(sessionId, turnId) {
+    async cancelTurn(sessionId, turnId, by) {
       await this.turn(sessionId, turnId);
-      await cancelTurns(deps, sandboxes, dispatcher, sessionId, turnId);
+      await cancelTurns(deps, sandboxes, dispatcher, { sessionId, turnId, by });
       return this.turn(sessionId, turnId);
     },
 
-    async rest(id, step) {
+    async rest(id, step, by) {
       await get(id);
+      await store.transaction((tx) => tx.appendAudit(told(by, 'session.rested', id, { step })));
       await sandboxes.rest(id, step);
       return get(id);
     },
-    async wake(id, signal) {
+    async wake(id, signal, by) {
       await get(id);
+      await store.transaction((tx) => tx.appendAudit(told(by, 'session.woken', id)));
       await sandboxes.use(id, signal, async () => {});
       return get(id);
     },
@@ -234,22 +266,50 @@ export function createSessionService(
       if (asked.answeredBy !== null) {
         throw new BerthError('conflict', 'the permission request was answered already', { field: 'requestId' });
       }
-      await answers.give(asked, { optionId, by });
+      const chosen = asked.options.find((option) => option.optionId === optionId);
+      await store.transaction((tx) =>
+        tx.appendAudit(told(by, 'permission.answered', id, answerDetail(asked, chosen ?? null), requestId)),
+      );
+      if (isBudgetQuestion(requestId)) await budgets.give(asked, optionId, by);
+      else await answers.give(asked, { optionId, by });
     },
 
-    async setMode(id, modeId) {
+    async permissionPolicy(id) {
+      const session = await get(id);
+      const { permissions: mode, permissionPolicy: own } = session;
+      return { mode, own, rules: await rulesOf(store.read, session, deps.settings) };
+    },
+    async setPermissionPolicy(id, { mode, policy }, by) {
+      await get(id);
+      await store.transaction(async (tx) => {
+        await tx.updateSession(id, {
+          ...(mode === undefined ? {} : { permissions: mode }),
+          ...(policy === undefined ? {} : { permissionPolicy: policy }),
+          updatedAt: now(),
+        });
+        const detail = { ...(mode === undefined ? {} : { mode }), ...(policy === undefined ? {} : { rules: policy?.rules.map(({ name, answer }) => `${answer} ${name}`) ?? null }) };
+        await tx.appendAudit(told(by, 'permission.policy_set', id, detail));
+      });
+      return this.permissionPolicy(id);
+    },
+
+    async setMode(id, modeId, by) {
       const session = await get(id);
       await tellAgent(session, (runner, signal) => runner.setMode(id, modeId, signal));
-      await store.transaction((tx) => tx.updateSession(id, { modeId, updatedAt: now() }));
+      await store.transaction(async (tx) => {
+        await tx.updateSession(id, { modeId, updatedAt: now() });
+        await tx.appendAudit(told(by, 'session.updated', id, { fields: ['mode'], mode: modeId }));
+      });
       return get(id);
     },
 
-    async setConfig(id, configId, value) {
+    async setConfig(id, configId, value, by) {
       const session = await get(id);
       await tellAgent(session, (runner, signal) => runner.setConfig(id, configId, value, signal));
       await store.transaction(async (tx) => {
         const latest = await tx.session(id);
         await tx.updateSession(id, { config: { ...latest?.config, [configId]: value }, updatedAt: now() });
+        await tx.appendAudit(told(by, 'session.updated', id, { fields: ['config'], [configId]: value }));
       });
       return get(id);
     },

@@ -7,6 +7,7 @@ export function viewSession(record: SessionRecord): Session {
   return {
     id: record.id,
     owner: record.owner,
+    team: record.team,
     title: record.title,
     status: record.status,
     statusReason: record.statusReason,
@@ -26,6 +27,7 @@ export function viewSession(record: SessionRecord): Session {
     config: record.config,
     lastSeq: record.lastSeq,
     idle: viewIdle(record.idle),
+    budget: record.budget,
     lastUsedAt: record.lastUsedAt,
     archivedAt: record.archivedAt,
     createdAt: record.createdAt,

@@ -7,11 +7,12 @@ import { effectivePolicy, type IdlePolicy, type IdlePolicyOverride } from '../sa
 /** What a request changes of a session. Throws `invalid_request` naming the field. */
 export function planUpdate(
   deps: Pick<Dependencies, 'settings' | 'clock'>,
-  { title, idle }: UpdateSessionRequest,
-): Partial<Pick<SessionRecord, 'title' | 'idle' | 'updatedAt'>> {
+  { title, idle, budget }: UpdateSessionRequest,
+): Partial<Pick<SessionRecord, 'title' | 'idle' | 'budget' | 'updatedAt'>> {
   return {
     ...(title === undefined ? {} : { title }),
     ...(idle === undefined ? {} : { idle: idle === null ? null : planIdle(deps, idle) }),
+    ...(budget === undefined ? {} : { budget }),
     updatedAt: deps.clock.now().toISOString(),
   };
 }

@@ -1,15 +1,18 @@
 import { isId } from '../../protocol/ids.ts';
 import type { Dependencies } from '../dependencies.ts';
-import type { SnapshotRecord } from '../ports/store.ts';
+import type { SnapshotRecord, StoreTransaction } from '../ports/store.ts';
 
 type Needs = Pick<Dependencies, 'store' | 'providers' | 'logger'>;
 type RecoveryNeeds = Needs & Pick<Dependencies, 'settings'>;
 
 /** The first half of a removal: from here on nobody finds the snapshot, and a restart goes on. */
 export async function beginRemoval({ store }: Pick<Needs, 'store'>, id: string): Promise<void> {
-  await store.transaction(async (tx) => {
-    if ((await tx.snapshot(id)) !== null) await tx.updateSnapshot(id, { state: 'deleting' });
-  });
+  await store.transaction((tx) => markRemoved(tx, id));
+}
+
+/** As `beginRemoval`, in a transaction of the caller's. */
+export async function markRemoved(tx: StoreTransaction, id: string): Promise<void> {
+  if ((await tx.snapshot(id)) !== null) await tx.updateSnapshot(id, { state: 'deleting' });
 }
 
 type Removable = Pick<SnapshotRecord, 'id' | 'provider'>;

@@ -1,12 +1,13 @@
 import type { CreateSnapshotRequest } from '../../protocol/api.ts';
 import { asBerthError, BerthError } from '../../protocol/errors.ts';
 import { newId } from '../../protocol/ids.ts';
+import { actorOf } from '../audit/actor.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { SandboxProvider } from '../ports/sandbox-provider.ts';
 import type { SessionRecord, SnapshotFilter, SnapshotRecord } from '../ports/store.ts';
 import type { SessionSandboxes } from '../sandboxes/session-sandboxes.ts';
 import { forkSession, snapshotSourceOf } from '../sessions/fork-session.ts';
-import { beginRemoval, finishRemoval } from './remove-snapshot.ts';
+import { beginRemoval, finishRemoval, markRemoved } from './remove-snapshot.ts';
 
 /** Named, immutable copies of sessions: their disk, and what a session made from one needs to know. */
 export interface SnapshotService {
@@ -69,6 +70,16 @@ export function createSnapshotService(deps: Dependencies, sandboxes: SessionSand
           createdAt: deps.clock.now().toISOString(),
         };
         await tx.insertSnapshot(record);
+        await tx.appendAudit([
+          {
+            at: record.createdAt,
+            actor: actorOf(owner),
+            action: 'snapshot.created',
+            target: record.id,
+            sessionId,
+            detail: { name, memory },
+          },
+        ]);
         return record;
       });
       const { id, sandboxId } = planned;
@@ -92,7 +103,16 @@ export function createSnapshotService(deps: Dependencies, sandboxes: SessionSand
     list: (filter) => store.read.snapshots({ ...filter, states: ['ready'] }),
     get,
     async delete(idOrName, owner, signal) {
-      await removeNow(await get(idOrName, owner), signal);
+      const record = await get(idOrName, owner);
+      const { id, name, sessionId } = record;
+      await store.transaction(async (tx) => {
+        await markRemoved(tx, id);
+        const at = deps.clock.now().toISOString();
+        await tx.appendAudit([
+          { at, actor: actorOf(owner), action: 'snapshot.deleted', target: id, sessionId, detail: { name } },
+        ]);
+      });
+      await finishRemoval(deps, record, signal);
     },
 
     async fork(idOrName, count, owner, signal) {

@@ -27,7 +27,7 @@ const snapshot = (id: string, name: string) => core.snapshots.create(id, { name,
 /** A session with a repository, a workspace and a conversation. */
 async function liveSession(): Promise<string> {
   const { id } = await core.sessions.create({ agent: 'any', permissions: 'ask' }, 'ada', signal());
-  await core.sessions.wake(id, signal());
+  await core.sessions.wake(id, signal(), 'ada');
   await store.transaction((tx) =>
     tx.updateSession(id, { acpSessionId: 'acp-1', branch: 'work', repositoryUrl: 'https://h/x' }),
   );
@@ -49,7 +49,7 @@ describe('a snapshot', () => {
     expect(await core.snapshots.get('before', 'ada')).toEqual(made);
     await expect(core.snapshots.get('before', 'bob')).rejects.toMatchObject({ code: 'not_found' });
     await expect(snapshot(id, 'before')).rejects.toMatchObject({ code: 'conflict', field: 'name' });
-    await core.sessions.delete(id);
+    await core.sessions.delete(id, 'ada');
 
     const [fork] = await core.snapshots.fork('before', 1, 'ada', signal());
     expect(fork).toMatchObject({
@@ -139,7 +139,7 @@ describe('a fork', () => {
       ['bob', 'acp-1'],
     ]);
     world.beforeProvider = () => Promise.reject(new Error('no space'));
-    await core.sessions.rest(forks[0]!.id, 'stop');
+    await core.sessions.rest(forks[0]!.id, 'stop', 'ada');
     await expect(core.sessions.fork(id, 1, 'bob', signal())).rejects.toThrow();
     expect(await store.read.sessions({ limit: 10 })).toHaveLength(3);
     expect(await store.read.sandboxes()).toHaveLength(3);

@@ -31,6 +31,7 @@ export function viewRepository({ settings, ...record }: RepositoryRecord): Repos
     agent: settings.agent,
     template: settings.template,
     baseBranch: settings.baseBranch,
+    permissionPolicy: settings.permissionPolicy ?? null,
     createdAt: record.createdAt,
   };
 }

@@ -4,6 +4,7 @@ import { PassThrough } from 'node:stream';
 import { BerthError } from '../../protocol/errors.ts';
 import type { JournalEvent, JournalEventData } from '../../protocol/events.ts';
 import type { Dependencies, Settings } from '../dependencies.ts';
+import { defaultPermissionPolicy } from '../permissions/default-policy.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { RunnerClient } from '../ports/runner.ts';
@@ -217,9 +218,12 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
         defaultTemplate: 'default',
         defaultLimits: { cpus: 1, memoryBytes: 2 ** 30, pids: 100, diskBytes: 2 ** 30 },
         maxLimits: { cpus: 4, memoryBytes: 2 ** 32, pids: 1000, diskBytes: 2 ** 40 },
+        permissionMode: 'ask',
+        permissionPolicy: defaultPermissionPolicy,
         defaultPermissionTimeoutMs: 60_000,
         idle: { pauseMs: null, hibernateMs: null, archiveMs: null, lastStep: 'archive', hibernateAskingMs: null },
         queue: defaultQueueSettings,
+        serverBudget: {},
         webhooks: { ...defaultWebhookSettings, secret: testWebhookSecret },
         taskOwner: 'owner',
         allowLocalRepositories: true,

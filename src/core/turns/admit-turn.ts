@@ -2,6 +2,7 @@ import type { CreateTurnRequest, Priority } from '../../protocol/api.ts';
 import type { Prompt } from '../../protocol/content.ts';
 import { BerthError } from '../../protocol/errors.ts';
 import { newId } from '../../protocol/ids.ts';
+import { actorOf } from '../audit/actor.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { QueueTurn, SessionRecord, StoreTransaction, TurnRecord } from '../ports/store.ts';
 import { toWaitSeconds } from './admission.ts';
@@ -48,6 +49,16 @@ export async function admitTurn(
       },
     ]);
     await settleSessionStatus(tx, sessionId, turn.createdAt);
+    await tx.appendAudit([
+      {
+        at: turn.createdAt,
+        actor: actorOf(by),
+        action: 'prompt.sent',
+        target: turn.id,
+        sessionId,
+        detail: { priority: turn.priority, characters: JSON.stringify(turn.prompt).length },
+      },
+    ]);
     await within?.(tx, admitted);
     return admitted;
   });

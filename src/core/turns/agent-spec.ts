@@ -29,7 +29,7 @@ export function agentSpecOf(
     gatewayUrl: `http://127.0.0.1:${gatewayPort}`,
     placeholderKey: deps.gateway.placeholderKey(session.id),
     model: typeof model === 'string' ? model : null,
-    permissions: session.permissions,
+    permissions: session.permissions === 'allow' ? 'allow' : 'ask',
   });
   return {
     agent: session.agent,

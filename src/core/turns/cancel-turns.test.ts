@@ -36,11 +36,11 @@ test('one that waits for a slot ends at once, and those beside it go on', async 
   const running = await prompt(holder);
   await until(() => world.started.length === 1);
   const [first, second] = [await prompt(id), await prompt(id)];
-  expect(await core.sessions.cancelTurn(id, first)).toMatchObject({ state: 'cancelled' });
-  expect(await core.sessions.cancelTurn(id, first)).toMatchObject({ state: 'cancelled' });
+  expect(await core.sessions.cancelTurn(id, first, 'ada')).toMatchObject({ state: 'cancelled' });
+  expect(await core.sessions.cancelTurn(id, first, 'ada')).toMatchObject({ state: 'cancelled' });
   expect([await stateOf(running), await stateOf(second)]).toEqual(['running', 'queued']);
   expect(await endings(id)).toEqual(['cancelled']);
-  await expect(core.sessions.cancelTurn(holder, second)).rejects.toMatchObject({ code: 'not_found', field: 'turnId' });
+  await expect(core.sessions.cancelTurn(holder, second, 'ada')).rejects.toMatchObject({ code: 'not_found', field: 'turnId' });
   world.endTurn(running);
   await until(() => world.started.length === 2);
   expect(world.started).toEqual([running, second]);
@@ -51,7 +51,7 @@ test('one that waits to be tried again, and one that is being started', async ()
   const id = await newSession();
   const retried = await prompt(id);
   await until(async () => (await store.read.turn(retried))?.retryAt != null);
-  expect(await core.sessions.cancelTurn(id, retried)).toMatchObject({ state: 'cancelled', retryAt: null });
+  expect(await core.sessions.cancelTurn(id, retried, 'ada')).toMatchObject({ state: 'cancelled', retryAt: null });
 
   const { create } = world.provider;
   let called = false;
@@ -62,7 +62,7 @@ test('one that waits to be tried again, and one that is being started', async ()
   const starting = await prompt(id);
   await until(() => called);
   expect(await stateOf(starting)).toBe('starting');
-  await core.sessions.cancelTurn(id, starting);
+  await core.sessions.cancelTurn(id, starting, 'ada');
   await until(async () => (await stateOf(starting)) === 'cancelled');
   world.provider.create = create;
   expect(await endings(id)).toEqual(['cancelled', 'cancelled']);
@@ -72,7 +72,7 @@ test('one that runs is ended by its runner, and the next of its session starts',
   const id = await newSession();
   const [first, second] = [await prompt(id), await prompt(id)];
   await until(async () => (await stateOf(first)) === 'running');
-  await core.sessions.cancelTurn(id, first);
+  await core.sessions.cancelTurn(id, first, 'ada');
   await until(() => world.started.length === 2);
   expect([await stateOf(first), await stateOf(second)]).toEqual(['cancelled', 'running']);
 });

@@ -1,4 +1,5 @@
 import { asBerthError } from '../../protocol/errors.ts';
+import { actorOf } from '../audit/actor.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { TurnRecord } from '../ports/store.ts';
 import type { SessionSandboxes } from '../sandboxes/session-sandboxes.ts';
@@ -17,18 +18,23 @@ export async function cancelTurns(
   deps: Pick<Dependencies, 'store' | 'clock'>,
   sandboxes: Pick<SessionSandboxes, 'use'>,
   dispatcher: Pick<Dispatcher, 'wake' | 'abort'>,
-  sessionId: string,
-  only: string | null = null,
+  { sessionId, turnId: only = null, by }: { sessionId: string; turnId?: string | null; by: string },
 ): Promise<TurnRecord | null> {
   const active = await deps.store.transaction(async (tx) => {
     const at = deps.clock.now().toISOString();
     let found: TurnRecord | null = null;
+    const ended: string[] = [];
     for (const turn of await tx.turns(sessionId, openTurnStates)) {
       if (only !== null && turn.id !== only) continue;
+      ended.push(turn.id);
       if (turn.state === 'queued') await endTurn(tx, turn.id, 'cancelled', null, at);
       else found = turn;
     }
     if (found !== null) await tx.updateTurn(found.id, { cancelRequestedAt: at });
+    if (ended.length > 0) {
+      const target = only ?? sessionId;
+      await tx.appendAudit([{ at, actor: actorOf(by), action: 'turn.interrupted', target, sessionId, detail: { turns: ended } }]);
+    }
     return found;
   });
   dispatcher.wake();

@@ -1,5 +1,7 @@
 import type { EventError, TurnOutcome } from '../../protocol/events.ts';
 import type { StoreTransaction, TurnRecord } from '../ports/store.ts';
+import { closeQuestionsOfTurn } from '../budgets/budget-question.ts';
+import { countTurnTime } from '../usage/turn-usage.ts';
 import { queueWebhook } from '../webhooks/outbox.ts';
 import { isPlatformFailure } from './dead-letters.ts';
 import { hasEnded, settleSessionStatus } from './turn-states.ts';
@@ -36,6 +38,8 @@ async function recordEnd(tx: StoreTransaction, turn: TurnRecord, end: TurnEnd): 
   const { outcome, at, ...rest } = end;
   const change = { ...rest, state: outcome, endedAt: at, retryAt: null, queuePosition: null };
   await tx.updateTurn(turn.id, change);
+  await closeQuestionsOfTurn(tx, { sessionId: turn.sessionId, turnId: turn.id }, at);
+  await countTurnTime(tx, turn, at);
   // Its agent was at work until now, whoever looked on.
   await tx.touchSession(turn.sessionId, at);
   await queueWebhook(tx, { ...turn, ...change }, `turn.${outcome}`, at);

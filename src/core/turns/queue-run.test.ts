@@ -237,7 +237,7 @@ describe('failures', () => {
     await boot({ slots: 1 });
     const session = await newSession();
     const cancelled = async (id: string) => {
-      await core.sessions.interrupt(session);
+      await core.sessions.interrupt(session, 'ada');
       await clock.settle();
       expect(await stateOf(id)).toBe('cancelled');
     };
@@ -271,7 +271,7 @@ describe('failures', () => {
 
     const running = await prompt(session);
     await clock.runUntil(async () => (await stateOf(running)) === 'running');
-    await core.sessions.interrupt(session);
+    await core.sessions.interrupt(session, 'ada');
     await clock.runUntil(async () => (await stateOf(running)) === 'cancelled');
     expect(world.started).toEqual([busy, running]);
     expect(await core.queue.deadLetters({ limit: 10 })).toEqual([]);

@@ -1,5 +1,6 @@
 import type { Priority, QueueOverview } from '../../protocol/api.ts';
 import { BerthError } from '../../protocol/errors.ts';
+import { actorOf } from '../audit/actor.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { DeadLetterFilter, DeadLetterRecord, SessionFilter, TurnRecord } from '../ports/store.ts';
 import { visibleSessions } from '../users/visibility.ts';
@@ -76,6 +77,17 @@ export function createQueueService(deps: Dependencies, dispatcher: Pick<Dispatch
         by,
         async (tx, admitted) => {
           await tx.upsertDeadLetter({ ...letter, replayedAt: admitted.createdAt, replayTurnId: admitted.id });
+          const { sessionId } = letter;
+          await tx.appendAudit([
+            {
+              at: admitted.createdAt,
+              actor: actorOf(by),
+              action: 'dead_letter.replayed',
+              target: turnId,
+              sessionId,
+              detail: { turn: admitted.id },
+            },
+          ]);
         },
       );
       dispatcher.announce((await store.read.session(letter.sessionId))?.hostId ?? null);

@@ -28,6 +28,7 @@ export const defaultRetries: RetryTable = {
   internal: doubtful,
   invalid_request: null,
   unauthorized: null,
+  budget_reached: null,
   forbidden: null,
   not_found: null,
   method_not_allowed: null,

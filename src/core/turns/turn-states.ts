@@ -1,4 +1,5 @@
 import type { SessionStatus } from '../../protocol/events.ts';
+import { waitsForPerson } from '../permissions/answer-by-policy.ts';
 import type { StoreTransaction, TurnRecord, TurnState } from '../ports/store.ts';
 
 /**
@@ -31,7 +32,7 @@ export async function settleSessionStatus(
   if (session === null || session.deletingAt !== null) return null;
   const status = statusBy(
     await tx.turns(sessionId, openTurnStates),
-    (await tx.openPermissions(sessionId)).length > 0,
+    (await tx.openPermissions(sessionId)).some(waitsForPerson),
     session.sandboxId === null ? null : ((await tx.sandbox(session.sandboxId))?.status ?? null),
   );
   if (status === session.status && reason === session.statusReason) return status;

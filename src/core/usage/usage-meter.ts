@@ -4,6 +4,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { MeteredCall, ModelCallUsage, ModelMeter } from '../ports/model-meter.ts';
 import type { ModelCaller, Store } from '../ports/store.ts';
+import type { BudgetGate } from '../budgets/budget-gate.ts';
 import type { PriceTable } from './price-table.ts';
 
 export interface UsageMeter extends ModelMeter {
@@ -20,8 +21,8 @@ const firstRetryMs = 250;
  * can be tried again without being counted twice. What is promised: a call whose answer has ended for its sandbox is
  * stored once; a killed server loses the calls that were in flight then, and never counts one twice.
  */
-export function createUsageMeter(deps: { store: Store; clock: Clock; logger: Logger; prices: PriceTable }): UsageMeter {
-  const { store, clock, logger, prices } = deps;
+export function createUsageMeter(deps: { store: Store; clock: Clock; logger: Logger; prices: PriceTable; gate?: BudgetGate }): UsageMeter {
+  const { store, clock, logger, prices, gate } = deps;
   const tails = new Map<string, Promise<void>>();
 
   async function write(sessionId: string, caller: ModelCaller, callId: string, usage: ModelCallUsage): Promise<void> {
@@ -47,7 +48,10 @@ export function createUsageMeter(deps: { store: Store; clock: Clock; logger: Log
   }
 
   return {
-    async begin(sessionId): Promise<MeteredCall> {
+    async begin(sessionId, signal): Promise<MeteredCall> {
+      // What ended before counts before the limit is looked at.
+      await tails.get(sessionId);
+      await gate?.pass(sessionId, signal);
       const caller = await store.read.modelCaller(sessionId);
       if (caller === null) throw new BerthError('not_found', 'the session is being deleted');
       const callId = newId('call');

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { newId } from '../../protocol/ids.ts';
+import { actorOf, serverActor } from '../audit/actor.ts';
 import type { TokenScope } from '../../protocol/users-api.ts';
 import type { StoreTransaction, TokenRecord } from '../ports/store.ts';
 import { hashToken } from './principal.ts';
@@ -14,9 +15,10 @@ export interface NewToken {
 
 /** A new token of 256 random bits. It is in the answer alone: its digest is what is stored. */
 export async function issueToken(
-  tx: Pick<StoreTransaction, 'insertToken'>,
+  tx: Pick<StoreTransaction, 'insertToken' | 'appendAudit'>,
   { name, owner, scopes, expiresAt }: NewToken,
   at: Date,
+  by: string = serverActor,
 ): Promise<{ token: string; record: TokenRecord }> {
   const token = `brth_${randomBytes(32).toString('base64url')}`;
   const record: TokenRecord = {
@@ -31,5 +33,9 @@ export async function issueToken(
     createdAt: at.toISOString(),
   };
   await tx.insertToken(record);
+  const detail = { name, owner, scopes, expiresAt };
+  await tx.appendAudit([
+    { at: record.createdAt, actor: actorOf(by), action: 'token.created', target: record.id, sessionId: null, detail },
+  ]);
   return { token, record };
 }

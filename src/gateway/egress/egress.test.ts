@@ -42,7 +42,7 @@ beforeEach(async () => {
   echo = createSocketServer({ allowHalfOpen: true }, (socket) => void socket.on('error', () => {}).pipe(socket)).listen(0, '127.0.0.1');
   await Promise.all([once(site, 'listening'), once(echo, 'listening')]);
   gateway = createGateway({
-    upstreams: {},
+    credentials: { find: async () => null },
     placeholderSecret: 's',
     logger: silent,
     egress: { control, dial: createPublicDial({ allowLoopback: true, resolve: (host) => resolve(host) }) },

@@ -14,6 +14,7 @@ import type { SecretHolder, SessionRecord, Store } from '../../core/ports/store.
 import { createSecretService, type SecretService } from '../../core/secrets/secret-service.ts';
 import { systemClock } from '../../main/system-clock.ts';
 import { setSecretRequest, type SetSecretInput } from '../../protocol/secrets-api.ts';
+import { boxVault } from '../../store/secrets/box-vault.fixture.ts';
 import { createSecretBox } from '../../store/secret-box.ts';
 import { createSqliteStore } from '../../store/sqlite.ts';
 import { createEgressProxy } from './egress-proxy.ts';
@@ -51,7 +52,7 @@ beforeAll(async () => {
   });
   const session = { owner: 'alice', team: 'crew', deletingAt: null } as SessionRecord;
   const known = { ...store, read: { ...store.read, session: async (id: string) => (id === 'ses_1' ? session : null) } };
-  secrets = createSecretService({ store: known, secrets: await createSecretBox(join(directory, 'key')), clock: systemClock, logger: quiet });
+  secrets = createSecretService({ store: known, secrets: boxVault(await createSecretBox(join(directory, 'key'))), clock: systemClock, logger: quiet });
   const dial = createPublicDial({ allowLoopback: true, resolve: async () => [{ address: '127.0.0.1', family: 4 }] });
   const egress = createEgressProxy({
     control: {

@@ -10,12 +10,13 @@ import type { TaskService } from '../../core/tasks/task-service.ts';
 import { createWorld, type World } from '../../core/testing/doubles.ts';
 import { createApp } from '../../server/app.ts';
 import { givenToken } from '../../core/testing/accounts.ts';
-import { createBrowserLogin } from '../../server/browser-login.ts';
+import { createBrowserLogin, usedCodes } from '../../server/browser-login.ts';
 import type { Router } from '../../server/context.ts';
 import { githubSetupRoutes } from '../../server/routes/github-setup.ts';
 import { githubRoutes, githubWebhookRoutes } from '../../server/routes/github.ts';
 import { repositoryRoutes } from '../../server/routes/repositories.ts';
 import { taskRoutes } from '../../server/routes/tasks.ts';
+import { boxVault } from '../../store/secrets/box-vault.fixture.ts';
 import { createSecretBox } from '../../store/secret-box.ts';
 import { createSqliteStore } from '../../store/sqlite.ts';
 import { createGithub, type Github } from '../index.ts';
@@ -29,7 +30,7 @@ export interface Site {
   store: Store;
   secrets: SecretBox;
   world: World;
-  core: Core;
+  core: TestedCore;
   github: Github;
   app: Router;
   token: string;
@@ -41,6 +42,14 @@ export interface Site {
   call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Response>;
   close(): Promise<void>;
 }
+
+/** Where a test does not say who interrupts or deletes, its user does. */
+type TestedCore = Omit<Core, 'sessions'> & {
+  sessions: Omit<Core['sessions'], 'interrupt' | 'delete'> & {
+    interrupt(id: string, by?: string): ReturnType<Core['sessions']['interrupt']>;
+    delete(id: string, by?: string): Promise<void>;
+  };
+};
 
 export const publicUrl = 'http://127.0.0.1:7878';
 export const signal = AbortSignal.timeout(10 * 60_000);
@@ -64,7 +73,8 @@ export async function createSite(options: SiteOptions = {}): Promise<Site> {
   await core.start(signal);
   const github = createGithub({
     store,
-    secrets,
+    secrets: boxVault(secrets),
+    links: secrets,
     clock: world.deps.clock,
     logger: quiet,
     publicUrl: () => publicUrl,
@@ -86,7 +96,7 @@ export async function createSite(options: SiteOptions = {}): Promise<Site> {
       providerName: 'memory',
       version: 'test',
       report: async () => [],
-      browser: { login: createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date() }), publicUrl: () => null },
+      browser: { login: createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date(), useUp: usedCodes(store) }), publicUrl: () => null },
     },
     {
       public: [
@@ -107,7 +117,14 @@ export async function createSite(options: SiteOptions = {}): Promise<Site> {
     store,
     secrets,
     world,
-    core,
+    core: {
+      ...core,
+      sessions: {
+        ...core.sessions,
+        interrupt: (id, by = 'ada') => core.sessions.interrupt(id, by),
+        delete: (id, by = 'ada') => core.sessions.delete(id, by),
+      },
+    },
     github,
     app,
     token,
@@ -115,6 +132,7 @@ export async function createSite(options: SiteOptions = {}): Promise<Site> {
     async register() {
       await github.forgeApp.register(
         { appId: forge.app.id, privateKey: forge.app.privateKey, webhookSecret: forge.webhookSecret },
+        'owner',
         signal,
       );
     },

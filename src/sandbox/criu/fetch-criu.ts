@@ -2,7 +2,7 @@ import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BerthError } from '../../protocol/errors.ts';
 import { checkCriu, fetchedArgv, fetchedCriuDir, findCriu, type Criu } from './criu.ts';
-import { canFetchPackages, unpackDebianPackage } from './debian-packages.ts';
+import { canFetchPackages, unpackDebianPackage } from '../debian-packages.ts';
 
 const fetchDeadlineMs = 120_000;
 /** Debian's release that has CRIU 4.2; 13 (trixie) has 4.1.1, which cannot dump an internet socket on Linux 6.16 and newer. */

@@ -1,7 +1,7 @@
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BerthError } from '../../protocol/errors.ts';
-import { canFetchPackages, unpackDebianPackage } from '../criu/debian-packages.ts';
+import { canFetchPackages, unpackDebianPackage } from '../debian-packages.ts';
 import { runCommand } from '../run-command.ts';
 import { fetchedGvisorDir, fetchedRunscPath, findFetchedRunsc } from './fetched-runsc.ts';
 

@@ -25,6 +25,11 @@ import { fromBase64, toBase64 } from '../base64.ts';
 import { backoffMs, delay } from '../delay.ts';
 import { sessionEvents, type EventsOptions } from '../session-events.ts';
 import { forwardOverSocket, type ForwardedConnection } from '../forwarded-connection.ts';
+import {
+  permissionPolicyView,
+  type PermissionPolicyView,
+  type SetPermissionPolicyRequest,
+} from '../../protocol/permission-policy.ts';
 import type { Transport } from '../transport.ts';
 import { openWebSocket } from '../web-socket.ts';
 import { createFilesResource, type CallOptions, type FilesResource } from './files.ts';
@@ -71,6 +76,10 @@ export interface SessionsResource {
   waitForTurn(id: string, turnId: string, options?: CallOptions): Promise<Turn>;
   /** Cancels one turn, waiting or running; others go on. No-op when it has ended. */
   cancelTurn(id: string, turnId: string, options?: CallOptions): Promise<Turn>;
+  /** Who answers what its agent asks. */
+  permissionPolicy(id: string, options?: CallOptions): Promise<PermissionPolicyView>;
+  /** Holds for what is asked from now on. */
+  setPermissionPolicy(id: string, request: SetPermissionPolicyRequest, options?: CallOptions): Promise<PermissionPolicyView>;
   /** Ends the running turn and the queued ones; `interrupted` is `null` when none ran. */
   interrupt(id: string, options?: CallOptions): Promise<{ interrupted: string | null }>;
   /** Puts it to rest now; any access wakes it. Throws `conflict` while a turn runs. */
@@ -170,6 +179,9 @@ export function createSessionsResource(transport: Transport): SessionsResource {
     },
     cancelTurn: (id, turnId, options) =>
       transport.json(turn, 'POST', path(id, `/turns/${encodeURIComponent(turnId)}/cancel`), { idempotent: true, ...options }),
+    permissionPolicy: (id, options) => transport.json(permissionPolicyView, 'GET', path(id, '/permission-policy'), options),
+    setPermissionPolicy: (id, request, options) =>
+      transport.json(permissionPolicyView, 'PUT', path(id, '/permission-policy'), { json: request, idempotent: true, ...options }),
     interrupt: (id, options) =>
       transport.json(interrupted, 'POST', path(id, '/interrupt'), { idempotent: true, ...options }),
 

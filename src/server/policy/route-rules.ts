@@ -55,6 +55,9 @@ export const routeRules = defineRules({
   'GET /api/doctor': { needs: 'installation:inspect' },
   'GET /api/hosts': { needs: 'installation:inspect' },
   'GET /api/metrics': { needs: 'installation:inspect' },
+  'GET /api/audit': { needs: 'installation:inspect' },
+  'GET /api/audit/export': { needs: 'installation:inspect' },
+  'GET /api/audit/verify': { needs: 'installation:inspect' },
   'DELETE /api/hosts/:id': { needs: 'installation:manage' },
   'POST /api/github/setup-link': { needs: 'installation:manage' },
   'POST /api/github/app': { needs: 'installation:manage' },
@@ -79,6 +82,9 @@ export const routeRules = defineRules({
   'POST /api/sessions/:id/config': act,
   'POST /api/sessions/:id/interrupt': act,
   'POST /api/sessions/:id/permissions/:requestId': answer,
+  'GET /api/sessions/:id/permission-policy': look,
+  // Who sets it decides what is answered.
+  'PUT /api/sessions/:id/permission-policy': manage,
   'POST /api/sessions/:id/turns': act,
   'GET /api/sessions/:id/turns': look,
   'GET /api/sessions/:id/turns/:turnId': look,
@@ -94,6 +100,7 @@ export const routeRules = defineRules({
   'PUT /api/sessions/:id/egress': manage,
   'POST /api/sessions/:id/egress/allow': manage,
 
+  'GET /api/sessions/:id/budget': look,
   // One's own; a team's are its owners' to change. Nobody reads a value.
   'GET /api/secrets': { needs: 'self:view' },
   'PUT /api/secrets/:name': { needs: 'self:manage' },
@@ -125,6 +132,13 @@ export const routeRules = defineRules({
   'ALL /api/sessions/:id/ports/:port/*': act,
   'GET /api/sessions/:id/forward/:port': act,
 
+  // Those that the caller may use; whose a new one may be is checked with it.
+  'GET /api/keys': { needs: 'installation:read' },
+  'POST /api/keys': { needs: 'self:manage' },
+  'DELETE /api/keys/:id': { needs: 'self:manage' },
+  'POST /api/keys/rotate': { needs: 'installation:manage' },
+  'GET /api/users/:user/budget': { needs: 'installation:manage' },
+  'PUT /api/users/:user/budget': { needs: 'installation:manage' },
   // Of the caller's own sessions; the owner sees all.
   'GET /api/usage': { needs: 'installation:read' },
 

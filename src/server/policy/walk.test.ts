@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { deadLetterRecord, repositoryRecord, sessionRecord, taskRecord, turnRecord } from '../../../test/conformance/store-records.ts';
 import { createCore, type Core } from '../../core/create-core.ts';
 import { createEgressService } from '../../core/egress/egress-service.ts';
+import type { KeyService } from '../../core/keys/key-service.ts';
 import type { ForgeApp } from '../../core/ports/forge-app.ts';
 import type { Forge } from '../../core/ports/forge.ts';
 import type { SnapshotRecord, Store } from '../../core/ports/store.ts';
@@ -16,7 +17,7 @@ import { BerthError, type ErrorBody } from '../../protocol/errors.ts';
 import { newId } from '../../protocol/ids.ts';
 import { createSqliteStore } from '../../store/sqlite.ts';
 import { createApp } from '../app.ts';
-import { createBrowserLogin } from '../browser-login.ts';
+import { createBrowserLogin, usedCodes } from '../browser-login.ts';
 import type { AppDependencies, Router } from '../context.ts';
 import { routeRules } from './route-rules.ts';
 
@@ -117,7 +118,7 @@ function dependencies(): AppDependencies {
     providerName: 'memory',
     version: '0',
     report: async () => [],
-    browser: { login: createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date() }), publicUrl: () => null },
+    browser: { login: createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date(), useUp: usedCodes(store) }), publicUrl: () => null },
     // What another server serves is sent on right behind the policy: here nothing gets further.
     forwarding: {
       accept: (_c, next) => next(),
@@ -140,6 +141,7 @@ function extensions() {
     tasks: silent<TaskService>(),
     egress: createEgressService({ ...deps, defaultPolicy: { presets: [], allow: [] } }),
     secrets: silent<SecretService>(),
+    keys: silent<KeyService>(),
     webFiles: { page: '<p>', find: () => null },
     webhookSecret: 'whsec_x',
     isSecure: () => false,

@@ -12,7 +12,7 @@ import { BerthError } from '../../protocol/errors.ts';
 import { createSqliteStore } from '../../store/sqlite.ts';
 import { createApp } from '../app.ts';
 import { givenToken } from '../../core/testing/accounts.ts';
-import { createBrowserLogin } from '../browser-login.ts';
+import { createBrowserLogin, usedCodes } from '../browser-login.ts';
 
 /** A real server before a real one "inside": only the way between them is a loopback connection here. */
 let store: Store;
@@ -46,7 +46,7 @@ beforeEach(async () => {
   await core.start(AbortSignal.timeout(5_000));
   token = await givenToken(store, 'ada');
   const { agents, installer, logger } = world.deps;
-  const login = createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date() });
+  const login = createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date(), useUp: usedCodes(store) });
   const browser = { login, publicUrl: () => null };
   const report = async () => [];
   const app = createApp({
@@ -115,8 +115,8 @@ describe('HTTP to a port', () => {
   });
 
   test('wakes the sandbox, and streams while it keeps it from its rest', async () => {
-    await core.sessions.wake(id, AbortSignal.timeout(5_000));
-    await core.sessions.rest(id, 'hibernate');
+    await core.sessions.wake(id, AbortSignal.timeout(5_000), 'ada');
+    await core.sessions.rest(id, 'hibernate', 'ada');
     const go = Promise.withResolvers<void>();
     answer = async (_req, res) => {
       res.write('first');
@@ -126,13 +126,13 @@ describe('HTTP to a port', () => {
     const reader = (await get('/')).body!.getReader();
     expect(new TextDecoder().decode((await reader.read()).value)).toBe('first');
     expect((await uses())[0]?.status).toBe('running');
-    await expect(core.sessions.rest(id, 'hibernate')).rejects.toMatchObject({ code: 'conflict' });
+    await expect(core.sessions.rest(id, 'hibernate', 'ada')).rejects.toMatchObject({ code: 'conflict' });
     go.resolve();
     expect(new TextDecoder().decode((await reader.read()).value)).toBe('second');
     expect((await reader.read()).done).toBe(true);
     await expect
       .poll(() =>
-        core.sessions.rest(id, 'hibernate').then(
+        core.sessions.rest(id, 'hibernate', 'ada').then(
           ({ status }) => status,
           () => null,
         ),

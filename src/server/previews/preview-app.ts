@@ -37,7 +37,8 @@ export interface PreviewAppOptions {
  */
 export function createPreviewApp({ core, reads, hostId, links, settings, logger }: PreviewAppOptions): Router {
   const app = createRouter();
-  app.onError(createErrorHandler(logger));
+  // The signed address lets in whoever has it.
+  app.onError(createErrorHandler(logger, (path) => path.replace(addressPath, '/p/...$2')));
 
   async function admit(grant: PreviewGrant | null): Promise<PreviewGrant> {
     if (grant === null) throw refusal();

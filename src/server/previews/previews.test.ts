@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { createCore, type Core } from '../../core/create-core.ts';
+import type { Logger } from '../../core/ports/logger.ts';
 import type { Store } from '../../core/ports/store.ts';
 import { createProviders } from '../../core/providers.ts';
 import { givenToken } from '../../core/testing/accounts.ts';
@@ -32,7 +33,8 @@ let seen: IncomingMessage[];
 let answer: Parameters<typeof createServer>[1] & object;
 let now: number;
 let usesDomain: boolean;
-const login = createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date() });
+let logged: string[];
+const login = createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date(), useUp: async () => true });
 
 beforeEach(async () => {
   now = Date.now();
@@ -52,7 +54,10 @@ beforeEach(async () => {
   core = createCore(world.deps);
   await core.start(AbortSignal.timeout(5_000));
   token = await givenToken(store, 'ada');
-  const { agents, installer, logger, settings: { hostId } } = world.deps;
+  const { agents, installer, settings: { hostId } } = world.deps;
+  logged = [];
+  const keep = (fields: object, message: string): void => void logged.push(JSON.stringify([fields, message]));
+  const logger: Logger = { debug: keep, info: keep, warn: keep, error: keep, child: () => logger };
   links = createPreviewLinks({ secret: new Uint8Array(32), now: () => new Date(now) });
   const settings = {
     baseUrl: () => previews.url,
@@ -220,6 +225,8 @@ describe('by path', () => {
     now += 13 * 60 * 60_000;
     expect((await open(link)).status).toBe(401);
     expect(seen).toEqual([]);
+    expect(logged.join('')).toContain('/p/.../');
+    expect(logged.join('')).not.toContain(body.slice(0, 40));
   });
 });
 

@@ -14,7 +14,19 @@ const pathQuery = z.object({ path: workspacePath });
 
 /** Files of a session's sandbox. Relative paths are below the session's working directory. */
 export function fileRoutes(app: Router, deps: AppDependencies): void {
-  const { sessions } = deps.core;
+  const { sessions, audit } = deps.core;
+
+  /** What is about to be done; a session that is not there has nothing to be recorded of. */
+  async function recorded(
+    c: Context<AppEnv>,
+    sessionId: string,
+    action: 'file.read' | 'file.written' | 'file.changed',
+    target: string,
+    detail: Record<string, unknown> = {},
+  ): Promise<void> {
+    await sessions.get(sessionId);
+    await audit.record(c.get('identity').user, { action, target, sessionId, detail });
+  }
 
   app.openapi(
     createRoute({
@@ -73,6 +85,7 @@ export function fileRoutes(app: Router, deps: AppDependencies): void {
       const { id } = c.req.valid('param');
       const { path, offset, lengthBytes } = c.req.valid('query');
       const { signal } = c.req.raw;
+      await recorded(c, id, 'file.read', path);
       const release = sessions.hold(id);
       try {
         const body = await sessions.withRunner(id, signal, (runner, session) =>
@@ -110,9 +123,11 @@ export function fileRoutes(app: Router, deps: AppDependencies): void {
       responses: { 200: json(fileInfo, 'The file, replaced whole or not at all'), ...failures },
     }),
     async (c) => {
+      const { id } = c.req.valid('param');
       const { path, mode, makeParents } = c.req.valid('query');
       const { signal } = c.req.raw;
-      const info = await sessions.withRunner(c.req.valid('param').id, signal, (runner, session) =>
+      await recorded(c, id, 'file.written', path);
+      const info = await sessions.withRunner(id, signal, (runner, session) =>
         runner.writeFile(
           absolute(session.cwd, path),
           bodyOf(c),
@@ -133,9 +148,11 @@ export function fileRoutes(app: Router, deps: AppDependencies): void {
       responses: { 200: json(fileInfo, 'The directory'), ...failures },
     }),
     async (c) => {
+      const { id } = c.req.valid('param');
       const { path, parents } = c.req.valid('json');
       const { signal } = c.req.raw;
-      const info = await sessions.withRunner(c.req.valid('param').id, signal, (runner, session) =>
+      await recorded(c, id, 'file.changed', path, { change: 'directory made' });
+      const info = await sessions.withRunner(id, signal, (runner, session) =>
         runner.makeDirectory(absolute(session.cwd, path), { parents }, signal),
       );
       return c.json(info, 200);
@@ -151,9 +168,11 @@ export function fileRoutes(app: Router, deps: AppDependencies): void {
       responses: { 200: json(fileInfo, 'The entry at its new place'), ...failures },
     }),
     async (c) => {
+      const { id } = c.req.valid('param');
       const { from, to } = c.req.valid('json');
       const { signal } = c.req.raw;
-      const info = await sessions.withRunner(c.req.valid('param').id, signal, (runner, session) =>
+      await recorded(c, id, 'file.changed', from, { change: 'moved', to });
+      const info = await sessions.withRunner(id, signal, (runner, session) =>
         runner.moveFile(absolute(session.cwd, from), absolute(session.cwd, to), signal),
       );
       return c.json(info, 200);
@@ -169,9 +188,11 @@ export function fileRoutes(app: Router, deps: AppDependencies): void {
       responses: { 204: { description: 'It is gone' }, ...failures },
     }),
     async (c) => {
+      const { id } = c.req.valid('param');
       const { path, recursive } = c.req.valid('query');
       const { signal } = c.req.raw;
-      await sessions.withRunner(c.req.valid('param').id, signal, (runner, session) =>
+      await recorded(c, id, 'file.changed', path, { change: 'removed', recursive });
+      await sessions.withRunner(id, signal, (runner, session) =>
         runner.removeFile(absolute(session.cwd, path), { recursive }, signal),
       );
       return c.body(null, 204);

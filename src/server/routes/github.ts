@@ -61,7 +61,10 @@ export function githubRoutes(forgeApp: ForgeApp): Extension {
         request: { body: { ...jsonBody(setupLinkRequest).body, required: false } },
         responses: { 201: json(setupLink, 'Opens the set-up page for an hour, until it was used'), ...failures },
       }),
-      async (c) => c.json(await forgeApp.createSetupLink({ replace: c.req.valid('json')?.replace ?? false }), 201),
+      async (c) => c.json(await forgeApp.createSetupLink({
+            replace: c.req.valid('json')?.replace ?? false,
+            by: c.get('identity').user,
+          }), 201),
     );
 
     app.openapi(
@@ -76,6 +79,7 @@ export function githubRoutes(forgeApp: ForgeApp): Extension {
         const { apiUrl, ...given } = c.req.valid('json');
         const registered = await forgeApp.register(
           { ...given, ...(apiUrl === undefined ? {} : { apiUrl }) },
+          c.get('identity').user,
           AbortSignal.timeout(callTimeoutMs),
         );
         return c.json(registered, 201);

@@ -1,8 +1,11 @@
 import { createRoute } from '@hono/zod-openapi';
 import { deleteCookie, setCookie } from 'hono/cookie';
-import { loginLink, loginRequest, me } from '../../protocol/login-api.ts';
+import { serverActor } from '../../core/audit/actor.ts';
+import { isTold } from '../../core/audit/told-counts.ts';
+import { hashToken, type Principal } from '../../core/users/principal.ts';
+import { loginLink, loginRequest, me, type LoginRequest } from '../../protocol/login-api.ts';
+import { asBerthError } from '../../protocol/errors.ts';
 import { account } from '../../protocol/users-api.ts';
-import { hashToken } from '../../core/users/principal.ts';
 import type { AppDependencies, Router } from '../context.ts';
 import { requireSameOrigin } from '../same-origin.ts';
 import { failures, json, jsonBody, tokenNeeded } from '../schemas.ts';
@@ -10,6 +13,22 @@ import { failures, json, jsonBody, tokenNeeded } from '../schemas.ts';
 /** Signing a browser in and out; both are outside the token's wall. */
 export function signInRoutes(app: Router, { core, browser }: AppDependencies): void {
   const { login, publicUrl } = browser;
+  /** In this process; anybody may fail, so the log has only some. */
+  let failed = 0;
+
+  async function admitted(body: LoginRequest): Promise<{ tokenHash: string; principal: Principal }> {
+    try {
+      const tokenHash = 'code' in body ? await login.redeemCode(body.code) : hashToken(body.token);
+      return { tokenHash, principal: await core.accounts.admit(tokenHash, [{ needs: 'self:view' }]) };
+    } catch (cause) {
+      if (asBerthError(cause).code === 'unauthorized' && isTold(failed, ++failed)) {
+        const detail = { with: 'code' in body ? 'link' : 'token', count: failed };
+        await core.audit.record(serverActor, { action: 'signin.failed', target: null, sessionId: null, detail });
+      }
+      throw cause;
+    }
+  }
+
   const isSecure = (): boolean => publicUrl()?.startsWith('https:') ?? false;
 
   app.openapi(
@@ -22,8 +41,14 @@ export function signInRoutes(app: Router, { core, browser }: AppDependencies): v
     async (c) => {
       requireSameOrigin(c, publicUrl());
       const body = c.req.valid('json');
-      const tokenHash = 'code' in body ? login.redeemCode(body.code) : hashToken(body.token);
-      const { user } = await core.accounts.admit(tokenHash, [{ needs: 'self:view' }]);
+      const { tokenHash, principal } = await admitted(body);
+      const { user, tokenId } = principal;
+      await core.audit.record(user, {
+        action: 'signin.succeeded',
+        target: user,
+        sessionId: null,
+        detail: { with: 'code' in body ? 'link' : 'token', token: tokenId },
+      });
       setCookie(c, login.cookieName, login.signCookie(tokenHash), {
         path: '/',
         httpOnly: true,
@@ -68,7 +93,9 @@ export function loginRoutes(app: Router, { core, browser }: AppDependencies): vo
       security: tokenNeeded,
       responses: { 201: json(loginLink, 'Signs one browser in, once'), ...failures },
     }),
-    (c) => {
+    async (c) => {
+      const { user } = c.get('identity');
+      await core.audit.record(user, { action: 'signin.link_created', target: user, sessionId: null, detail: {} });
       const { code, expiresAt } = browser.login.createCode(c.get('tokenHash'));
       const base = browser.publicUrl() ?? new URL(c.req.url).origin;
       return c.json({ url: signInUrl(base, code), expiresAt: expiresAt.toISOString() }, 201);

@@ -10,7 +10,7 @@ const processParams = sessionParams.extend({ pid: z.string().min(1).max(100) });
 
 /** Processes and terminals (a process with `pty`) of a session's sandbox. */
 export function processRoutes(app: Router, deps: AppDependencies): void {
-  const { sessions } = deps.core;
+  const { sessions, audit } = deps.core;
 
   app.openapi(
     createRoute({
@@ -22,8 +22,17 @@ export function processRoutes(app: Router, deps: AppDependencies): void {
     }),
     async (c) => {
       const { signal } = c.req.raw;
+      const { id } = c.req.valid('param');
       const { cwd, env, argv, pty, stdin } = c.req.valid('json');
-      const info = await sessions.withRunner(c.req.valid('param').id, signal, (runner, session) =>
+      await sessions.get(id);
+      await audit.record(c.get('identity').user, {
+        action: 'process.started',
+        target: argv[0] ?? null,
+        sessionId: id,
+        // Arguments may hold what only its caller should know.
+        detail: { arguments: argv.length - 1, terminal: pty !== undefined },
+      });
+      const info = await sessions.withRunner(id, signal, (runner, session) =>
         runner.startProcess(
           {
             argv,
@@ -80,7 +89,15 @@ export function processRoutes(app: Router, deps: AppDependencies): void {
     async (c) => {
       const { id, pid } = c.req.valid('param');
       const { signal } = c.req.raw;
-      await sessions.withRunner(id, signal, (runner) => runner.signalProcess(pid, c.req.valid('json').signal, signal));
+      const name = c.req.valid('json').signal;
+      await sessions.get(id);
+      await audit.record(c.get('identity').user, {
+        action: 'process.signalled',
+        target: pid,
+        sessionId: id,
+        detail: { signal: name },
+      });
+      await sessions.withRunner(id, signal, (runner) => runner.signalProcess(pid, name, signal));
       return c.body(null, 204);
     },
   );
@@ -94,6 +111,7 @@ export function processRoutes(app: Router, deps: AppDependencies): void {
       if (!from.success) throw new BerthError('invalid_request', 'from: a byte offset', { field: 'from' });
       const { signal } = c.req.raw;
       await sessions.withRunner(id, signal, (runner) => runner.getProcess(pid, signal));
+      await audit.record(c.get('identity').user, { action: 'process.attached', target: pid, sessionId: id, detail: {} });
       return openProcessSocket(deps, id, pid, from.data);
     }),
   );

@@ -1,4 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
+import { actorOf } from '../../core/audit/actor.ts';
 import { checkBranchName } from '../../core/git-names.ts';
 import type { AgentCatalog } from '../../core/ports/agent.ts';
 import type { ForgeApp } from '../../core/ports/forge-app.ts';
@@ -65,6 +66,16 @@ export function repositoryRoutes({ store, agents, forgeApp }: RepositoryRoutesOp
           if (record === null) throw new BerthError('not_found', 'there is no such repository', { field: 'id' });
           const next = { ...record, settings: changeSettings(record.settings, change) };
           await tx.upsertRepository(next);
+          await tx.appendAudit([
+            {
+              at: new Date().toISOString(),
+              actor: actorOf(c.get('identity').user),
+              action: 'repository.changed',
+              target: record.url,
+              sessionId: null,
+              detail: { ...change },
+            },
+          ]);
           return next;
         });
         return c.json(viewRepository(changed), 200);
@@ -84,6 +95,7 @@ function changeSettings(settings: RepositorySettings, change: RepositoryChange):
     agent: change.agent === undefined ? settings.agent : change.agent,
     template: change.template === undefined ? settings.template : change.template,
     baseBranch: change.baseBranch === undefined ? settings.baseBranch : change.baseBranch,
+    permissionPolicy: change.permissionPolicy === undefined ? settings.permissionPolicy : change.permissionPolicy,
   };
 }
 

@@ -13,6 +13,7 @@ import {
   updateSessionRequest,
   type Session,
 } from '../../protocol/api.ts';
+import { permissionPolicyView, setPermissionPolicyRequest } from '../../protocol/permission-policy.ts';
 import { BerthError } from '../../protocol/errors.ts';
 import { sessionStatus } from '../../protocol/events.ts';
 import type { AppDependencies, Router } from '../context.ts';
@@ -93,7 +94,7 @@ export function sessionRoutes(app: Router, deps: AppDependencies): void {
       request: { params: sessionParams, ...jsonBody(updateSessionRequest) },
       responses: { 200: json(session, 'The session'), ...failures },
     }),
-    async (c) => c.json(viewSession(await sessions.update(c.req.valid('param').id, c.req.valid('json'))), 200),
+    async (c) => c.json(viewSession(await sessions.update(c.req.valid('param').id, c.req.valid('json'), c.get('identity').user)), 200),
   );
 
   app.openapi(
@@ -104,7 +105,7 @@ export function sessionRoutes(app: Router, deps: AppDependencies): void {
       request: { params: sessionParams },
       responses: { 200: json(session, 'The session, its sandbox running'), ...failures },
     }),
-    async (c) => c.json(viewSession(await sessions.wake(c.req.valid('param').id, c.req.raw.signal)), 200),
+    async (c) => c.json(viewSession(await sessions.wake(c.req.valid('param').id, c.req.raw.signal, c.get('identity').user)), 200),
   );
 
   app.openapi(
@@ -116,7 +117,7 @@ export function sessionRoutes(app: Router, deps: AppDependencies): void {
       responses: { 204: { description: 'The session and its sandbox are gone' }, ...failures },
     }),
     async (c) => {
-      await sessions.delete(c.req.valid('param').id);
+      await sessions.delete(c.req.valid('param').id, c.get('identity').user);
       return c.body(null, 204);
     },
   );
@@ -138,13 +139,38 @@ export function sessionRoutes(app: Router, deps: AppDependencies): void {
 
   app.openapi(
     createRoute({
+      method: 'get',
+      path: '/api/sessions/{id}/permission-policy',
+      security: tokenNeeded,
+      request: { params: sessionParams },
+      responses: { 200: json(permissionPolicyView, 'Who answers what its agent asks'), ...failures },
+    }),
+    async (c) => c.json(await sessions.permissionPolicy(c.req.valid('param').id), 200),
+  );
+
+  app.openapi(
+    createRoute({
+      method: 'put',
+      path: '/api/sessions/{id}/permission-policy',
+      security: tokenNeeded,
+      request: { params: sessionParams, ...jsonBody(setPermissionPolicyRequest) },
+      responses: { 200: json(permissionPolicyView, 'Holds for what is asked from now on'), ...failures },
+    }),
+    async (c) => {
+      const { user } = c.get('identity');
+      return c.json(await sessions.setPermissionPolicy(c.req.valid('param').id, c.req.valid('json'), user), 200);
+    },
+  );
+
+  app.openapi(
+    createRoute({
       method: 'post',
       path: '/api/sessions/{id}/interrupt',
       security: tokenNeeded,
       request: { params: sessionParams },
       responses: { 202: json(z.object({ interrupted: z.string().nullable() }), 'The turn that ends'), ...failures },
     }),
-    async (c) => c.json(await sessions.interrupt(c.req.valid('param').id), 202),
+    async (c) => c.json(await sessions.interrupt(c.req.valid('param').id, c.get('identity').user), 202),
   );
 
   app.openapi(
@@ -155,7 +181,7 @@ export function sessionRoutes(app: Router, deps: AppDependencies): void {
       request: { params: sessionParams, ...jsonBody(restRequest) },
       responses: { 200: json(session, 'The session at rest'), ...failures },
     }),
-    async (c) => c.json(viewSession(await sessions.rest(c.req.valid('param').id, c.req.valid('json').step)), 200),
+    async (c) => c.json(viewSession(await sessions.rest(c.req.valid('param').id, c.req.valid('json').step, c.get('identity').user)), 200),
   );
 
   app.openapi(
@@ -183,7 +209,7 @@ export function sessionRoutes(app: Router, deps: AppDependencies): void {
       responses: { 200: json(session, 'The session'), ...failures },
     }),
     async (c) =>
-      c.json(viewSession(await sessions.setMode(c.req.valid('param').id, c.req.valid('json').modeId)), 200),
+      c.json(viewSession(await sessions.setMode(c.req.valid('param').id, c.req.valid('json').modeId, c.get('identity').user)), 200),
   );
 
   app.openapi(
@@ -195,7 +221,7 @@ export function sessionRoutes(app: Router, deps: AppDependencies): void {
       responses: { 200: json(session, 'The session'), ...failures },
     }),
     async (c) =>
-      c.json(viewSession(await sessions.setConfig(c.req.valid('param').id, 'model', c.req.valid('json').model)), 200),
+      c.json(viewSession(await sessions.setConfig(c.req.valid('param').id, 'model', c.req.valid('json').model, c.get('identity').user)), 200),
   );
 
   app.openapi(
@@ -208,7 +234,7 @@ export function sessionRoutes(app: Router, deps: AppDependencies): void {
     }),
     async (c) => {
       const { configId, value } = c.req.valid('json');
-      return c.json(viewSession(await sessions.setConfig(c.req.valid('param').id, configId, value)), 200);
+      return c.json(viewSession(await sessions.setConfig(c.req.valid('param').id, configId, value, c.get('identity').user)), 200);
     },
   );
 }

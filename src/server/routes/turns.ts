@@ -110,7 +110,7 @@ export function turnRoutes(app: Router, deps: AppDependencies): void {
     }),
     async (c) => {
       const { id, turnId } = c.req.valid('param');
-      return c.json(viewTurn(await sessions.cancelTurn(id, turnId)), 202);
+      return c.json(viewTurn(await sessions.cancelTurn(id, turnId, c.get('identity').user)), 202);
     },
   );
 }

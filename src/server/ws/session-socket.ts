@@ -125,7 +125,7 @@ async function act(
     case 'interrupt': {
       const path = `/api/sessions/${sessionId}/interrupt`;
       const forwarded = await deps.forwarding?.call(sessionId, tokenHash, 'POST', path, undefined);
-      return forwarded ? forwarded.result : sessions.interrupt(sessionId);
+      return forwarded ? forwarded.result : sessions.interrupt(sessionId, user);
     }
     case 'prompt': {
       const { prompt, idempotencyKey } = message;

@@ -10,8 +10,10 @@ import { egress } from './0005-egress.ts';
 import { usageAndBudgets } from './0007-usage-and-budgets.ts';
 import { users } from './0006-users.ts';
 import { secrets } from './0009-secrets.ts';
+import { keys } from './0008-keys.ts';
 import { audit } from './0010-audit.ts';
 import { placement } from './0011-placement.ts';
+import { permissionPolicy } from './0012-permission-policy.ts';
 
 /**
  * Brings the database to the newest schema, in one transaction. Migrations are named by number and
@@ -30,8 +32,10 @@ export async function migrate<Tables>(db: Kysely<Tables>, engine: Engine): Promi
         '0007-usage-and-budgets': usageAndBudgets(engine),
         '0006-users': users(engine),
         '0009-secrets': secrets(engine),
+        '0008-keys': keys(engine),
         '0010-audit': audit(engine),
         '0011-placement': placement(),
+        '0012-permission-policy': permissionPolicy(),
       }),
     },
   });

@@ -6,7 +6,7 @@ import type { Database } from '../schema.ts';
 
 export function auditReads(db: Kysely<Database>): Pick<StoreReads, 'audit' | 'auditHead'> {
   return {
-    async audit({ sessionId, actor, action, since, until, after, before, order, limit }) {
+    async audit({ sessionId, actor, action, target, since, until, after, before, order, limit }) {
       const rows = await db
         .selectFrom('audit')
         .selectAll()
@@ -18,6 +18,7 @@ export function auditReads(db: Kysely<Database>): Pick<StoreReads, 'audit' | 'au
           // All that begin with it, by the order of bytes: '/' comes after '.'.
           return query.where('action', '>=', kind).where('action', '<', `${kind.slice(0, -1)}/`);
         })
+        .$if(target !== undefined, (query) => query.where('target', '=', target!))
         .$if(since !== undefined, (query) => query.where('at', '>=', since!))
         .$if(until !== undefined, (query) => query.where('at', '<', until!))
         .$if(after !== undefined, (query) => query.where('seq', '>', after!))

@@ -17,6 +17,7 @@ import { sessionReads } from './sessions.ts';
 import { snapshotReads } from './snapshots.ts';
 import { taskReads } from './tasks.ts';
 import { turnReads } from './turns.ts';
+import { keyReads } from './keys.ts';
 import { usageReads } from './usage.ts';
 import { userReads } from './users.ts';
 import { webhookReads } from './webhooks.ts';
@@ -42,5 +43,6 @@ export function createReads(db: Kysely<Database>, engine: Engine): StoreReads {
     ...githubReads(db),
     ...taskReads(db),
     ...usageReads(db),
+    ...keyReads(db),
   };
 }

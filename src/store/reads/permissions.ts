@@ -1,9 +1,15 @@
 import type { Kysely } from 'kysely';
 import type { StoreReads } from '../../core/ports/store.ts';
+import { isBudgetQuestion } from './budget-questions.ts';
 import { toPermission } from '../rows/permission.ts';
 import type { Database } from '../schema.ts';
 
-export function permissionReads(db: Kysely<Database>): Pick<StoreReads, 'permission' | 'openPermissions' | 'keptAnswers'> {
+type PermissionReads = Pick<
+  StoreReads,
+  'permission' | 'openPermissions' | 'permissionsOfTurn' | 'openBudgetQuestions' | 'keptAnswers'
+>;
+
+export function permissionReads(db: Kysely<Database>): PermissionReads {
   return {
     async permission(sessionId, requestId) {
       const row = await db
@@ -13,6 +19,28 @@ export function permissionReads(db: Kysely<Database>): Pick<StoreReads, 'permiss
         .where('request_id', '=', requestId)
         .executeTakeFirst();
       return row === undefined ? null : toPermission(row);
+    },
+
+    async permissionsOfTurn(sessionId, turnId) {
+      const rows = await db
+        .selectFrom('permissions')
+        .selectAll()
+        .where('session_id', '=', sessionId)
+        .where('turn_id', '=', turnId)
+        .orderBy('requested_at')
+        .execute();
+      return rows.map(toPermission);
+    },
+
+    async openBudgetQuestions() {
+      const rows = await db
+        .selectFrom('permissions')
+        .selectAll()
+        .where('state', '=', 'open')
+        .where(isBudgetQuestion('request_id'))
+        .orderBy('requested_at')
+        .execute();
+      return rows.map(toPermission);
     },
 
     async keptAnswers() {

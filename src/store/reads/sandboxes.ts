@@ -2,6 +2,7 @@ import { sql, type Kysely } from 'kysely';
 import type { StoreReads } from '../../core/ports/store.ts';
 import { sandboxStatuses, toSandbox, toSandboxUse } from '../rows/sandbox.ts';
 import { check } from '../json.ts';
+import { isBudgetQuestion } from './budget-questions.ts';
 import type { Database } from '../schema.ts';
 
 export function sandboxReads(
@@ -62,6 +63,10 @@ export function sandboxReads(
           return [
             open.select((inner) => inner.fn.max('permissions.requested_at').as('at')).as('asked_at'),
             open.select((inner) => inner.fn.min('permissions.expires_at').as('at')).as('expires_at'),
+            open
+              .where(isBudgetQuestion('permissions.request_id'))
+              .select((inner) => inner.fn.max('permissions.request_id').as('id'))
+              .as('budget_question'),
           ];
         });
       if (hostId !== undefined) query = query.where('sandboxes.host_id', '=', hostId);

@@ -2,9 +2,11 @@ import { sql, type Kysely } from 'kysely';
 import type { ModelUsageFilter, StoreReads } from '../../core/ports/store.ts';
 import type { UsageDimension } from '../../protocol/usage.ts';
 import { toModelUsageSum, usageColumns } from '../rows/usage.ts';
+import { fromJson } from '../json.ts';
+import { storedUserBudget } from '../rows/values.ts';
 import type { Database } from '../schema.ts';
 
-type UsageReads = Pick<StoreReads, 'modelCaller' | 'modelUsage' | 'turnUsage'>;
+type UsageReads = Pick<StoreReads, 'modelCaller' | 'modelUsage' | 'turnUsage' | 'userBudget' | 'budgetRaise'>;
 
 export function usageReads(db: Kysely<Database>): UsageReads {
   return {
@@ -46,6 +48,23 @@ export function usageReads(db: Kysely<Database>): UsageReads {
         query = query.orderBy(usageColumns[dimension], dimension === 'day' ? 'desc' : 'asc');
       }
       return (await query.execute()).map((row) => toModelUsageSum(row, by));
+    },
+
+    async userBudget(user) {
+      const row = await db.selectFrom('user_budgets').select('budget').where('user_id', '=', user).executeTakeFirst();
+      return row === undefined ? null : fromJson(storedUserBudget, 'user_budgets.budget', row.budget);
+    },
+
+    async budgetRaise({ scope, subject, day, measure }) {
+      const row = await db
+        .selectFrom('budget_raises')
+        .select('amount')
+        .where('scope', '=', scope)
+        .where('subject', '=', subject)
+        .where('day', '=', day)
+        .where('measure', '=', measure)
+        .executeTakeFirst();
+      return row?.amount ?? 0;
     },
 
     async turnUsage(filter) {

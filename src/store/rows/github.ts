@@ -1,6 +1,7 @@
 import type { Selectable } from 'kysely';
 import { z } from 'zod';
 import type { GithubAppRecord, RepositoryRecord, RepositorySettings } from '../../core/ports/store.ts';
+import { permissionPolicy } from '../../protocol/permission-policy.ts';
 import { check, fromJson, toJson } from '../json.ts';
 import type { GithubAppTable, RepositoriesTable } from '../schema.ts';
 import type { Columns } from './columns.ts';
@@ -11,6 +12,8 @@ const settings: z.ZodType<RepositorySettings> = z.object({
   agent: z.string().nullable(),
   template: z.string().nullable(),
   baseBranch: z.string().nullable(),
+  // Absent in what an earlier version wrote.
+  permissionPolicy: permissionPolicy.nullable().optional(),
 });
 
 export function repositoryColumns(repository: RepositoryRecord): Columns<RepositoriesTable> {

@@ -64,6 +64,7 @@ interface SandboxUseRow {
   cancel_requested_at: string | null;
   asked_at: string | null;
   expires_at: string | null;
+  budget_question: string | null;
 }
 
 export function toSandboxUse(row: SandboxUseRow): SandboxUse {
@@ -78,6 +79,7 @@ export function toSandboxUse(row: SandboxUseRow): SandboxUse {
     lastUsedAt: row.asked_at !== null && row.asked_at > usedAt ? row.asked_at : usedAt,
     work: workOf(row),
     questionExpiresAt: row.expires_at,
+    asksForBudget: row.budget_question !== null,
   };
 }
 

@@ -5,12 +5,19 @@ import { sessionStatus } from '../../protocol/events.ts';
 import { check, fromJson, fromNullableJson, toJson, toNullableJson } from '../json.ts';
 import type { SessionsTable } from '../schema.ts';
 import type { Columns } from './columns.ts';
-import { storedEgress, storedIdle, storedLimits, storedMcpServers, storedPlacement } from './values.ts';
+import { permissionMode, permissionPolicy } from '../../protocol/permission-policy.ts';
+import {
+  storedBudgetLimits,
+  storedEgress,
+  storedIdle,
+  storedLimits,
+  storedMcpServers,
+  storedPlacement,
+} from './values.ts';
 
 const argv = z.array(z.string());
 const env = z.record(z.string(), z.string());
 const config = z.record(z.string(), z.union([z.string(), z.boolean()]));
-const permissions = z.enum(['ask', 'allow']);
 const author = z.object({ name: z.string(), email: z.string() });
 
 export function sessionColumns(session: Partial<SessionRecord>): Columns<SessionsTable> {
@@ -42,6 +49,7 @@ export function sessionColumns(session: Partial<SessionRecord>): Columns<Session
     config: toJson(session.config),
     author: toNullableJson(session.author),
     permissions: session.permissions,
+    permission_policy: toNullableJson(session.permissionPolicy),
     permission_timeout_ms: session.permissionTimeoutMs,
     last_seq: session.lastSeq,
     journal_id: session.journalId,
@@ -49,6 +57,7 @@ export function sessionColumns(session: Partial<SessionRecord>): Columns<Session
     deleting_at: session.deletingAt,
     fork_acp_session_id: session.forkAcpSessionId,
     idle: toNullableJson(session.idle),
+    budget: toNullableJson(session.budget),
     last_used_at: session.lastUsedAt,
     archived_at: session.archivedAt,
     created_at: session.createdAt,
@@ -86,13 +95,15 @@ export function toSession(row: Selectable<SessionsTable> & { host_id: string | n
     modeId: row.mode_id,
     config: fromJson(config, 'sessions.config', row.config),
     author: fromNullableJson(author, 'sessions.author', row.author),
-    permissions: check(permissions, 'sessions.permissions', row.permissions),
+    permissions: check(permissionMode, 'sessions.permissions', row.permissions),
+    permissionPolicy: fromNullableJson(permissionPolicy, 'sessions.permission_policy', row.permission_policy),
     permissionTimeoutMs: row.permission_timeout_ms,
     lastSeq: row.last_seq,
     journalId: row.journal_id,
     journalSeq: row.journal_seq,
     deletingAt: row.deleting_at,
     forkAcpSessionId: row.fork_acp_session_id,
+    budget: fromNullableJson(storedBudgetLimits, 'sessions.budget', row.budget),
     idle: fromNullableJson(storedIdle, 'sessions.idle', row.idle),
     lastUsedAt: row.last_used_at ?? row.updated_at,
     archivedAt: row.archived_at,

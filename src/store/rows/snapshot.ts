@@ -1,10 +1,11 @@
 import type { Selectable } from 'kysely';
 import { z } from 'zod';
 import type { SnapshotRecord, SnapshotSource } from '../../core/ports/store.ts';
+import { permissionMode, permissionPolicy } from '../../protocol/permission-policy.ts';
 import { check, fromJson, toJson } from '../json.ts';
 import type { SnapshotsTable } from '../schema.ts';
 import type { Columns } from './columns.ts';
-import { storedEgress, storedIdle, storedLimits, storedMcpServers } from './values.ts';
+import { storedBudgetLimits, storedEgress, storedIdle, storedLimits, storedMcpServers } from './values.ts';
 
 const states: z.ZodType<SnapshotRecord['state']> = z.enum(['creating', 'ready', 'deleting']);
 const text = z.string();
@@ -28,10 +29,13 @@ const source: z.ZodType<SnapshotSource> = z.object({
   modeId: text.nullable(),
   config: z.record(text, z.union([text, z.boolean()])),
   author: z.object({ name: text, email: text }).nullable(),
-  permissions: z.enum(['ask', 'allow']),
+  permissions: permissionMode,
   permissionTimeoutMs: z.number(),
   idle: storedIdle.nullable(),
+  budget: storedBudgetLimits.nullable().default(null),
   egress: storedEgress.nullable(),
+  // Absent in snapshots of an earlier version.
+  permissionPolicy: permissionPolicy.nullable().default(null),
 });
 
 export function snapshotColumns(snapshot: Partial<SnapshotRecord>): Columns<SnapshotsTable> {

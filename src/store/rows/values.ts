@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { EventError, Usage } from '../../protocol/events.ts';
+import type { BudgetLimits, UserBudget } from '../../protocol/budget.ts';
 import { egressPreset, type EgressPolicy } from '../../protocol/egress.ts';
 import type { Prompt } from '../../protocol/content.ts';
 import type { McpServer } from '../../protocol/runner-api.ts';
@@ -18,6 +19,21 @@ export const storedLimits: z.ZodType<SandboxLimits> = z.object({
   memoryBytes: z.number(),
   pids: z.number(),
   diskBytes: z.number(),
+});
+
+const storedLimit = z.number().optional();
+
+export const storedBudgetLimits: z.ZodType<BudgetLimits> = z.object({
+  tokens: storedLimit,
+  usd: storedLimit,
+  turns: storedLimit,
+  minutes: storedLimit,
+});
+
+export const storedUserBudget: z.ZodType<UserBudget> = z.object({
+  session: storedBudgetLimits.optional(),
+  user: storedBudgetLimits.optional(),
+  day: storedBudgetLimits.optional(),
 });
 
 export const storedEgress: z.ZodType<EgressPolicy> = z.object({ presets: z.array(egressPreset), allow: z.array(z.string()) });

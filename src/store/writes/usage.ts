@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely';
 import type { StoreTransaction } from '../../core/ports/store.ts';
+import { toJson } from '../json.ts';
 import { modelUsageColumns, turnUsageColumns } from '../rows/usage.ts';
 import type { Database } from '../schema.ts';
 
@@ -14,7 +15,9 @@ const added = [
   'cost_nanos',
 ] as const;
 
-export function usageWrites(db: Kysely<Database>): Pick<StoreTransaction, 'addModelUsage' | 'saveTurnUsage'> {
+type UsageWrites = Pick<StoreTransaction, 'addModelUsage' | 'saveTurnUsage' | 'saveUserBudget' | 'addBudgetRaise'>;
+
+export function usageWrites(db: Kysely<Database>): UsageWrites {
   return {
     async addModelUsage(record) {
       const call = modelUsageColumns(record);
@@ -30,6 +33,31 @@ export function usageWrites(db: Kysely<Database>): Pick<StoreTransaction, 'addMo
               last_at: call.last_at,
             }))
             .where('model_usage.last_call_id', '!=', call.last_call_id),
+        )
+        .execute();
+    },
+
+    async saveUserBudget(user, budget, at) {
+      if (budget === null) {
+        await db.deleteFrom('user_budgets').where('user_id', '=', user).execute();
+        return;
+      }
+      const settings = { budget: toJson(budget), updated_at: at };
+      await db
+        .insertInto('user_budgets')
+        .values({ user_id: user, ...settings })
+        .onConflict((on) => on.column('user_id').doUpdateSet(settings))
+        .execute();
+    },
+
+    async addBudgetRaise({ scope, subject, day, measure, amount }) {
+      await db
+        .insertInto('budget_raises')
+        .values({ scope, subject, day, measure, amount })
+        .onConflict((on) =>
+          on
+            .columns(['scope', 'subject', 'day', 'measure'])
+            .doUpdateSet((eb) => ({ amount: eb('budget_raises.amount', '+', amount) })),
         )
         .execute();
     },

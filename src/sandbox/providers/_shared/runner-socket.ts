@@ -149,7 +149,7 @@ async function askHealth(runDir: string, signal: AbortSignal): Promise<'answered
 
 /** A byte stream to another port inside, through the runner. Throws the runner's own code when nothing listens there. */
 export async function dialThroughRunner(
-  socket: Socket,
+  socket: Duplex,
   port: number,
   token: string,
   signal: AbortSignal,

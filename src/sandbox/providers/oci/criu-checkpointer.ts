@@ -8,7 +8,8 @@ import type { Checkpointer } from './checkpointer.ts';
 import { comeToRest } from './come-to-rest.ts';
 import type { ImageLock } from './image-lock.ts';
 import { dumpIdentity } from './criu-identity.ts';
-import { tail, type RuntimeCli } from './runtime-cli.ts';
+import { tail } from '../../tail-file.ts';
+import type { RuntimeCli } from './runtime-cli.ts';
 import type { SandboxParts } from './sandbox.ts';
 
 const commonConfig = [

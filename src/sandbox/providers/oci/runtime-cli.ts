@@ -5,6 +5,7 @@ import { BerthError } from '../../../protocol/errors.ts';
 import type { FoundRuntime } from '../../host/runtimes.ts';
 import { unmountBelow } from '../../mount-table.ts';
 import { runCommand } from '../../run-command.ts';
+import { tail } from '../../tail-file.ts';
 
 export interface RunRequest {
   id: string;
@@ -126,24 +127,4 @@ async function lastError(log: string): Promise<string | null> {
     }
   }
   return text.trim() === '' ? null : text.trim().slice(-1000);
-}
-
-const tailBytes = 2000;
-
-/** The end of a log, for an error message; `null` when there is nothing. */
-export async function tail(path: string, maxBytes = tailBytes): Promise<string | null> {
-  try {
-    const file = await open(path, 'r');
-    try {
-      const { size } = await file.stat();
-      const buffer = Buffer.alloc(Math.min(size, maxBytes));
-      await file.read(buffer, 0, buffer.length, size - buffer.length);
-      return buffer.toString('utf8').trim() || null;
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
-  }
 }

@@ -16,7 +16,7 @@ import { isHibernated, memoryImage, removeImage } from './memory-image.ts';
 import { mountRoot, unmountRoot } from './root-mount.ts';
 import { waitForRunner } from '../_shared/runner-socket.ts';
 import { createRuntimeConfig } from './runtime-config.ts';
-import { tail } from './runtime-cli.ts';
+import { tail } from '../../tail-file.ts';
 
 /**
  * One sandbox's parts on the host, in the order in which they are made: directory with record, disk,

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { mustRun } from '../run-command.ts';
+import { BerthError } from '../protocol/errors.ts';
+import { mustRun } from './run-command.ts';
 
 const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
 const defaultMirror = 'http://deb.debian.org/debian';
@@ -22,6 +23,44 @@ export async function unpackDebianPackage(
   root: string,
   signal: AbortSignal,
 ): Promise<void> {
+  const { options, archives } = await openArchive(suite, scratch, signal);
+  await mustRun('apt-get', [...options, '-qq', '-y', '--download-only', 'install', name], { signal });
+  await unpackAll(archives, root, signal);
+}
+
+/**
+ * As `unpackDebianPackage`, but of the named packages alone: nothing that they depend on is fetched. `firstDependencyOf`
+ * stands for what a package without content of its own names first.
+ */
+export async function unpackPackagesAlone(
+  names: readonly (string | { firstDependencyOf: string })[],
+  suite: string,
+  scratch: string,
+  root: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { options, archives } = await openArchive(suite, scratch, signal);
+  await mkdir(archives, { recursive: true });
+  for (const name of names) {
+    const real = typeof name === 'string' ? name : await firstDependency(name.firstDependencyOf, options, signal);
+    await mustRun('apt-get', [...options, '-qq', 'download', real], { signal, cwd: archives });
+  }
+  await unpackAll(archives, root, signal);
+}
+
+async function firstDependency(name: string, options: readonly string[], signal: AbortSignal): Promise<string> {
+  const listed = await mustRun('apt-cache', [...options, 'depends', '--important', name], { signal });
+  const dependency = /^\s+Depends: (\S+)$/m.exec(listed)?.[1];
+  if (dependency === undefined) throw new BerthError('upstream_failed', `Debian's ${name} depends on nothing`);
+  return dependency;
+}
+
+/** Reads the archive's lists, once it has checked their signature. */
+async function openArchive(
+  suite: string,
+  scratch: string,
+  signal: AbortSignal,
+): Promise<{ options: readonly string[]; archives: string }> {
   const [state, cache] = [join(scratch, 'state'), join(scratch, 'cache')];
   await mkdir(join(state, 'lists/partial'), { recursive: true });
   await mkdir(join(cache, 'archives/partial'), { recursive: true });
@@ -44,8 +83,10 @@ export async function unpackDebianPackage(
     'Debug::NoLocking=1',
   ].flatMap((option) => ['-o', option]);
   await mustRun('apt-get', [...options, '-qq', 'update'], { signal });
-  await mustRun('apt-get', [...options, '-qq', '-y', '--download-only', 'install', name], { signal });
-  const archives = join(cache, 'archives');
+  return { options, archives: join(cache, 'archives') };
+}
+
+async function unpackAll(archives: string, root: string, signal: AbortSignal): Promise<void> {
   for (const file of (await readdir(archives)).filter((entry) => entry.endsWith('.deb'))) {
     await mustRun('dpkg-deb', ['--extract', join(archives, file), root], { signal });
   }

@@ -1,0 +1,90 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { specFor, type ProviderHarness } from '../../../../test/conformance/sandbox-provider.ts';
+import { installationId } from '../../instance-lock.ts';
+import { placeSmallTemplate, smallTemplate } from '../../microvm/small-template.fixture.ts';
+import { driverDirectory, machineRunDir } from './installation.ts';
+import { killAllOf } from './processes.ts';
+import { createQemuProvider } from './qemu.ts';
+import { readRecord, sandboxRecord } from './record.ts';
+
+export interface QemuHarness extends ProviderHarness {
+  dataDir: string;
+  /** SIGKILL to its machine, behind the provider's back. */
+  killInside(id: string): Promise<void>;
+}
+
+/** The first sandbox waits for the images, the kernel and a boot. */
+const firstMs = 250_000;
+
+/** Whatever the host still has of a sandbox: processes, sockets, files. */
+async function leftovers(dataDir: string, id: string): Promise<string[]> {
+  const directory = driverDirectory(dataDir);
+  const found: string[] = [];
+  for (const path of ['sandboxes', 'snapshots', 'seeds'].map((name) => join(directory, name))) {
+    for (const name of existsSync(path) ? await readdir(path) : []) if (name.includes(id)) found.push(join(path, name));
+  }
+  const run = join(machineRunDir(await installationId(directory)), id);
+  if (existsSync(run)) found.push(run);
+  for (const name of (await readdir('/proc')).filter((entry) => /^\d+$/.test(entry))) {
+    if (readOptional(`/proc/${name}/cmdline`).includes(id)) found.push(`process ${name}`);
+  }
+  return found;
+}
+
+function readOptional(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/** One installation for several suites, one after the other: what the first sandbox waits for is waited for once. */
+export function createSharedHarness(): { open(): Promise<QemuHarness>; remove(): Promise<void> } {
+  let dataDir: string | null = null;
+  return {
+    async open() {
+      const directory = (dataDir ??= await mkdtemp(join(tmpdir(), 'berth-qemu-')));
+      if (!existsSync(join(directory, 'templates', smallTemplate))) await placeSmallTemplate(join(directory, 'templates'));
+      const create = () => createQemuProvider({ dataDir: directory, stopGraceMs: 500 });
+      let provider = create();
+      const first = specFor(provider, smallTemplate);
+      const signal = AbortSignal.timeout(firstMs);
+      await provider.create(first, { signal });
+      await provider.destroy(first.id, { signal });
+      return {
+        dataDir: directory,
+        provider,
+        template: smallTemplate,
+        slow: true,
+        async restart() {
+          await provider.close();
+          provider = create();
+          return provider;
+        },
+        async killInside(id: string) {
+          const record = await readRecord(join(driverDirectory(directory), 'sandboxes', id, 'sandbox.json'), sandboxRecord);
+          if (record !== null) await killAllOf(record.uid);
+        },
+        leftovers: (id) => leftovers(directory, id),
+        cleanup: () => provider.close(),
+      };
+    },
+    async remove() {
+      if (dataDir === null) return;
+      // What a failed case left.
+      const provider = createQemuProvider({ dataDir, stopGraceMs: 0 });
+      const signal = AbortSignal.timeout(60_000);
+      for (const { id } of await provider.list({ signal })) await provider.destroy(id, { signal });
+      await provider.close();
+      const directory = driverDirectory(dataDir);
+      if (existsSync(join(directory, 'installation'))) {
+        await rm(machineRunDir(await installationId(directory)), { recursive: true, force: true });
+      }
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,129 @@
+import { readFile, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { sandboxPersistenceSuite } from '../../../../test/conformance/sandbox-persistence.ts';
+import { options, patienceMs, sandboxProviderSuite, shell, specFor } from '../../../../test/conformance/sandbox-provider.ts';
+import type { SandboxProvider, SandboxSpec } from '../../../core/ports/sandbox-provider.ts';
+import { driverDirectory } from './installation.ts';
+import { liveProcess } from './processes.ts';
+import { createSharedHarness, type QemuHarness } from './qemu.fixture.ts';
+
+const shared = createSharedHarness();
+afterAll(() => shared.remove());
+
+const wanted = (process.env['BERTH_TEST_PROVIDERS'] ?? '').split(',').includes('qemu');
+if (!wanted) process.stdout.write('skipped: qemu, minutes without KVM, which BERTH_TEST_PROVIDERS=qemu asks for\n');
+
+describe.skipIf(!wanted)('the whole suites', () => {
+  sandboxProviderSuite('qemu', () => shared.open());
+  sandboxPersistenceSuite('qemu', () => shared.open());
+});
+
+describe.skipIf(!wanted)('qemu', () => {
+  let harness: QemuHarness;
+  let provider: SandboxProvider;
+  let specs: SandboxSpec[];
+
+  beforeAll(async () => {
+    harness = await shared.open();
+    provider = harness.provider;
+    specs = [0, 1].map(() => specFor(provider, harness.template));
+    for (const spec of specs) await provider.create(spec, options());
+  });
+
+  afterAll(async () => {
+    for (const { id } of specs) await provider.destroy(id, options());
+    const left = await Promise.all(specs.map(({ id }) => harness.leftovers(id)));
+    await harness.cleanup();
+    expect(left.flat()).toEqual([]);
+  });
+
+  const fileOf = (spec: SandboxSpec, name: string) => join(driverDirectory(harness.dataDir), 'sandboxes', spec.id, name);
+
+  test('a machine runs as a user of its own that may do nothing else', async () => {
+    const uids = await Promise.all(
+      specs.map(async (spec) => {
+        const machine = await liveProcess(fileOf(spec, 'machine.json'));
+        const status = await readFile(`/proc/${machine!.pid}/status`, 'utf8');
+        expect(status).toMatch(/^CapEff:\s+0{16}$/m);
+        expect(status).toMatch(/^CapBnd:\s+0{16}$/m);
+        expect(status).toMatch(/^NoNewPrivs:\s+1$/m);
+        expect(status).toMatch(/^Seccomp:\s+2$/m);
+        return /^Uid:\s+(\d+)\s+\1\s+\1/m.exec(status)?.[1];
+      }),
+    );
+    expect(Number(uids[0])).toBeGreaterThan(1_000_000_000);
+    expect(uids[0]).not.toBe(uids[1]);
+  });
+
+  test('sandboxes of one seed have no random number in common, and the time of day', async () => {
+    const seen = await Promise.all(
+      specs.map((spec) => shell(provider, spec, 'cat /proc/sys/kernel/random/uuid; head -c 16 /dev/urandom | cksum; date +%s')),
+    );
+    const [first, second] = seen.map((result) => result.stdout.split('\n'));
+    expect(first![0]).not.toBe(second![0]);
+    expect(first![1]).not.toBe(second![1]);
+    expect(Math.abs(Number(first![2]) - Date.now() / 1000)).toBeLessThan(30);
+  });
+
+  test('in the guest: no network, no disks, no privileges', async () => {
+    const run = async (script: string) => (await shell(provider, specs[0]!, script)).stdout;
+    expect(await run('ls /sys/class/net')).toBe('lo');
+    expect(await run('ls /dev | sort | tr "\\n" " "')).toBe(
+      'fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero',
+    );
+    expect(await run('grep -E "^(CapEff|NoNewPrivs)" /proc/self/status | tr -d "\\t"')).toBe('CapEff:0000000000000000\nNoNewPrivs:1');
+    for (const path of ['/bin', '/etc', '/berth/runner', '/berth/agents', '/sys', '/proc/sys/kernel', '/']) {
+      expect(await run(`touch ${path}/x 2>/dev/null; echo $?`), path).not.toBe('0');
+    }
+  });
+
+  test('a life: paused, asleep, copied and stopped, each over a restart of Berth, with what runs in it', async () => {
+    const [spec, other] = specs as [SandboxSpec, SandboxSpec];
+    const { id } = spec;
+    const status = async () => (await provider.get(id, options())).status;
+    const run = async (script: string) => (await shell(provider, spec, script)).stdout;
+    await run('echo kept > note; (while :; do date +%s%N > clock; sleep 0.2; done) >/dev/null 2>&1 & echo $! > pid');
+    const goesOn = async () => {
+      const before = await run('cat clock');
+      await expect.poll(() => run('cat clock'), { timeout: patienceMs }).not.toBe(before);
+    };
+    await provider.pause(id, options());
+    provider = await harness.restart();
+    expect(await status()).toBe('paused');
+    await expect(provider.dial(id, 8080, options())).rejects.toMatchObject({ code: 'sandbox_lost' });
+    expect((await provider.resume(id, options())).status).toBe('running');
+    await goesOn();
+    await provider.hibernate(id, options());
+    expect(await provider.stats(id, options())).toMatchObject({ memoryBytes: 0, pids: 0 });
+    provider = await harness.restart();
+    expect(await status()).toBe('hibernated');
+    expect(await provider.wake(id, options())).toMatchObject({ restored: 'memory', reason: null });
+    await goesOn();
+    await provider.snapshot(id, { snapshotId: 'snp_one', memory: false }, options());
+    await run('echo later > note; sync');
+    await goesOn();
+    const fork = specFor(provider, harness.template);
+    await provider.fork({ snapshotId: 'snp_one' }, [fork], options());
+    expect((await shell(provider, fork, 'cat note; cat /proc/[0-9]*/comm | grep -c sleep')).stdout).toBe('kept\n0');
+    await provider.destroy(fork.id, options());
+    await provider.deleteSnapshot('snp_one', options());
+    await provider.stop(id, options());
+    provider = await harness.restart();
+    expect(await status()).toBe('stopped');
+    await provider.start(id, options());
+    expect(await run('cat note')).toBe('later');
+    expect((await shell(provider, other, 'echo alive')).stdout).toBe('alive');
+    expect(await harness.leftovers(fork.id)).toEqual([]);
+  });
+
+  test('a memory that is damaged: it starts from its disk, and says why', async () => {
+    const [spec] = specs as [SandboxSpec];
+    await shell(provider, spec, 'echo kept > note');
+    await provider.hibernate(spec.id, options());
+    await truncate(fileOf(spec, 'memory'), 1_000_000);
+    const woken = await provider.wake(spec.id, options());
+    expect(woken).toMatchObject({ restored: 'disk', reason: 'the memory is damaged', info: { status: 'running' } });
+    expect((await shell(provider, spec, 'cat note')).stdout).toBe('kept');
+  });
+});
