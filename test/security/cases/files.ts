@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Range } from '../range.ts';
 
-const tries = 60;
+const tries = 30;
 
 export function fileCases(range: () => Range): void {
   const text = (content: string) => new TextEncoder().encode(content);
@@ -25,7 +25,7 @@ export function fileCases(range: () => Range): void {
     }
     await expect(files.read(attacker, '/home/user/l/loop')).rejects.toMatchObject({ code: expect.stringMatching(/^(invalid_request|conflict|not_found|path_not_allowed)$/) });
     // Nobody writes to the other end: an open would wait for ever.
-    await expect(files.read(attacker, '/home/user/l/fifo')).rejects.toMatchObject({ code: expect.stringMatching(/^(invalid_request|conflict)$/) });
+    await expect(files.read(attacker, '/home/user/l/fifo')).rejects.toMatchObject({ code: 'unsupported' });
     expect(existsSync('/home/user/l')).toBe(false);
   });
 
