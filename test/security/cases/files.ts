@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Range } from '../range.ts';
 
-const tries = 30;
+const tries = 12;
 
 export function fileCases(range: () => Range): void {
   const text = (content: string) => new TextEncoder().encode(content);

@@ -35,7 +35,7 @@ static int forks(void) {
       return 0;
     }
     if (child == 0) {
-      for (int tries = 0; tries < 64; tries++) if (fork() < 0) usleep(20000);
+      for (int tries = 0; tries < 4; tries++) if (fork() < 0) usleep(50000);
       sleep(1);
       _exit(0);
     }

@@ -36,8 +36,8 @@ const answers = {
     const line = (value) => response.write(`${JSON.stringify(value)}\n`);
     line({ journalId: 'jrn_hostile', lastSeq: 3 });
     const entry = (seq, turnId, type, data) => line({ seq, at: new Date().toISOString(), turnId, type, data });
-    entry(7, process.argv[2], 'turn.ended', { stopReason: 'end_turn', error: null, usage: null });
-    entry(2, process.argv[2], 'turn.ended', { stopReason: 'end_turn', error: null, usage: null });
+    entry(7, process.argv[2], 'turn.ended', { outcome: 'completed', stopReason: 'end_turn', error: null, usage: null });
+    entry(2, process.argv[2], 'turn.ended', { outcome: 'completed', stopReason: 'end_turn', error: null, usage: null });
     entry(-1, null, 'agent.log', { level: 'info', message: 'x' });
     response.write(`${'x'.repeat(4_000_000)}\n`);
   },
