@@ -9,6 +9,8 @@ import { permissionMode } from '../protocol/permission-policy.ts';
 import { handle } from '../protocol/users-api.ts';
 import { parseRepositoryUrl } from '../core/git-names.ts';
 import { asBerthError, BerthError } from '../protocol/errors.ts';
+import { trustedProxies, type IsTrustedProxy } from '../server/limits/client-address.ts';
+import { parseRateLimits, type RateLimits } from '../server/limits/rate-limits.ts';
 import { providerNames } from '../sandbox/registry.ts';
 
 const gibibyte = 1024 ** 3;
@@ -72,6 +74,10 @@ const environment = z.object({
   BERTH_ASKING_HIBERNATE_MINUTES: minutes(30),
   /** Default priorities of users: `ada=premium,ci=background`. */
   BERTH_PRIORITIES: z.string().default('').transform(parsePriorities),
+  /** Calls in a minute, `signin=20,prompts=120` and so on, or `off`; see `docs/guides/users.md`. */
+  BERTH_RATE_LIMITS: z.string().default('').transform(readRateLimits),
+  /** Proxies in front of this server, whose `x-forwarded-for` counts: addresses and networks, with commas. */
+  BERTH_TRUSTED_PROXIES: z.string().default('').transform(readTrustedProxies),
   /** The user whose the sessions are that GitHub asks for. */
   BERTH_TASK_OWNER: handle.default('owner'),
   /** Where sandboxes may connect to unless a session says otherwise: `none`, or of `packages`, `git`, `open` and hosts. */
@@ -178,6 +184,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
       hibernateAskingMs: toMs(e.BERTH_ASKING_HIBERNATE_MINUTES),
     },
     userPriorities: e.BERTH_PRIORITIES,
+    rateLimits: e.BERTH_RATE_LIMITS,
+    isTrustedProxy: e.BERTH_TRUSTED_PROXIES,
     taskOwner: e.BERTH_TASK_OWNER,
     egress: e.BERTH_EGRESS,
     permissionMode: e.BERTH_PERMISSION_MODE,
@@ -212,6 +220,28 @@ function parseProviders(text: string, context: z.RefinementCtx): string[] {
   if (unknown !== undefined) context.addIssue(`"${unknown}" is not one of ${providerNames.join(', ')}`);
   if (new Set(names).size !== names.length) context.addIssue('a provider is named twice');
   return names;
+}
+
+function readRateLimits(text: string, context: z.RefinementCtx): RateLimits | null {
+  try {
+    return parseRateLimits(text);
+  } catch (error) {
+    context.addIssue(messageOf(error));
+    return z.NEVER;
+  }
+}
+
+function readTrustedProxies(text: string, context: z.RefinementCtx): IsTrustedProxy {
+  try {
+    return trustedProxies(text.split(',').map((each) => each.trim()).filter((each) => each !== ''));
+  } catch (error) {
+    context.addIssue(messageOf(error));
+    return z.NEVER;
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function readBudget(text: string | undefined, context: z.RefinementCtx): BudgetLimits {

@@ -32,6 +32,8 @@ import { hostPressure } from '../sandbox/host/pressure.ts';
 import { installationId } from '../sandbox/instance-lock.ts';
 import { createRunnerClient } from '../sandbox/runner-client/index.ts';
 import { createApp } from '../server/app.ts';
+import { createRateLimiter } from '../server/limits/rate-limiter.ts';
+import { createRequestLimits, noLimits, type RequestLimits } from '../server/limits/request-limits.ts';
 import { createBrowserLogin, usedCodes } from '../server/browser-login.ts';
 import { createPreviewApp } from '../server/previews/preview-app.ts';
 import { createPreviewLinks } from '../server/previews/preview-links.ts';
@@ -223,6 +225,7 @@ export async function createServer(config: Config, say: (line: string) => void):
       now: () => systemClock.now(),
       useUp: usedCodes(store),
     });
+    const limits = await openLimits(config, logger, (step) => onClose.push(step));
     const app = createApp(
       {
         core,
@@ -234,6 +237,7 @@ export async function createServer(config: Config, say: (line: string) => void):
         version,
         report: () => findings(config),
         ...(isShared ? { forwarding } : {}),
+        limits,
         browser: { login, publicUrl: () => config.publicUrl },
         ...(previews === null ? {} : { previews }),
       },
@@ -291,4 +295,11 @@ async function openStore({ databaseUrl, dataDir }: Config, logger: Logger): Prom
 function openQueue({ redisUrl }: Config, store: Store, logger: Logger): Queue {
   if (redisUrl === null) return createStoreQueue({ store, clock: systemClock, logger });
   return createRedisQueue({ url: redisUrl, clock: systemClock, logger });
+}
+
+async function openLimits(config: Config, logger: Logger, atEnd: (step: () => void) => void): Promise<RequestLimits> {
+  if (config.rateLimits === null) return noLimits;
+  const limiter = await createRateLimiter({ limits: config.rateLimits, redisUrl: config.redisUrl, logger });
+  atEnd(() => limiter.close());
+  return createRequestLimits(limiter, config.isTrustedProxy);
 }

@@ -63,6 +63,8 @@ export async function createInstallation(env: Record<string, string> = {}): Prom
           BERTH_AGENTS_DIR: agentCache,
           BERTH_WARM: '0',
           ...(runsOnGvisor ? { BERTH_RUNTIME: 'runsc' } : {}),
+          // Tests ask more often than people do; what the limits refuse is in `src/server/limits`.
+          BERTH_RATE_LIMITS: 'off',
           // What agents ask reaches the test.
           BERTH_PERMISSION_MODE: 'ask',
           BERTH_IDLE_PAUSE_MINUTES: '0',
