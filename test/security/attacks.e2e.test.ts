@@ -4,7 +4,6 @@ import { escapeCases } from './cases/escapes.ts';
 import { fileCases } from './cases/files.ts';
 import { gatewayCases, modelKey, openUpstream, type Upstream } from './cases/gateway.ts';
 import { resourceCases } from './cases/resources.ts';
-import { runnerCases } from './cases/runner.ts';
 import { buildResolver, openRange, type Range } from './range.ts';
 
 /** Everything that a hostile sandbox can try, tried in a real one. `BERTH_TEST_PROVIDERS=runsc` runs the same on gVisor. */
@@ -30,4 +29,3 @@ describe('files', () => fileCases(() => range));
 describe('egress', () => egressCases(() => range));
 describe('gateway', () => gatewayCases(() => range, () => upstream));
 describe('resources', () => resourceCases(() => range));
-describe('the runner', () => runnerCases(() => range));

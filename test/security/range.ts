@@ -32,7 +32,6 @@ export interface Range {
   attack(program: string, ...args: string[]): Promise<Output>;
   /** Any command in a sandbox, in its home. */
   run(session: string, argv: string[], timeoutMs?: number): Promise<Output>;
-  restart(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -57,11 +56,6 @@ export async function openRange(env: Record<string, string>): Promise<Range> {
       const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
       return { exitCode, out: decode(stdout), err: decode(stderr) };
     },
-    async restart() {
-      await range.server.kill();
-      range.server = await installation.start();
-      range.client = range.server.client;
-    },
     async close() {
       await installation.remove();
     },
@@ -74,7 +68,7 @@ export async function openRange(env: Record<string, string>): Promise<Range> {
     const [attacker, ...bystanders] = made.map(({ id }) => id);
     range.attacker = attacker!;
     range.bystanders = bystanders;
-    for (const name of ['raw.mjs', 'hostile-runner.mjs']) await put(range, name, join(programs, name), 0o644);
+    await put(range, 'raw.mjs', join(programs, 'raw.mjs'), 0o644);
     for (const [name, path] of built) await put(range, name, path, 0o755);
     return range;
   } catch (error) {

@@ -6,7 +6,7 @@ import { cgroupDirectories, detectCgroups } from '../../../src/sandbox/host/cgro
 import { installationCgroup } from '../../../src/sandbox/installation-paths.ts';
 import { installationId } from '../../../src/sandbox/instance-lock.ts';
 import { runsOnGvisor } from '../../e2e/harness.ts';
-import { allEvents, runTurn } from '../../e2e/scripted.ts';
+import { runTurn } from '../../e2e/scripted.ts';
 import type { Range } from '../range.ts';
 
 const mebibyte = 1024 ** 2;
@@ -149,20 +149,12 @@ export function resourceCases(range: () => Range): void {
     expect(await figure('cpu.stat', /nr_periods (\d+)/)).toBeGreaterThan(0);
   });
 
-  test('floods of output and of events are cut, and the server holds neither', async () => {
-    const { client, attacker, bystanders, server, run } = range();
+  test('a flood of output is cut, and the server does not hold it', async () => {
+    const { client, attacker, bystanders, server } = range();
     const flood = await beside('output', () => client.sessions.exec(attacker, { argv: ['sh', '-c', 'yes flood | head -c 200000000; yes flood | head -c 50000000 >&2'], timeoutMs: 60_000 }));
     expect(flood).toMatchObject({ exitCode: 0, truncated: true });
     expect(flood.stdout.length + flood.stderr.length).toBeLessThanOrEqual(2 * mebibyte);
 
-    const chunks = 20_000;
-    const turn = await beside('events', () => runTurn(client, attacker, `flood ${chunks}\nsay over`));
-    expect(turn.turn.state).toBe('completed');
-    const events = await allEvents(client, attacker);
-    expect(events.length).toBeLessThan(chunks);
-    expect(events.map(({ seq }) => seq)).toEqual(events.map((_, index) => index + 1));
-    const journal = (await run(attacker, ['sh', '-c', 'du -sk /var/lib/berth | cut -f1'])).out;
-    expect(Number(journal)).toBeLessThan(128 * 1024);
     for (const id of bystanders) expect((await client.sessions.get(id)).status).not.toBe('failed');
     const peakKib = Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))?.[1]);
     expect(peakKib).toBeLessThan(1024 ** 2);
