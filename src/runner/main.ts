@@ -2,6 +2,7 @@ import { chmodSync, readdirSync, readFileSync, unlinkSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { readConfig, type RunnerConfig } from './config.ts';
 import { createIdleMemory } from './idle-memory.ts';
+import { log } from './log.ts';
 import { createRestingListener } from './rest.ts';
 import { createRunnerServer } from './server.ts';
 
@@ -118,10 +119,6 @@ function readVersion(): string {
   } catch {
     return 'development';
   }
-}
-
-function log(message: string): void {
-  process.stderr.write(`runner: ${message}\n`);
 }
 
 function fail(message: string): never {

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { BerthError, toErrorBody } from '../protocol/errors.ts';
+import { log } from './log.ts';
 
 /** What a handler is given. It answers on `res`, by `sendJson` or by writing to it, or throws a `BerthError`. */
 export interface RouteContext {
@@ -189,6 +190,6 @@ export function sendError(req: IncomingMessage, res: ServerResponse, thrown: unk
 /** A thrown value as the error to answer with; unknown ones are logged here, once. */
 export function toBerthError(thrown: unknown): BerthError {
   if (thrown instanceof BerthError) return thrown;
-  process.stderr.write(`runner: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}\n`);
+  log(thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown));
   return new BerthError('internal', 'an internal error occurred in the runner');
 }

@@ -16,6 +16,9 @@ export const agentCache = join(root, '.cache', 'agents');
 /** What Node makes of the sources, as `bin/berth` keeps it. */
 export const compileCache = join(root, 'node_modules/.cache/node');
 
+/** `BERTH_TEST_PROVIDERS=runsc` puts a whole run on gVisor; else the runtime is what suits the host. */
+export const runsOnGvisor = (process.env['BERTH_TEST_PROVIDERS'] ?? '').split(',').includes('runsc');
+
 /** A real server in a process of its own, so that it can be killed. */
 export interface TestServer {
   url: string;
@@ -59,6 +62,7 @@ export async function createInstallation(env: Record<string, string> = {}): Prom
           BERTH_LOG_LEVEL: 'debug',
           BERTH_AGENTS_DIR: agentCache,
           BERTH_WARM: '0',
+          ...(runsOnGvisor ? { BERTH_RUNTIME: 'runsc' } : {}),
           // Tests ask more often than people do; what the limits refuse is in `src/server/limits`.
           BERTH_RATE_LIMITS: 'off',
           // What agents ask reaches the test.

@@ -168,6 +168,10 @@ export interface SandboxCapabilities {
   update: 'live' | 'none';
   /** Whether a host git object store can be lent to a sandbox. Without it a clone is sent as a bundle. */
   sharedObjects: 'hardlink' | 'none';
+  /**
+   * What stands between a sandbox and the host's kernel. With `user-kernel` that kernel is itself under the limits of memory and pids:
+   * reaching one ends the sandbox (`sandbox_lost`, then `stopped` with its disk), where elsewhere one process is ended or a fork fails.
+   */
   isolation: 'namespaces' | 'user-kernel' | 'vm' | 'remote';
 }
 

@@ -1,4 +1,5 @@
 import { BerthError, type ErrorCode } from '../../protocol/errors.ts';
+import { errnoOf } from '../errno.ts';
 
 const codes: Record<string, [ErrorCode, string]> = {
   ENOENT: ['not_found', 'does not exist'],
@@ -27,7 +28,7 @@ const codes: Record<string, [ErrorCode, string]> = {
 /** Any failure of a file operation, by errno. `path` is the caller's, never an internal one. */
 export function fileError(error: unknown, path: string, field = 'path'): unknown {
   if (error instanceof BerthError) return error;
-  const errno = (error as NodeJS.ErrnoException | null)?.code;
+  const errno = errnoOf(error);
   const row = errno === undefined || !Object.hasOwn(codes, errno) ? undefined : codes[errno];
   if (row === undefined) return error;
   return new BerthError(row[0], `${path} ${row[1]}`, { field, context: { path, errno }, cause: error });

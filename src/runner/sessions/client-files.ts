@@ -3,6 +3,7 @@ import { open, realpath } from 'node:fs/promises';
 import { basename, dirname, isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { BerthError } from '../../protocol/errors.ts';
+import { errnoOf } from '../errno.ts';
 import { replaceFile } from './atomic-write.ts';
 import { isInside, makeDirectories, openDirectory, realPathOf, realRoots, statLink } from './real-path.ts';
 
@@ -93,7 +94,7 @@ function notAllowed(path: string): BerthError {
 
 function fileError(error: unknown, path: string): BerthError {
   if (error instanceof BerthError) return error;
-  const { code } = error as NodeJS.ErrnoException;
+  const code = errnoOf(error);
   if (code === 'ENOENT') return new BerthError('not_found', `no such file: ${path}`, { cause: error });
   if (code === 'ENOSPC' || code === 'EDQUOT')
     return new BerthError('resource_exhausted', `the disk is full: ${path}`, { cause: error });

@@ -4,6 +4,7 @@ import { promisify } from 'node:util';
 import { BerthError } from '../../protocol/errors.ts';
 import type { JournalEventData } from '../../protocol/events.ts';
 import { maxJournalGap } from '../../protocol/runner-api.ts';
+import { errnoOf } from '../errno.ts';
 import { after, type Clock } from './clock.ts';
 import { currentBootId, readHead, syncDirectory, writeHead } from './journal-head.ts';
 import { formatLine, readLineHeader } from './journal-line.ts';
@@ -50,6 +51,8 @@ export class Journal {
   #cancelDelayedSync: (() => void) | null = null;
   readonly #waiters = new Set<() => void>();
   #closed = false;
+  /** A refused event may have left its beginning behind `#end`. A full disk can refuse to cut it off, so that is done before the next. */
+  #torn = false;
 
   /** Opens or makes the journal in `directory`; `visit` is shown every event that it holds. Throws `resource_exhausted`. */
   constructor(directory: string, clock: Clock, visit: LineVisitor = () => undefined) {
@@ -88,17 +91,19 @@ export class Journal {
 
   /**
    * Writes one event and returns its `seq`. A durable one is confirmed by `sync`.
-   * Throws `resource_exhausted` when the disk refuses; nothing is left of the event then.
+   * Throws `resource_exhausted` when the disk refuses; what was written of the event then is seen by nobody.
    */
   append(turnId: string | null, event: JournalEventData, options: { durable: boolean }): number {
     if (this.#closed) throw new BerthError('unavailable', 'the journal is closed');
     const seq = this.#numberedTo + 1;
     const bytes = Buffer.from(formatLine(seq, this.#clock.now(), turnId, event));
     const offset = this.#end;
+    if (this.#torn) this.#mend();
+    let written = 0;
     try {
-      for (let written = 0; written < bytes.length;) written += writeSync(this.#fd, bytes, written);
+      while (written < bytes.length) written += writeSync(this.#fd, bytes, written);
     } catch (cause) {
-      ftruncateSync(this.#fd, offset);
+      this.#torn = written > 0;
       throw journalFailure(cause);
     }
     const previousSeq = this.#lastSeq;
@@ -174,6 +179,15 @@ export class Journal {
     await closeAsync(this.#fd);
   }
 
+  #mend(): void {
+    try {
+      ftruncateSync(this.#fd, this.#end);
+      this.#torn = false;
+    } catch (cause) {
+      throw journalFailure(cause);
+    }
+  }
+
   #syncLater(): void {
     this.#cancelDelayedSync ??= after(this.#clock, syncDelayMs, () => {
       this.#cancelDelayedSync = null;
@@ -200,7 +214,7 @@ export class Journal {
 }
 
 function journalFailure(cause: unknown): BerthError {
-  const code = (cause as NodeJS.ErrnoException).code ?? 'unknown';
+  const code = errnoOf(cause) ?? 'unknown';
   return new BerthError('resource_exhausted', `the journal could not be written (${code})`, {
     cause,
     context: { code },

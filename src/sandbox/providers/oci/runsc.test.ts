@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sandboxPersistenceSuite } from '../../../../test/conformance/sandbox-persistence.ts';
-import { options, shell, specFor } from '../../../../test/conformance/sandbox-provider.ts';
+import { options, sandboxProviderSuite, shell, specFor } from '../../../../test/conformance/sandbox-provider.ts';
 import type { SandboxProvider } from '../../../core/ports/sandbox-provider.ts';
 import { openHarness, type OciHarness } from './oci.fixture.ts';
 
@@ -20,7 +20,8 @@ const longestMs = 600;
 const open = () => openHarness({ runtime: 'runsc' });
 
 describe.skipIf(!wanted)('runsc', () => {
-  sandboxPersistenceSuite('oci with runsc', open);
+  sandboxProviderSuite('oci/gVisor', open);
+  sandboxPersistenceSuite('oci/gVisor', open);
 
   describe('what fails', () => {
     let harness: OciHarness;

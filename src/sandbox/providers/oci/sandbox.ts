@@ -152,7 +152,31 @@ export async function rebootSandbox(
   const { version } = await installation.layer();
   const started = { ...record, runnerVersion: version };
   if (record.runnerVersion !== version) await writeRecord(parts.paths.record, started);
-  await bootSandbox(installation, parts, started, template, signal);
+  await withRoom(installation, record, () => bootSandbox(installation, parts, started, template, signal));
+}
+
+/** Of btrfs's reservations for the run directory, the token, the socket and the overlay's own. */
+const roomToStartBytes = 16 * 1024 ** 2;
+const limitTimeoutMs = 10_000;
+
+/**
+ * A start writes a few files on the sandbox's disk, and one that is full could never be started to be emptied. So the limit is
+ * higher for as long as a start takes; from then on a disk that is full is full again.
+ */
+async function withRoom(
+  { storage }: Installation,
+  { id, limits }: SandboxRecord,
+  start: () => Promise<void>,
+): Promise<void> {
+  if (!storage.limitsDisk) return start();
+  // A caller who leaves does not leave the limit raised.
+  const limit = (sizeBytes: number) => storage.limitDisk(id, sizeBytes, AbortSignal.timeout(limitTimeoutMs));
+  await limit(limits.diskBytes + roomToStartBytes);
+  try {
+    await start();
+  } finally {
+    await limit(limits.diskBytes);
+  }
 }
 
 /** Ends the processes and takes the runtime's state, the cgroup and the mount away. With grace, the runner may end its own first. */
