@@ -114,12 +114,15 @@ export function insideCases(shared: () => SharedSandbox): void {
       const body = async function* () {
         for (let part = 0; part < 4; part++) yield block;
       };
+      const small = async function* () {
+        yield block.subarray(0, 1);
+      };
       const path = `${directory}/deep/binary`;
       // The watch begins when its answer does, so what it tells of is what comes after it told of something.
       await expect
         .poll(
           async () => {
-            await runner.writeFile(`${directory}/first`, body(), { makeParents: false }, signal);
+            await runner.writeFile(`${directory}/first`, small(), { makeParents: false }, signal);
             return changes.some((change) => change.path.endsWith('/first'));
           },
           { timeout: patienceMs },
