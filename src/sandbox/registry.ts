@@ -14,6 +14,7 @@ export type DriverFactory = (context: DriverContext, options: Readonly<Record<st
 /** One line per driver; its module is loaded when it is asked for. */
 const drivers: Readonly<Record<string, () => Promise<DriverFactory>>> = {
   docker: async () => (await import('./providers/docker/docker.ts')).dockerDriver,
+  firecracker: async () => (await import('./providers/firecracker/firecracker.ts')).firecrackerDriver,
   oci: async () => (await import('./providers/oci/oci.ts')).ociDriver,
   qemu: async () => (await import('./providers/qemu/qemu.ts')).qemuDriver,
 };

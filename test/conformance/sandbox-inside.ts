@@ -3,7 +3,7 @@ import type { RunnerClient } from '../../src/core/ports/runner.ts';
 import type { SandboxProvider, SandboxSpec } from '../../src/core/ports/sandbox-provider.ts';
 import type { FileChange, ProcessSpec } from '../../src/protocol/runner-api.ts';
 import { encodeFrame, FrameDecoder, frameType } from '../../src/protocol/frames.ts';
-import { options, runnerOf, shell } from './sandbox-provider.ts';
+import { options, patienceMs, runnerOf, shell } from './sandbox-provider.ts';
 
 export interface SharedSandbox {
   provider: SandboxProvider;
@@ -114,13 +114,19 @@ export function insideCases(shared: () => SharedSandbox): void {
       const body = async function* () {
         for (let part = 0; part < 4; part++) yield block;
       };
+      const small = async function* () {
+        yield block.subarray(0, 1);
+      };
       const path = `${directory}/deep/binary`;
       // The watch begins when its answer does, so what it tells of is what comes after it told of something.
       await expect
-        .poll(async () => {
-          await runner.writeFile(`${directory}/first`, body(), { makeParents: false }, signal);
-          return changes.some((change) => change.path.endsWith('/first'));
-        })
+        .poll(
+          async () => {
+            await runner.writeFile(`${directory}/first`, small(), { makeParents: false }, signal);
+            return changes.some((change) => change.path.endsWith('/first'));
+          },
+          { timeout: patienceMs },
+        )
         .toBe(true);
       const written = await runner.writeFile(path, body(), { makeParents: true, mode: 0o640 }, signal);
       expect(written).toMatchObject({ path, type: 'file', sizeBytes: 4 * block.length, mode: 0o640 });
@@ -131,7 +137,8 @@ export function insideCases(shared: () => SharedSandbox): void {
       await expect(runner.statFile(path, signal)).rejects.toMatchObject({ code: 'not_found' });
       await expect(runner.statFile('/etc/shadow', signal)).rejects.toMatchObject({ code: 'path_not_allowed' });
       await runner.removeFile(directory, { recursive: true }, signal);
-      await expect.poll(() => changes.some((change) => change.path.endsWith('/moved') && change.type === 'removed')).toBe(true);
+      const removed = () => changes.some((change) => change.path.endsWith('/moved') && change.type === 'removed');
+      await expect.poll(removed, { timeout: patienceMs }).toBe(true);
       stop.abort();
       await watching;
     });

@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs';
 import { chmod, mkdir, open, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { createKeyLock } from '../providers/_shared/key-lock.ts';
-import { buildFileSystem, diskLabels } from './images.ts';
+import { diskLabels } from './disk-labels.ts';
+import { buildFileSystem } from './images.ts';
 
 /**
  * The installed agents, for guests: one file that all have as a read-only disk and that only grows. Behind a table at its

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { BerthError } from '../../protocol/errors.ts';
-import { connectSocket } from './guest-channel.ts';
+import { orAborted } from '../or-aborted.ts';
+import { connectLine, lineName, type LineAddress } from './line.ts';
 
 /** An answer is one line of a few numbers. */
 const maxKeptBytes = 4096;
@@ -11,12 +12,12 @@ const plain = /^[A-Za-z0-9+/=._:-]+$/;
 /** The lines to the inits of guests, kept open: a guest that has nobody at the other end must look for them again and again. */
 export interface ControlLines {
   /**
-   * Has the init do one thing, over the socket that its machine offers for that, and resolves to what it says of it. What an
+   * Has the init do one thing, over the line that its machine has for that, and resolves to what it says of it. What an
    * earlier call left on the line is passed over. Throws `upstream_failed` when the init refuses, `sandbox_lost` when
    * the machine ends.
    */
-  tell(socketPath: string, command: readonly [string, ...string[]], signal: AbortSignal): Promise<string>;
-  drop(socketPath: string): void;
+  tell(address: LineAddress, command: readonly [string, ...string[]], signal: AbortSignal): Promise<string>;
+  drop(address: LineAddress): void;
   close(): void;
 }
 
@@ -30,21 +31,22 @@ interface Line {
 export function createControlLines(): ControlLines {
   const lines = new Map<string, Promise<Line>>();
 
-  function open(path: string): Promise<Line> {
-    let line = lines.get(path);
+  function open(address: LineAddress): Promise<Line> {
+    const name = lineName(address);
+    let line = lines.get(name);
     if (line !== undefined) return line;
-    line = connectSocket(path, AbortSignal.timeout(connectMs)).then((socket) => listen(socket));
-    lines.set(path, line);
+    line = connectLine(address, AbortSignal.timeout(connectMs)).then((socket) => listen(socket));
+    lines.set(name, line);
     const forget = () => {
-      if (lines.get(path) === line) lines.delete(path);
+      if (lines.get(name) === line) lines.delete(name);
     };
     line.then(({ socket }) => socket.once('close', forget), forget);
     return line;
   }
 
-  function drop(path: string): void {
-    const line = lines.get(path);
-    lines.delete(path);
+  function drop(name: string): void {
+    const line = lines.get(name);
+    lines.delete(name);
     line?.then(
       ({ socket }) => socket.destroy(),
       () => {},
@@ -52,19 +54,19 @@ export function createControlLines(): ControlLines {
   }
 
   return {
-    async tell(path, [verb, ...args], signal) {
+    async tell(address, [verb, ...args], signal) {
       if (!verbs.test(verb) || args.some((argument) => !plain.test(argument))) throw new Error(`not for the init: ${verb}`);
       signal.throwIfAborted();
-      const line = await open(path);
+      const line = await orAborted(open(address), signal);
       const id = randomBytes(8).toString('hex');
       const answered = answerTo(line, id, verb, signal);
       // Ends what an earlier connection may have left half said.
       line.socket.write(`\n${[id, verb, ...args].join(' ')}\n`);
       return answered;
     },
-    drop,
+    drop: (address) => drop(lineName(address)),
     close() {
-      for (const path of lines.keys()) drop(path);
+      for (const name of lines.keys()) drop(name);
     },
   };
 }

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { connect as connectHttp2, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
-import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { BerthError } from '../../protocol/errors.ts';
 import {
@@ -11,6 +10,7 @@ import {
   nonceBytes,
   type RunnerIdentity,
 } from '../../protocol/serial-link.ts';
+import { connectLine, type LineAddress } from './line.ts';
 
 /** The server's end of a guest's serial line: many streams to the runner's socket over one. The guest is hostile; HTTP/2 bounds what it can hold here. */
 export interface GuestChannel {
@@ -23,11 +23,11 @@ export interface GuestChannel {
 }
 
 /**
- * Connects to the socket that the machine offers for its line, and waits for the runner at the other end, which may take as
- * long as a boot. The machine takes one connection at a time: the last one must have been closed.
+ * Connects to the machine's line, and waits for the runner at the other end, which may take as long as a boot. A line takes
+ * one connection at a time: the last one must have been closed.
  */
-export async function openGuestChannel(socketPath: string, signal: AbortSignal): Promise<GuestChannel> {
-  const socket = await connectSocket(socketPath, signal);
+export async function openGuestChannel(address: LineAddress, signal: AbortSignal): Promise<GuestChannel> {
+  const socket = await connectLine(address, signal);
   const nonce = randomBytes(nonceBytes);
   const decoder = LinkDecoder.ofServer(nonce);
   const link = new LinkStream(
@@ -116,22 +116,4 @@ function statusOf(stream: ClientHttp2Stream, signal: AbortSignal): Promise<numbe
     stream.once('error', lost);
     stream.once('close', () => lost());
   });
-}
-
-/** Rejects with the system's error. */
-export async function connectSocket(path: string, signal: AbortSignal): Promise<Socket> {
-  signal.throwIfAborted();
-  const socket = connect({ path });
-  const abort = () => socket.destroy(signal.reason as Error);
-  signal.addEventListener('abort', abort, { once: true });
-  try {
-    await new Promise<void>((resolve, reject) => {
-      socket.once('connect', resolve);
-      socket.once('error', reject);
-    });
-    socket.on('error', () => {});
-    return socket;
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
 }

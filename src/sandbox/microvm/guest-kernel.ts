@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs';
-import { copyFile, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { BerthError } from '../../protocol/errors.ts';
 import { canFetchPackages, unpackPackagesAlone } from '../debian-packages.ts';
 import { buildInitramfs } from './initramfs.ts';
+import { unpackKernel } from './unpack-kernel.ts';
 
 /** What a guest is booted with: a kernel, and an initramfs with its modules and Berth's init. */
 export interface GuestKernel {
-  /** `bzImage` form. */
   kernel: string;
   initramfs: string;
   /** Changes with either. */
@@ -77,4 +77,24 @@ async function ensureInitramfs(directory: string, kernelVersion: string): Promis
     await rename(beside, initramfs);
   }
   return { kernel: join(directory, 'vmlinuz'), initramfs, version: `${kernelVersion}-${built.version}` };
+}
+
+/** `bzImage`: packed, with a loader of its own. `elf`: what is in it, for machines that bring none. */
+export type KernelForm = 'bzImage' | 'elf';
+
+/** A copy that machines can read, and that stays as it is for those that began with it. */
+export async function placeKernel(directory: string, kernel: GuestKernel, form: KernelForm): Promise<GuestKernel> {
+  const path = join(directory, kernel.version);
+  const names = { kernel: form === 'elf' ? 'vmlinux' : 'vmlinuz', initramfs: basename(kernel.initramfs) };
+  const placed = { kernel: join(path, names.kernel), initramfs: join(path, names.initramfs), version: kernel.version };
+  if (existsSync(path)) return placed;
+  const beside = `${path}.${process.pid}`;
+  await rm(beside, { recursive: true, force: true });
+  await mkdir(beside, { recursive: true, mode: 0o711 });
+  if (form === 'elf') await writeFile(join(beside, names.kernel), unpackKernel(await readFile(kernel.kernel)));
+  else await copyFile(kernel.kernel, join(beside, names.kernel));
+  await copyFile(kernel.initramfs, join(beside, names.initramfs));
+  for (const name of Object.values(names)) await chmod(join(beside, name), 0o444);
+  await rename(beside, path);
+  return placed;
 }

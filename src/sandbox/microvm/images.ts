@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chmod, chown, mkdir, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, rename, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { guestHome, guestUser } from '../../core/ports/sandbox-provider.ts';
 import { guestStatePath } from '../providers/_shared/runner-process.ts';
@@ -8,9 +8,7 @@ import { orAborted } from '../or-aborted.ts';
 import { mustRun, runCommand } from '../run-command.ts';
 import type { RunnerLayer } from '../runner-layer/runner-layer.ts';
 import type { Template } from '../templates/template.ts';
-
-/** Names the disks to `init.sh`. */
-export const diskLabels = { root: 'berth-root', runner: 'berth-runner', own: 'berth-disk', agents: 'berth-agents' } as const;
+import { diskLabels } from './disk-labels.ts';
 
 const mebibyte = 1024 ** 2;
 /** Of a copied `/usr`, what no agent reads: it would be half of the image. */
@@ -27,8 +25,24 @@ export interface Images {
   runner(layer: RunnerLayer, signal: AbortSignal): Promise<string>;
   /** An empty, formatted disk of that size. Takes next to no space. */
   blank(sizeBytes: number, signal: AbortSignal): Promise<string>;
+  /**
+   * Removes images of templates and runners of the past: those that are not named and that nobody has asked for in weeks. A
+   * sandbox that starts again has its own built again.
+   */
+  removeOld(named: ReadonlySet<string>): Promise<void>;
   /** Resolves when nothing is being built. */
   idle(): Promise<void>;
+}
+
+/** A root image may be gigabytes and take minutes; who goes back to a template does so within days. */
+const keptMs = 14 * 24 * 60 * 60 * 1000;
+/** Empty disks are not among them: others are layers on top of them. */
+const removable = /^(root|runner)-.*\.img$/;
+
+async function used(path: string): Promise<string> {
+  const now = new Date();
+  await utimes(path, now, now);
+  return path;
 }
 
 export function openImages(directory: string): Images {
@@ -38,7 +52,7 @@ export function openImages(directory: string): Images {
   function built(name: string, signal: AbortSignal, build: (path: string) => Promise<void>): Promise<string> {
     signal.throwIfAborted();
     const path = join(directory, name);
-    if (existsSync(path)) return Promise.resolve(path);
+    if (existsSync(path)) return used(path);
     let running = building.get(name);
     if (running === undefined) {
       running = buildBeside(path, build).finally(() => building.delete(name));
@@ -65,6 +79,13 @@ export function openImages(directory: string): Images {
           rm(tree, { recursive: true, force: true }),
         );
       }),
+    async removeOld(named) {
+      for (const name of existsSync(directory) ? await readdir(directory) : []) {
+        const path = join(directory, name);
+        if (!removable.test(name) || named.has(path)) continue;
+        if (Date.now() - (await stat(path)).mtimeMs > keptMs) await rm(path, { force: true });
+      }
+    },
     async idle() {
       await Promise.allSettled(building.values());
     },

@@ -6,6 +6,8 @@ export PATH=/bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
+# A machine without a serial line for it has nobody to read it.
+(: >/dev/console) 2>/dev/null || ln -sf null /dev/console
 while read -r module; do insmod "/modules/$module"; done </modules/order
 
 setting() { # name: its value on the kernel's command line
@@ -14,9 +16,14 @@ setting() { # name: its value on the kernel's command line
   done
 }
 
+# Where the machine cannot be turned off, it ends when it is started again.
+turn_off() {
+  case $(setting berth.off) in reboot) reboot -f ;; *) poweroff -f ;; esac
+}
+
 fail() {
   echo "init: $*" >/dev/console
-  poweroff -f
+  turn_off
 }
 
 # The disks are told apart by the label in an ext4 superblock: their order is the machine's affair.
@@ -84,18 +91,20 @@ port() { # name
 
 # The runner reads and writes pipes: it must never be held up in a read of a device. It takes their names away.
 link=$(port berth.link)
-link_setting=
+mknod -m 600 $frame/berth/run/in p
+mknod -m 600 $frame/berth/run/out p
+chown 1000:1000 $frame/berth/run/in $frame/berth/run/out
+exec 3<>$frame/berth/run/in 4<>$frame/berth/run/out
 if [ -n "$link" ]; then
-  link_setting=BERTH_RUNNER_LINK=/berth/run
-  mknod -m 600 $frame/berth/run/in p
-  mknod -m 600 $frame/berth/run/out p
-  chown 1000:1000 $frame/berth/run/in $frame/berth/run/out
-  exec 3<>$frame/berth/run/in 4<>$frame/berth/run/out 5<>"$link"
+  exec 5<>"$link"
   # A read ends, with nothing, whenever the host is not connected.
   (while :; do cat <&5 >&3; rest 0.2; done) &
   (while :; do cat <&4 >&5; rest 0.2; done) &
-  exec 3>&- 4>&- 5>&-
+  exec 5>&-
+else
+  serve-link /relay /proc/self/fd/3 /proc/self/fd/4 &
 fi
+exec 3>&- 4>&-
 
 cat >/enter <<ENTER
 mount -t proc -o nosuid,noexec,nodev proc $frame/proc
@@ -108,7 +117,7 @@ mount --move . /
 busybox=/berth/init/busybox
 exec env -i PATH=/home/user/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
   HOME=/home/user USER=user LOGNAME=user LANG=C.UTF-8 \
-  BERTH_RUNNER_SOCKET=/berth/run/runner.sock BERTH_RUNNER_STATE_DIR=/var/lib/berth $link_setting \
+  BERTH_RUNNER_SOCKET=/berth/run/runner.sock BERTH_RUNNER_STATE_DIR=/var/lib/berth BERTH_RUNNER_LINK=/berth/run \
   chroot . \$busybox setpriv --nnp \$busybox start-stop-daemon -S -c 1000:1000 -x /berth/init/start
 ENTER
 {
@@ -125,7 +134,7 @@ done
 (
   sh -c 'echo $$ >/cgroup/sandbox/cgroup.procs; exec unshare -m -p -i -u -f sh /enter' </dev/console >/dev/console 2>&1
   sync
-  poweroff -f
+  turn_off
 ) &
 
 # The sandbox's own init: what leads into its namespaces.
@@ -196,10 +205,16 @@ agents() {
 }
 
 control=$(port berth.control)
-[ -n "$control" ] || while :; do sleep 3600; done
-exec 9<>"$control"
+if [ -n "$control" ]; then
+  exec 9<>"$control" 7<&9
+else
+  mknod -m 600 /control-in p
+  mknod -m 600 /control-out p
+  exec 7<>/control-in 9<>/control-out
+  serve-control /relay /control-in /control-out &
+fi
 while :; do
   # Nothing comes while the host is not connected.
-  read -r id verb one two <&9 || { rest 0.05; continue; }
+  read -r id verb one two <&7 || { rest 0.05; continue; }
   [ -z "$verb" ] || perform "$id" "$verb" "$one" "$two"
 done

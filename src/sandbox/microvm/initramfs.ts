@@ -4,9 +4,11 @@ import { basename, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { writeCpio, type CpioEntry } from './cpio.ts';
 import { reseedProgram } from './reseed-program.ts';
+import { guestPorts } from './guest-ports.ts';
+import { listenProgram, vsockAddress } from './vsock-program.ts';
 
-/** In the order in which they are loaded: each after what it uses. */
-const modules = [
+/** Of the kernel, in the order in which they are loaded: each after what it uses. */
+export const guestModules = [
   'drivers/virtio/virtio.ko',
   'drivers/virtio/virtio_ring.ko',
   'drivers/virtio/virtio_mmio.ko',
@@ -76,11 +78,15 @@ export async function buildInitramfs(directory: string): Promise<Initramfs> {
   file('agent', await readFile(join(import.meta.dirname, 'agent.sh')), 0o755);
   file('bin/busybox', await readFile(join(directory, 'busybox')), 0o755);
   file('bin/reseed', reseedProgram(), 0o755);
+  file('relay', await readFile(join(import.meta.dirname, 'relay.sh')), 0o755);
+  for (const [name, port] of Object.entries(guestPorts)) {
+    file(`bin/serve-${name}`, listenProgram(vsockAddress(port)), 0o755);
+  }
   for (const name of applets) entries.push({ name: `bin/${name}`, kind: 'link', target: 'busybox' });
-  for (const path of modules) {
+  for (const path of guestModules) {
     file(`modules/${basename(path)}`, await readFile(join(directory, 'modules', path)), 0o644);
   }
-  file('modules/order', Buffer.from(`${modules.map((path) => basename(path)).join('\n')}\n`), 0o644);
+  file('modules/order', Buffer.from(`${guestModules.map((path) => basename(path)).join('\n')}\n`), 0o644);
   const archive = writeCpio(entries);
   const version = createHash('sha256').update(archive).digest('hex').slice(0, 16);
   return { content: gzipSync(archive), version };

@@ -3,11 +3,12 @@ import { open, rename, rm, stat, statfs, writeFile, readFile } from 'node:fs/pro
 import { join } from 'node:path';
 import { BerthError } from '../../../protocol/errors.ts';
 import { waitForHealth } from '../../microvm/guest-health.ts';
+import { wokenUp } from '../../microvm/woken-up.ts';
 import { mustRun } from '../../run-command.ts';
 import { saveMemory } from './memory-transfer.ts';
 import { openQmp } from './qmp.ts';
 import type { SandboxRecord } from './record.ts';
-import { haltSandbox, loadMachine, startSandbox, wokenUp, type Context, type SandboxParts } from './sandbox.ts';
+import { haltSandbox, loadMachine, startSandbox, type Context, type SandboxParts } from './sandbox.ts';
 
 /** Kept free beyond what the memory may take. */
 const reservedBytes = 256 * 1024 ** 2;
@@ -93,7 +94,7 @@ export async function wakeSandbox(
       await syncDirectory(directory);
       ran = true;
     });
-    await wokenUp(context.installation, parts.sockets.control, limit);
+    await wokenUp(context.installation.control, parts.sockets.control, limit);
     const channel = await context.channels.of(parts.id, parts.sockets.link, limit);
     await waitForHealth(() => channel.dial(limit), limit);
   } catch (error) {

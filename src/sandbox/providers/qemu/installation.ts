@@ -1,12 +1,11 @@
-import { chmod, copyFile, mkdir, rename, rm } from 'node:fs/promises';
-import { existsSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { chmod, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { BerthError } from '../../../protocol/errors.ts';
 import { findProgram } from '../../find-program.ts';
 import { installationId, lockInstallation, type InstanceLock } from '../../instance-lock.ts';
 import { openAgentsImage, type AgentsImage } from '../../microvm/agents-image.ts';
 import { createControlLines, type ControlLines } from '../../microvm/control-line.ts';
-import { fetchGuestKernel, type GuestKernel } from '../../microvm/guest-kernel.ts';
+import { fetchGuestKernel, placeKernel, type GuestKernel } from '../../microvm/guest-kernel.ts';
 import { openImages, type Images } from '../../microvm/images.ts';
 import { mustRun } from '../../run-command.ts';
 import type { PlaceBundle } from '../../runner-layer/bundle.ts';
@@ -85,7 +84,7 @@ async function open(
   if (qemu === null || (await findProgram('qemu-img')) === null) {
     throw new BerthError('unavailable', 'QEMU is not installed (apt-get install qemu-system-x86 qemu-utils)');
   }
-  const kernel = await placeKernel(join(directory, 'kernels'), await fetchGuestKernel());
+  const kernel = await placeKernel(join(directory, 'kernels'), await fetchGuestKernel(), 'bzImage');
   const accelerator = await chooseAccelerator(qemu, kernel);
   const runDir = machineRunDir(id);
   const files = { directory, alias: join(runDir, 'data') };
@@ -141,19 +140,4 @@ async function open(
       await lock.release();
     },
   };
-}
-
-/** A copy that machines can read, and that stays as it is for those that began with it. */
-async function placeKernel(directory: string, kernel: GuestKernel): Promise<GuestKernel> {
-  const path = join(directory, kernel.version);
-  const placed = { kernel: join(path, 'vmlinuz'), initramfs: join(path, basename(kernel.initramfs)), version: kernel.version };
-  if (existsSync(path)) return placed;
-  const beside = `${path}.${process.pid}`;
-  await rm(beside, { recursive: true, force: true });
-  await mkdir(beside, { recursive: true, mode: 0o711 });
-  await copyFile(kernel.kernel, join(beside, 'vmlinuz'));
-  await copyFile(kernel.initramfs, join(beside, basename(kernel.initramfs)));
-  for (const name of ['vmlinuz', basename(kernel.initramfs)]) await chmod(join(beside, name), 0o444);
-  await rename(beside, path);
-  return placed;
 }

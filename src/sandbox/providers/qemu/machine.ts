@@ -4,13 +4,12 @@ import { closeSync, existsSync, openSync } from 'node:fs';
 import { chown, mkdir, rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BerthError } from '../../../protocol/errors.ts';
-import { runnerNodeFlags } from '../../../protocol/runner-launch.ts';
+import { guestSettings, type MachineShape } from '../../microvm/machine-shape.ts';
 import { hostEnv } from '../../run-command.ts';
 import { tail } from '../../tail-file.ts';
 import type { Accelerator } from './accelerator.ts';
 import { machineSockets } from './paths.ts';
-import { liveProcess, writeProcess } from './processes.ts';
-import type { MachineShape } from './record.ts';
+import { liveProcess, writeProcess } from '../../microvm/processes.ts';
 
 /** Under one path that every machine has: its user could not get through the directories above. */
 export interface MachineFiles {
@@ -43,9 +42,6 @@ export interface MachineStart {
   memory: string | null;
 }
 
-const mebibyte = 1024 ** 2;
-/** What the kernel and the init have for themselves. */
-const reservedMib = 80;
 const consoleBytes = 65_536;
 
 /**
@@ -132,8 +128,7 @@ function commandLine(shape: MachineShape, accelerator: Accelerator): string {
   return [
     'console=ttyS0 quiet reboot=t panic=-1',
     accelerator.kernelArguments,
-    `berth.memory=${(shape.memoryMib - reservedMib) * mebibyte}`,
-    `berth.node=${runnerNodeFlags.join(',')}`,
+    guestSettings(shape),
   ]
     .filter((part) => part !== '')
     .join(' ');

@@ -6,9 +6,10 @@ import { specFor, type ProviderHarness } from '../../../../test/conformance/sand
 import { installationId } from '../../instance-lock.ts';
 import { placeSmallTemplate, smallTemplate } from '../../microvm/small-template.fixture.ts';
 import { driverDirectory, machineRunDir } from './installation.ts';
-import { killAllOf } from './processes.ts';
+import { killAllOf } from '../../microvm/processes.ts';
 import { createQemuProvider } from './qemu.ts';
-import { readRecord, sandboxRecord } from './record.ts';
+import { readRecord } from '../_shared/record-file.ts';
+import { sandboxRecord } from './record.ts';
 
 export interface QemuHarness extends ProviderHarness {
   dataDir: string;

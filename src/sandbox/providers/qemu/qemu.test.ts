@@ -5,7 +5,7 @@ import { sandboxPersistenceSuite } from '../../../../test/conformance/sandbox-pe
 import { options, patienceMs, sandboxProviderSuite, shell, specFor } from '../../../../test/conformance/sandbox-provider.ts';
 import type { SandboxProvider, SandboxSpec } from '../../../core/ports/sandbox-provider.ts';
 import { driverDirectory } from './installation.ts';
-import { liveProcess } from './processes.ts';
+import { liveProcess } from '../../microvm/processes.ts';
 import { createSharedHarness, type QemuHarness } from './qemu.fixture.ts';
 
 const shared = createSharedHarness();

@@ -6,17 +6,18 @@ import { z } from 'zod';
 import type { SandboxCapabilities, SandboxInfo, SandboxProvider, SandboxSpec } from '../../../core/ports/sandbox-provider.ts';
 import { BerthError } from '../../../protocol/errors.ts';
 import { runnerPort } from '../../../protocol/runner-api.ts';
+import { checkMachineLimits } from '../../microvm/machine-shape.ts';
 import type { DriverFactory } from '../../registry.ts';
 import { placePackagedBundle, type PlaceBundle } from '../../runner-layer/bundle.ts';
 import { createKeyLock } from '../_shared/key-lock.ts';
 import { dialThroughRunner } from '../_shared/runner-socket.ts';
 import { noTemplate } from '../../templates/template.ts';
 import { checkId, checkSpec } from '../_shared/spec-check.ts';
-import { createChannels } from './channels.ts';
+import { createChannels } from '../../microvm/channels.ts';
 import { forgetMemory } from './hibernation.ts';
 import { openInstallation } from './installation.ts';
 import { createPersistence, layersKey, pausedPids } from './persistence.ts';
-import { liveProcess, usageOf } from './processes.ts';
+import { liveProcess, usageOf } from '../../microvm/processes.ts';
 import { openQmp } from './qmp.ts';
 import { recover } from './recovery.ts';
 import { createReport } from './report.ts';
@@ -29,12 +30,12 @@ import {
   removeSandbox,
   sandboxIds,
   sandboxParts,
-  shapeFor,
+  shapeOf,
   startSandbox,
   type Context,
   type SandboxParts,
 } from './sandbox.ts';
-import { writeRecord } from './record.ts';
+import { writeRecord } from '../_shared/record-file.ts';
 import { removeUnused } from './snapshots.ts';
 
 export interface QemuOptions {
@@ -64,8 +65,6 @@ const defaultStopGraceMs = 3000;
 /** Beyond the grace, for the guest to write its disk and turn itself off. */
 const turnOffMs = 10_000;
 const minFreeBytes = 512 * 1024 ** 2;
-/** Below this no guest boots. */
-const minMemoryBytes = 256 * 1024 ** 2;
 
 export const qemuCapabilities: SandboxCapabilities = {
   pause: 'memory',
@@ -125,14 +124,7 @@ export function createQemuProvider(options: QemuOptions): SandboxProvider {
 
   function check(spec: SandboxSpec): void {
     checkSpec(spec, { name: 'qemu', capabilities: qemuCapabilities });
-    if (!Number.isInteger(spec.limits.cpus)) {
-      throw new BerthError('invalid_request', `a machine has whole processors, not ${spec.limits.cpus}`, { field: 'limits.cpus' });
-    }
-    if (spec.limits.memoryBytes < minMemoryBytes) {
-      throw new BerthError('invalid_request', `a machine needs at least ${minMemoryBytes} bytes of memory`, {
-        field: 'limits.memoryBytes',
-      });
-    }
+    checkMachineLimits(spec.limits);
   }
 
   /** After a failed dial: why. */
@@ -255,7 +247,7 @@ export function createQemuProvider(options: QemuOptions): SandboxProvider {
         const template = await installation.templates.version(record.template.name, record.template.version);
         const limits = { ...record.limits, diskBytes: record.shape.diskBytes };
         const runnerVersion = (await installation.layer()).version;
-        const started = { ...record, runnerVersion, shape: await shapeFor(installation, template, limits, signal) };
+        const started = { ...record, runnerVersion, shape: await shapeOf(installation, template, limits, signal) };
         await writeRecord(parts.paths.record, started);
         try {
           await startSandbox(context, parts, started, signal);
@@ -308,7 +300,7 @@ export function createQemuProvider(options: QemuOptions): SandboxProvider {
       const diskBytes = (disk?.blocks ?? 0) * 512;
       const machine = await liveProcess(parts.paths.process);
       if (machine === null) return { memoryBytes: 0, privateMemoryBytes: 0, cpuTimeMs: 0, pids: 0, diskBytes };
-      const usage = await usageOf(machine.pid);
+      const usage = await usageOf(machine.pid, 'CPU ');
       if (info.status === 'paused') return { ...usage, pids: await pausedPids(parts.paths), diskBytes };
       const [pids] = (await installation.control.tell(parts.sockets.control, ['stats'], signal)).split(' ').map(Number);
       return { ...usage, pids: pids ?? 0, diskBytes };

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { recoverMemory } from './hibernation.ts';
-import { killAllOf, liveProcess, processesOf, writeProcess } from './processes.ts';
+import { killAllOf, liveProcess, processesOf, writeProcess } from '../../microvm/processes.ts';
 import { openQmp } from './qmp.ts';
 import type { SandboxRecord } from './record.ts';
 import { recordOf, removeSandbox, sandboxIds, sandboxParts, type Context, type SandboxParts } from './sandbox.ts';
@@ -13,14 +13,17 @@ const askMs = 10_000;
 /** Brings everything that a crash left half done to one side or the other. Called when nothing else of this installation is at work. */
 export async function recover(context: Context): Promise<void> {
   const { installation } = context;
+  const images = new Set<string>();
   for (const id of await sandboxIds(installation)) {
     const parts = sandboxParts(installation, id);
     const record = await recordOf(installation, id);
+    for (const image of record === null ? [] : [record.shape.rootImage, record.shape.runnerImage]) images.add(image);
     // Never finished: nobody has been told of it.
     if (existsSync(parts.paths.creating)) await removeSandbox(context, id);
     else if (record !== null) await recoverSandbox(context, parts, record);
   }
   await removeUnused(installation);
+  await installation.images.removeOld(images);
 }
 
 async function recoverSandbox(context: Context, parts: SandboxParts, record: SandboxRecord): Promise<void> {

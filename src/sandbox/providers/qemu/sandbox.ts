@@ -1,21 +1,24 @@
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rm, rmdir, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SandboxInfo, SandboxLimits, SandboxSpec, SandboxStatus } from '../../../core/ports/sandbox-provider.ts';
 import { BerthError } from '../../../protocol/errors.ts';
 import { waitForHealth } from '../../microvm/guest-health.ts';
+import { shapeFor, type MachineShape } from '../../microvm/machine-shape.ts';
+import { wokenUp } from '../../microvm/woken-up.ts';
 import type { Template } from '../../templates/template.ts';
 import { hostnameOf } from '../_shared/runner-process.ts';
-import type { Channels } from './channels.ts';
+import type { Channels } from '../../microvm/channels.ts';
 import { createDisk, firstDiskName, type Base } from './disk.ts';
 import { firstUid, uidCount, type Installation } from './installation.ts';
 import { machineUp, seenByMachine, startMachine } from './machine.ts';
 import { memoryLoaded } from './memory-transfer.ts';
 import { machineSockets, sandboxPaths, type MachineSockets, type SandboxPaths } from './paths.ts';
-import { killAllOf, liveProcess } from './processes.ts';
+import { endMachine, liveProcess } from '../../microvm/processes.ts';
 import { openQmp } from './qmp.ts';
-import { readRecord, sandboxRecord, writeRecord, type MachineShape, type SandboxRecord } from './record.ts';
+import { readRecord, writeRecord } from '../_shared/record-file.ts';
+import { sandboxRecord, type SandboxRecord } from './record.ts';
 
 /** One sandbox's parts: its directory with the record and the disk, the machine's process and its sockets. */
 export interface SandboxParts {
@@ -34,29 +37,9 @@ export function sandboxParts(installation: Installation, id: string): SandboxPar
   return { id, paths, sockets: machineSockets(paths.run) };
 }
 
-const mebibyte = 1024 ** 2;
-
-/** What a machine for these limits is made of; builds the images that are not there. */
-export async function shapeFor(
-  installation: Installation,
-  template: Template,
-  limits: SandboxLimits,
-  signal: AbortSignal,
-): Promise<MachineShape> {
-  const layer = await installation.layer();
-  const [rootImage, runnerImage] = [
-    await installation.images.root(template, signal),
-    await installation.images.runner(layer, signal),
-  ];
-  return {
-    kernel: installation.kernel.kernel,
-    initramfs: installation.kernel.initramfs,
-    rootImage,
-    runnerImage,
-    vcpus: limits.cpus,
-    memoryMib: Math.floor(limits.memoryBytes / mebibyte),
-    diskBytes: limits.diskBytes,
-  };
+/** What a machine for these limits is made of, with the kernel and the runner of today. */
+export async function shapeOf(installation: Installation, template: Template, limits: SandboxLimits, signal: AbortSignal): Promise<MachineShape> {
+  return shapeFor({ ...installation, layer: await installation.layer() }, template, limits, signal);
 }
 
 /** What a new disk is on top of. */
@@ -93,7 +76,7 @@ export async function makeSandbox(
       uid: await freeUid(installation),
       disk: firstDiskName,
       layers: [...source.layers],
-      shape: await shapeFor(installation, template, spec.limits, signal),
+      shape: await shapeOf(installation, template, spec.limits, signal),
     };
     await writeRecord(parts.paths.record, record);
     await createDisk(join(parts.paths.directory, record.disk), await baseOf(installation, record, signal), record.limits.diskBytes, record.uid);
@@ -132,7 +115,7 @@ export async function startSandbox(
   const seed = await context.installation.seeds.ensure(record.shape, signal);
   await loadMachine(context.installation, parts, record, seed, signal, () => Promise.resolve());
   const { control, link } = parts.sockets;
-  await wokenUp(context.installation, control, signal);
+  await wokenUp(context.installation.control, control, signal);
   await context.installation.control.tell(control, ['begin', hostnameOf(record.id), String(record.limits.pids)], signal);
   const channel = await context.channels.of(record.id, link, signal);
   await channel.identify({ token: record.runnerToken, env: record.env }, signal);
@@ -175,20 +158,12 @@ export async function loadMachine(
   }
 }
 
-const seedBytes = 64;
-
-/** Tells a guest that was woken the time of day, and gives it randomness that no other has. Before anything of the sandbox goes on with either. */
-export async function wokenUp(installation: Installation, control: string, signal: AbortSignal): Promise<void> {
-  const seconds = String(Math.round(Date.now() / 1000));
-  await installation.control.tell(control, ['woken', seconds, randomBytes(seedBytes).toString('hex')], signal);
-}
-
 /** Ends the machine. Idempotent. */
 export async function haltSandbox({ installation, channels }: Context, id: string, uid: number | null): Promise<void> {
   const { paths, sockets } = sandboxParts(installation, id);
   installation.control.drop(sockets.control);
   await channels.drop(id);
-  if (uid !== null) await killAllOf(uid);
+  await endMachine(paths.process, uid);
   await rm(paths.process, { force: true });
   await rm(paths.paused, { force: true });
   await rm(paths.run, { recursive: true, force: true });

@@ -6,14 +6,14 @@ import { orAborted } from '../../or-aborted.ts';
 import { openGuestChannel, type GuestChannel } from '../../microvm/guest-channel.ts';
 import { waitForHealth } from '../../microvm/guest-health.ts';
 import { hashOf } from '../../microvm/images.ts';
+import type { MachineShape } from '../../microvm/machine-shape.ts';
 import { createRunnerClient } from '../../runner-client/index.ts';
 import { createDisk, type Base } from './disk.ts';
 import { machineUp, seenByMachine, startMachine, type MachineFiles } from './machine.ts';
 import { machineSockets } from './paths.ts';
-import { killAllOf } from './processes.ts';
+import { endMachine, killAllOf } from '../../microvm/processes.ts';
 import { saveMemory } from './memory-transfer.ts';
 import { openQmp } from './qmp.ts';
-import type { MachineShape } from './record.ts';
 import type { Accelerator } from './accelerator.ts';
 
 /**
@@ -120,12 +120,12 @@ async function makeSeed(options: SeedsOptions, shape: MachineShape, path: string
     } finally {
       qmp.close();
     }
-    await killAllOf(uid);
+    await endMachine(processFile, uid);
     await rename(join(staging, 'memory'), path);
     await removeOldest(options.directory);
     return path;
   } finally {
-    await killAllOf(options.uid);
+    await endMachine(processFile, options.uid);
     await rm(staging, { recursive: true, force: true });
     await rm(run, { recursive: true, force: true });
   }

@@ -7,9 +7,10 @@ import { BerthError } from '../../../protocol/errors.ts';
 import { createDisk, nextDiskName, seal } from './disk.ts';
 import type { Installation } from './installation.ts';
 import { seenByMachine } from './machine.ts';
-import { liveProcess } from './processes.ts';
+import { liveProcess } from '../../microvm/processes.ts';
 import { openQmp, type Qmp } from './qmp.ts';
-import { readRecord, snapshotRecord, writeRecord, type SandboxRecord, type SnapshotRecord } from './record.ts';
+import { readRecord, writeRecord } from '../_shared/record-file.ts';
+import { snapshotRecord, type SandboxRecord, type SnapshotRecord } from './record.ts';
 import { recordOf, sandboxIds, type SandboxParts } from './sandbox.ts';
 
 const freezeMs = 20_000;

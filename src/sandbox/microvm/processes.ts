@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { writeAtomic } from '../../write-atomic.ts';
+import { writeAtomic } from '../write-atomic.ts';
 
 const machineProcess = z.object({ pid: z.number(), startTime: z.string() });
 /** A process, told from a later one of the same number by when it was started. */
@@ -67,6 +67,24 @@ export async function killAllOf(uid: number): Promise<void> {
   }
 }
 
+/**
+ * Ends a machine and resolves when it is gone: the process on record, which may still be root's, as what starts a machine is
+ * at first; then everything of its user.
+ */
+export async function endMachine(processFile: string, uid: number | null): Promise<void> {
+  for (;;) {
+    const machine = await liveProcess(processFile);
+    if (machine === null) break;
+    try {
+      process.kill(machine.pid, 'SIGKILL');
+    } catch {
+      // It ended by itself.
+    }
+    await sleep(1);
+  }
+  if (uid !== null) await killAllOf(uid);
+}
+
 const ticksPerSecond = 100;
 
 export interface ProcessUsage {
@@ -76,13 +94,14 @@ export interface ProcessUsage {
   cpuTimeMs: number;
 }
 
-export async function usageOf(pid: number): Promise<ProcessUsage> {
+/** `vcpuPrefix`: how the names of the threads begin that run the guest. */
+export async function usageOf(pid: number, vcpuPrefix: string): Promise<ProcessUsage> {
   const rollup = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8').catch(() => '');
   const kib = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(rollup)?.[1] ?? 0) * 1024;
   let ticks = 0;
   for (const task of await readdir(`/proc/${pid}/task`).catch(() => [])) {
     const name = await readFile(`/proc/${pid}/task/${task}/comm`, 'utf8').catch(() => '');
-    if (!name.startsWith('CPU ')) continue;
+    if (!name.startsWith(vcpuPrefix)) continue;
     const fields = statOf(pid, task);
     if (fields !== null) ticks += Number(fields[11]) + Number(fields[12]);
   }

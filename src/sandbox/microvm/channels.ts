@@ -1,13 +1,14 @@
 import type { Duplex } from 'node:stream';
-import { BerthError } from '../../../protocol/errors.ts';
-import { openGuestChannel, type GuestChannel } from '../../microvm/guest-channel.ts';
-import { orAborted } from '../../or-aborted.ts';
+import { BerthError } from '../../protocol/errors.ts';
+import { openGuestChannel, type GuestChannel } from './guest-channel.ts';
+import type { LineAddress } from './line.ts';
+import { orAborted } from '../or-aborted.ts';
 
 /** The lines to the guests that this process talks to: one each, opened when it is first needed. */
 export interface Channels {
-  /** `linkSocket` of the sandbox's machine. Joins who opens it meanwhile. */
-  of(id: string, linkSocket: string, signal: AbortSignal): Promise<GuestChannel>;
-  dial(id: string, linkSocket: string, signal: AbortSignal): Promise<Duplex>;
+  /** `link` is the line of the sandbox's machine. Joins who opens it meanwhile. */
+  of(id: string, link: LineAddress, signal: AbortSignal): Promise<GuestChannel>;
+  dial(id: string, link: LineAddress, signal: AbortSignal): Promise<Duplex>;
   /** Ends a sandbox's line and the streams over it. */
   drop(id: string): Promise<void>;
   close(): Promise<void>;
@@ -27,12 +28,12 @@ export function createChannels(): Channels {
     (await entry.channel.catch(() => null))?.close();
   }
 
-  async function of(id: string, linkSocket: string, signal: AbortSignal): Promise<GuestChannel> {
+  async function of(id: string, link: LineAddress, signal: AbortSignal): Promise<GuestChannel> {
     for (;;) {
       let entry = open.get(id);
       if (entry === undefined) {
         const stop = new AbortController();
-        const channel = openGuestChannel(linkSocket, AbortSignal.any([stop.signal, AbortSignal.timeout(openMs)]));
+        const channel = openGuestChannel(link, AbortSignal.any([stop.signal, AbortSignal.timeout(openMs)]));
         entry = { channel, stop };
         open.set(id, entry);
         const mine = entry;
@@ -48,7 +49,7 @@ export function createChannels(): Channels {
 
   return {
     of,
-    dial: async (id, linkSocket, signal) => (await of(id, linkSocket, signal)).dial(signal),
+    dial: async (id, link, signal) => (await of(id, link, signal)).dial(signal),
     drop,
     async close() {
       await Promise.all([...open.keys()].map(drop));

@@ -1,0 +1,101 @@
+import { existsSync } from 'node:fs';
+import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { placeFirecracker } from '../../../../test/fixtures/firecracker/index.ts';
+import type { ProviderHarness } from '../../../../test/conformance/sandbox-provider.ts';
+import { installationId } from '../../instance-lock.ts';
+import { guestModules } from '../../microvm/initramfs.ts';
+import { killAllOf, processesOf } from '../../microvm/processes.ts';
+import { placeSmallTemplate, smallTemplate } from '../../microvm/small-template.fixture.ts';
+import { createFirecrackerProvider, type FirecrackerOptions } from './firecracker.ts';
+import { driverDirectory, machineRunDir } from './installation.ts';
+import { machineId } from './paths.ts';
+import { readRecord } from '../_shared/record-file.ts';
+import { sandboxRecord, type SandboxRecord } from './record.ts';
+
+export interface FirecrackerHarness extends ProviderHarness {
+  dataDir: string;
+  recordOf(id: string): Promise<SandboxRecord | null>;
+}
+
+/** What is looked at of a kernel and nobody boots, where Berth keeps its own. */
+async function placeKernelStandIn(directory: string): Promise<string> {
+  const path = join(directory, '6.1.0-stand-in');
+  const setup = Buffer.alloc(1024);
+  setup[0x1f1] = 1;
+  setup.write('HdrS', 0x202, 'latin1');
+  const payload = Buffer.concat([gzipSync('\x7fELF'), Buffer.alloc(4)]);
+  setup.writeUInt32LE(payload.length, 0x24c);
+  for (const name of ['vmlinuz', 'busybox', ...guestModules.map((module) => `modules/${module}`)]) {
+    await mkdir(join(path, dirname(name)), { recursive: true });
+    await writeFile(join(path, name), name === 'vmlinuz' ? Buffer.concat([setup, payload]) : '');
+  }
+  return directory;
+}
+
+/** `live`: with the programs of this machine, on its KVM; else with what holds the driver to their description. */
+export async function createFirecrackerHarness(live: boolean): Promise<FirecrackerHarness> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'berth-fc-'));
+  await chmod(dataDir, 0o711);
+  const programs = live ? null : await placeFirecracker(join(dataDir, 'programs'));
+  await placeSmallTemplate(join(dataDir, 'templates'));
+  const options: FirecrackerOptions = {
+    dataDir,
+    stopGraceMs: 500,
+    ...(programs === null ? {} : { firecracker: programs.firecracker, jailer: programs.jailer, kvmDevice: '/dev/null', kernelDir: await placeKernelStandIn(join(dataDir, 'kernel')) }),
+  };
+  let provider = createFirecrackerProvider(options);
+  const uids = new Map<string, number>();
+
+  async function recordOf(id: string): Promise<SandboxRecord | null> {
+    const record = await readRecord(join(driverDirectory(dataDir), 'sandboxes', id, 'sandbox.json'), sandboxRecord);
+    if (record !== null) uids.set(id, record.uid);
+    return record;
+  }
+
+  return {
+    dataDir,
+    get provider() {
+      return provider;
+    },
+    template: smallTemplate,
+    recordOf,
+    async restart() {
+      await provider.close();
+      provider = createFirecrackerProvider(options);
+      return provider;
+    },
+    async killInside(id) {
+      const record = await recordOf(id);
+      if (record !== null) await killAllOf(record.uid);
+    },
+    async leftovers(id) {
+      const directory = driverDirectory(dataDir);
+      const run = machineRunDir(await installationId(directory));
+      const found: string[] = [];
+      for (const path of ['sandboxes', 'snapshots', 'jails/firecracker'].map((name) => join(directory, name)).concat(run)) {
+        const names = existsSync(path) ? await readdir(path) : [];
+        found.push(...names.filter((name) => name.includes(id) || name === machineId(id)).map((name) => join(path, name)));
+      }
+      const uid = uids.get(id);
+      if (uid !== undefined) found.push(...processesOf(uid).map((pid) => `process ${pid}`));
+      return found;
+    },
+    async cleanup() {
+      const signal = AbortSignal.timeout(60_000);
+      const last = createFirecrackerProvider(options);
+      await provider.close();
+      // What a failed case left.
+      for (const { id } of await last.list({ signal })) await last.destroy(id, { signal });
+      await last.close();
+      await programs?.endGuests();
+      const directory = driverDirectory(dataDir);
+      if (existsSync(join(directory, 'installation'))) {
+        await rm(machineRunDir(await installationId(directory)), { recursive: true, force: true });
+      }
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,130 @@
+import { truncate } from 'node:fs/promises';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { sandboxPersistenceSuite } from '../../../../test/conformance/sandbox-persistence.ts';
+import { options, patienceMs, runnerOf, sandboxProviderSuite, specFor } from '../../../../test/conformance/sandbox-provider.ts';
+import type { SandboxProvider, SandboxSpec } from '../../../core/ports/sandbox-provider.ts';
+import { liveProcess } from '../../microvm/processes.ts';
+import { createFirecrackerHarness, type FirecrackerHarness } from './firecracker.fixture.ts';
+import { driverDirectory } from './installation.ts';
+
+const wanted = (process.env['BERTH_TEST_PROVIDERS'] ?? '').split(',').includes('firecracker');
+if (!wanted) process.stdout.write('skipped: the whole suites on firecracker, for which BERTH_TEST_PROVIDERS=firecracker asks where KVM boots a guest\n');
+
+describe.skipIf(!wanted)('the whole suites', () => {
+  sandboxProviderSuite('firecracker', () => createFirecrackerHarness(true));
+  sandboxPersistenceSuite('firecracker', () => createFirecrackerHarness(true));
+});
+
+describe('firecracker, held to the description of its interface', () => {
+  let harness: FirecrackerHarness;
+  let provider: SandboxProvider;
+  let spec: SandboxSpec;
+
+  beforeAll(async () => {
+    harness = await createFirecrackerHarness(false);
+    provider = harness.provider;
+    spec = specFor(provider, harness.template, { env: { GREETING: 'good day' } });
+    await provider.create(spec, options());
+  });
+  afterAll(() => harness.cleanup());
+
+  const status = async () => (await provider.get(spec.id, options())).status;
+  const fileOf = (name: string) => join(driverDirectory(harness.dataDir), 'sandboxes', spec.id, name);
+
+  async function run(script: string, of: SandboxSpec = spec): Promise<string> {
+    const runner = runnerOf(provider, of);
+    try {
+      const result = await runner.exec({ argv: ['/bin/sh', '-c', script], timeoutMs: patienceMs }, options().signal);
+      return Buffer.from(result.stdout).toString('utf8').trim();
+    } finally {
+      runner.close();
+    }
+  }
+
+  test('boots, and reaches its runner over the vsock with the identity that it was given', async () => {
+    expect(await provider.probe(options())).toMatchObject({ usable: true });
+    expect(await provider.list(options())).toEqual([await provider.get(spec.id, options())]);
+    expect(await run('echo "$GREETING"; id -u')).toBe('good day\n1000');
+    const stats = await provider.stats(spec.id, options());
+    expect(stats.memoryBytes).toBeGreaterThan(0);
+    expect(stats.pids).toBe(3);
+  });
+
+  test('the machine is a process of a user of its own, in a jail that has what it needs and no more', async () => {
+    const record = (await harness.recordOf(spec.id))!;
+    const machine = (await liveProcess(fileOf('machine.json')))!;
+    expect(readFileSync(`/proc/${machine.pid}/status`, 'utf8')).toMatch(new RegExp(`^Uid:\\s+${record.uid}\\s+${record.uid}`, 'm'));
+    const root = `/proc/${machine.pid}/cwd`;
+    const shared = ['kernel', 'initramfs', 'root.img', 'runner.img', 'agents.img'];
+    for (const name of shared) expect(statSync(join(root, name)), name).toMatchObject({ uid: 0 });
+    for (const name of shared) expect(statSync(join(root, name)).mode & 0o022, name).toBe(0);
+    expect(statSync(join(root, 'disk.img'))).toMatchObject({ uid: record.uid, ino: statSync(fileOf('disk.img')).ino });
+  });
+
+  test('a life: paused, asleep, copied, forked and stopped, each over a restart of Berth, with what runs in it', async () => {
+    await run('echo kept > note; (while :; do date +%s%N > clock; sleep 0.2; done) >/dev/null 2>&1 &');
+    const goesOn = async () => {
+      const before = await run('cat clock');
+      await expect.poll(() => run('cat clock'), { timeout: patienceMs }).not.toBe(before);
+    };
+    await goesOn();
+    await provider.pause(spec.id, options());
+    await provider.pause(spec.id, options());
+    provider = await harness.restart();
+    expect(await status()).toBe('paused');
+    await expect(provider.dial(spec.id, 8080, options())).rejects.toMatchObject({ code: 'sandbox_lost' });
+    await provider.resume(spec.id, options());
+    await provider.hibernate(spec.id, options());
+    expect(await provider.stats(spec.id, options())).toMatchObject({ memoryBytes: 0, pids: 0 });
+    provider = await harness.restart();
+    expect(await status()).toBe('hibernated');
+    expect(await provider.wake(spec.id, options())).toMatchObject({ restored: 'memory', reason: null });
+    for (const name of ['memory', 'memory.waking', 'memory.size', 'state']) expect(existsSync(fileOf(name)), name).toBe(false);
+    await goesOn();
+    await provider.snapshot(spec.id, { snapshotId: 'snp_one', memory: false }, options());
+    await run('echo later > note');
+    const forks = [specFor(provider, harness.template), specFor(provider, harness.template)] as [SandboxSpec, SandboxSpec];
+    await provider.fork({ snapshotId: 'snp_one' }, [forks[0]], options());
+    await provider.fork({ sandboxId: spec.id }, [forks[1]], options());
+    expect([await run('cat note', forks[0]), await run('cat note', forks[1])]).toEqual(['kept', 'later']);
+    for (const fork of forks) {
+      await harness.recordOf(fork.id);
+      await provider.destroy(fork.id, options());
+      expect(await harness.leftovers(fork.id)).toEqual([]);
+    }
+    await provider.deleteSnapshot('snp_one', options());
+    expect(await provider.listSnapshots(options())).toEqual([]);
+    await provider.stop(spec.id, options());
+    provider = await harness.restart();
+    expect(await status()).toBe('stopped');
+    await provider.start(spec.id, options());
+    expect(await run('cat note')).toBe('later');
+  });
+
+  test('a memory that is damaged: it starts from its disk, and says why', async () => {
+    await provider.hibernate(spec.id, options());
+    await truncate(fileOf('memory'), 1_000_000);
+    const woken = await provider.wake(spec.id, options());
+    expect(woken).toMatchObject({ restored: 'disk', reason: 'the memory is damaged', info: { status: 'running' } });
+    expect(await run('cat note')).toBe('later');
+  });
+
+  test('a machine that is killed is lost, and what cannot be done is refused', async () => {
+    await harness.killInside(spec.id);
+    expect(await status()).toBe('stopped');
+    await expect(provider.dial(spec.id, 8080, options())).rejects.toMatchObject({ code: 'sandbox_lost' });
+    await expect(provider.pause(spec.id, options())).rejects.toMatchObject({ code: 'conflict' });
+    await expect(provider.create(spec, options())).rejects.toMatchObject({ code: 'conflict' });
+    const half = specFor(provider, harness.template);
+    await expect(provider.create({ ...half, limits: { ...half.limits, cpus: 0.5 } }, options())).rejects.toMatchObject({ field: 'limits.cpus' });
+    // The description has 32 at most: the machine refuses, and nothing is left.
+    await expect(provider.create({ ...half, limits: { ...half.limits, cpus: 33 } }, options())).rejects.toMatchObject({ code: 'upstream_failed' });
+    expect(await harness.leftovers(half.id)).toEqual([]);
+    await provider.start(spec.id, options());
+    await provider.destroy(spec.id, options());
+    await provider.destroy(spec.id, options());
+    expect(await harness.leftovers(spec.id)).toEqual([]);
+  });
+});
