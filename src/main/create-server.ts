@@ -279,7 +279,7 @@ export async function createServer(config: Config, say: (line: string) => void):
       throw new BerthError('invalid_request', message, { field: 'BERTH_TASK_OWNER' });
     }
     await core.start(signal);
-    await templates.recover(signal);
+    await templates.recover();
     const http = await listen(app, config.host, config.port);
     onClose.push(() => http.close());
     publicUrl ??= http.url;

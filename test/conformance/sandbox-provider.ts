@@ -213,6 +213,10 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
         await expect(provider.create(spec, options())).rejects.toMatchObject({ field });
         if (more.id === undefined) expect(await harness.leftovers(spec.id)).toEqual([]);
       }
+      await provider.checkTemplate(harness.template, options());
+      for (const template of ['no-such-template', '../../etc']) {
+        await expect(provider.checkTemplate(template, options())).rejects.toMatchObject({ code: 'not_found', field: 'template' });
+      }
     });
 
     test('an id that exists is a conflict, and the sandbox goes on', async () => {

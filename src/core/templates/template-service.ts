@@ -25,7 +25,7 @@ export interface TemplateService {
   cancel(id: string): Promise<TemplateJob>;
   follow(id: string, from: number, heartbeatMs: number, signal: AbortSignal): AsyncGenerator<TemplateJobEvent | null>;
   /** What a process left that ended in the middle of a job is removed, and the job called failed. */
-  recover(signal: AbortSignal): Promise<void>;
+  recover(): Promise<void>;
   /** Gives up what runs. */
   close(): Promise<void>;
 }
@@ -238,7 +238,7 @@ export function createTemplateService(options: TemplateServiceOptions): Template
 
     follow: (id, from, heartbeatMs, signal) => jobFiles.follow(id, from, heartbeatMs, signal),
 
-    async recover(signal) {
+    async recover() {
       await workshop.recover();
       for (const left of await jobFiles.list()) {
         if (left.status !== 'running') continue;
@@ -246,7 +246,8 @@ export function createTemplateService(options: TemplateServiceOptions): Template
         await jobFiles.save({ ...left, status: 'failed', error, endedAt: now() });
         logger.warn({ job: left.id }, 'a template job did not outlive the server');
       }
-      await purge(signal);
+      // What cannot be removed is no reason not to start.
+      await purgeLater();
     },
 
     async close() {
