@@ -34,6 +34,7 @@ import {
   type Context,
   type SandboxParts,
 } from './sandbox.ts';
+import { noTemplate } from '../../templates/template.ts';
 import { writeRecord } from '../_shared/record-file.ts';
 
 export interface FirecrackerOptions {
@@ -202,6 +203,12 @@ export function createFirecrackerProvider(options: FirecrackerOptions): SandboxP
           making.delete(spec.id);
         }
       });
+    },
+
+    async checkTemplate(name, { signal }) {
+      const { installation } = await open();
+      signal.throwIfAborted();
+      if (!installation.templates.has(name)) throw noTemplate(name);
     },
 
     async list({ signal }) {
