@@ -12,7 +12,7 @@ import { createWorld, type World } from '../core/testing/doubles.ts';
 import { listen, type HttpServer } from '../main/http-server.ts';
 import { createApp } from '../server/app.ts';
 import { givenToken } from '../core/testing/accounts.ts';
-import { createBrowserLogin } from '../server/browser-login.ts';
+import { createBrowserLogin, usedCodes } from '../server/browser-login.ts';
 import { createSqliteStore } from '../store/sqlite.ts';
 
 /** The commands around rest, copies and ports, against the real server over the core's doubles. */
@@ -37,7 +37,7 @@ beforeAll(async () => {
   core = createCore(world.deps);
   await core.start(AbortSignal.timeout(5_000));
   const { agents, installer, logger } = world.deps;
-  const login = createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date() });
+  const login = createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date(), useUp: usedCodes(store) });
   const browser = { login, publicUrl: () => null };
   const report = async () => [];
   const app = createApp({

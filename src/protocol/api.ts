@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { slotQuota } from './quota-subject.ts';
 import { budgetLimits } from './budget.ts';
 import { egressPolicy } from './egress.ts';
 import { permissionMode, permissionPolicy } from './permission-policy.ts';
@@ -53,6 +54,8 @@ export const createSessionRequest = z.strictObject({
   /** Command line of any other ACP agent; `agent` is then only its name. */
   agentCommand: z.array(z.string().min(1)).min(1).max(100).optional(),
   title: z.string().max(300).optional(),
+  /** Whose members may use it. The caller must be in it, as more than a viewer. */
+  team: z.string().min(1).max(100).optional(),
   /** By name; the server's policy may not allow it. Default: by that policy. */
   provider: z.string().max(100).optional(),
   /** What the policy that chooses the provider may go by, as an issue's labels. */
@@ -95,6 +98,8 @@ export type UpdateSessionRequest = z.infer<typeof updateSessionRequest>;
 export const session = z.object({
   id: z.string(),
   owner: z.string(),
+  /** `null`: it is personal. */
+  team: z.string().nullable(),
   title: z.string(),
   status: sessionStatus,
   statusReason: z.string().nullable(),
@@ -228,6 +233,8 @@ export const queueOverview = z.object({
       retryAt: z.iso.datetime().nullable(),
       /** The host that has its session's sandbox, when that is away: the turn goes on when it returns, or is forgotten. */
       away: z.string().nullable(),
+      /** It waits though slots are free: its owner, or its team, has as many as this quota allows. */
+      quota: slotQuota.nullable(),
     }),
   ),
   /** How far the estimates given at admission were from the waits, over the turns that last had one. */

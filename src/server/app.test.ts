@@ -9,7 +9,7 @@ import { endTurn } from '../core/turns/end-turn.ts';
 import type { QueueOverview } from '../protocol/api.ts';
 import { createApp } from './app.ts';
 import { givenToken } from '../core/testing/accounts.ts';
-import { createBrowserLogin } from './browser-login.ts';
+import { createBrowserLogin, usedCodes } from './browser-login.ts';
 import type { AppDependencies, Router } from './context.ts';
 import { webhookRoutes } from './routes/webhooks.ts';
 
@@ -38,7 +38,7 @@ function dependencies(): AppDependencies {
     providerName: 'memory',
     version: '0.0.0-test',
     report: async () => [],
-    browser: { login: createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date() }), publicUrl: () => null },
+    browser: { login: createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date(), useUp: usedCodes(store) }), publicUrl: () => null },
   };
 }
 

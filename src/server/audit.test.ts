@@ -32,7 +32,7 @@ beforeEach(async () => {
     version: '0.0.0-test',
     report: async () => [],
     browser: {
-      login: createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date() }),
+      login: createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date(), useUp: async () => true }),
       publicUrl: () => null,
     },
   });

@@ -1,13 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { z } from 'zod';
+import type { Store } from '../core/ports/store.ts';
 import { BerthError } from '../protocol/errors.ts';
 import { createSignedClaims } from './signed-claims.ts';
 
 /**
  * How a browser is signed in without ever keeping a token: a link with a code that is good once, or a
  * token typed in, is exchanged for a signed cookie that scripts cannot read. Code and cookie name the token they
- * came from by digest, so both end with it. Nothing is stored: a code's use is remembered by this
- * process until the code would have ended anyway.
+ * came from by digest, so both end with it. That a code was used is all that is stored.
  */
 export interface BrowserLogin {
   /** Other installations on the same host, whatever their port, have cookies of another name. */
@@ -16,7 +16,7 @@ export interface BrowserLogin {
   /** Unless told otherwise it is good for an hour. */
   createCode(tokenHash: string, lifeMs?: number): { code: string; expiresAt: Date };
   /** The digest of the token that the code stands for. Throws `unauthorized` for a used, ended or wrong one. */
-  redeemCode(code: string): string;
+  redeemCode(code: string): Promise<string>;
   signCookie(tokenHash: string): string;
   /** `null` for a cookie that is not ours or has ended. */
   readCookie(value: string): string | null;
@@ -25,6 +25,22 @@ export interface BrowserLogin {
 export interface BrowserLoginOptions {
   secret: Uint8Array;
   now: () => Date;
+  /** Keeps for good, and for all servers, that a code was used. False when it was before. */
+  useUp: (nonce: string) => Promise<boolean>;
+}
+
+/** Uses codes up in the store. */
+export function usedCodes(store: Store): BrowserLoginOptions['useUp'] {
+  return async (nonce) => {
+    const use = { scope: 'sign-in code', key: nonce, requestHash: '', status: 200, body: null };
+    try {
+      await store.transaction((tx) => tx.saveIdempotentResponse({ ...use, createdAt: new Date().toISOString() }));
+      return true;
+    } catch (error) {
+      if (error instanceof BerthError && error.code === 'conflict') return false;
+      throw error;
+    }
+  };
 }
 
 /** Long enough to walk from the terminal to the browser. */
@@ -36,10 +52,7 @@ const cookieLifeMs = 30 * 24 * 60 * 60_000;
 const claims = z.strictObject({ token: z.string(), expiresAt: z.number(), nonce: z.string() });
 type Claims = z.infer<typeof claims>;
 
-export function createBrowserLogin({ secret, now }: BrowserLoginOptions): BrowserLogin {
-  /** Codes that were used, with when they would have ended. */
-  const used = new Map<string, number>();
-
+export function createBrowserLogin({ secret, now, useUp }: BrowserLoginOptions): BrowserLogin {
   const signed = createSignedClaims(secret, claims);
 
   const seal = (purpose: string, token: string, lifeMs: number): { value: string; expiresAt: Date } => {
@@ -60,15 +73,13 @@ export function createBrowserLogin({ secret, now }: BrowserLoginOptions): Browse
       const { value, expiresAt } = seal('code', tokenHash, lifeMs);
       return { code: value, expiresAt };
     },
-    redeemCode(code) {
-      for (const [nonce, endsAt] of used) if (endsAt <= now().getTime()) used.delete(nonce);
+    async redeemCode(code) {
       const opened = open('code', code);
-      if (opened === null || used.has(opened.nonce)) {
+      if (opened === null || !(await useUp(opened.nonce))) {
         throw new BerthError('unauthorized', 'this sign-in link was used or has ended: berth open prints a new one', {
           field: 'code',
         });
       }
-      used.set(opened.nonce, opened.expiresAt);
       return opened.token;
     },
     signCookie: (tokenHash) => seal('cookie', tokenHash, cookieLifeMs).value,

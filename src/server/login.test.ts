@@ -6,7 +6,7 @@ import { createSqliteStore } from '../store/sqlite.ts';
 import { createApp } from './app.ts';
 import { givenToken } from '../core/testing/accounts.ts';
 import { hashToken } from '../core/users/principal.ts';
-import { createBrowserLogin, type BrowserLogin } from './browser-login.ts';
+import { createBrowserLogin, usedCodes, type BrowserLogin } from './browser-login.ts';
 import type { Router } from './context.ts';
 import { webAppRoutes, type WebFiles } from './web-app.ts';
 
@@ -36,7 +36,7 @@ beforeEach(async () => {
   core = createCore(deps);
   now = new Date('2026-11-28T12:00:00Z');
   token = await givenToken(store, 'ada');
-  login = createBrowserLogin({ secret: new Uint8Array(32).fill(7), now: () => now });
+  login = createBrowserLogin({ secret: new Uint8Array(32).fill(7), now: () => now, useUp: usedCodes(store) });
   app = createApp(
     {
       core,
@@ -81,6 +81,9 @@ describe('signing a browser in', () => {
       /^berth_session_[0-9a-f]{8}=.*; Path=\/; HttpOnly; SameSite=Strict$/,
     );
     expect((await call('POST', '/api/login', { origin }, { code })).status).toBe(401);
+    // Also by a server that was started since, or another one.
+    const other = createBrowserLogin({ secret: new Uint8Array(32).fill(7), now: () => now, useUp: usedCodes(store) });
+    await expect(other.redeemCode(code)).rejects.toMatchObject({ code: 'unauthorized', field: 'code' });
   });
 
   test('a token works too; a wrong one, a forged and a late code do not', async () => {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { ModelUsageRecord, NewEvent, SnapshotRecord, Store, StoreTransaction } from '../../src/core/ports/store.ts';
+import type { ModelUsageRecord, NewEvent, SnapshotRecord, Store, SessionShareRecord, StoreTransaction, TokenRecord, UserRecord } from '../../src/core/ports/store.ts';
 import { snapshotSourceOf } from '../../src/core/sessions/fork-session.ts';
 import { newId } from '../../src/protocol/ids.ts';
 import type { TokenScope } from '../../src/protocol/users-api.ts';
@@ -173,7 +173,7 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
         });
         await store.close();
         store = await subject.reopen();
-        expect(await store.read.session(session.id)).toEqual({ ...session, lastSeq: 1 });
+        expect(await store.read.session(session.id)).toEqual({ ...session, lastSeq: 1, logBytes: expect.any(Number) });
         expect(await store.read.events(session.id, 0, 10)).toHaveLength(1);
       });
 
@@ -827,7 +827,7 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
           await tx.touchSession('ses_absent', '2026-01-01T00:00:02.000Z');
         });
         const use = async () => (await store.read.sandboxUses({ sessionId: id, statuses: ['running'] }))[0];
-        const quiet = { sessionId: id, sandboxId: sandbox.id, provider: sandbox.provider, status: 'running', idle, archivedAt: null };
+        const quiet = { sessionId: id, sandboxId: sandbox.id, provider: sandbox.provider, status: 'running', idle, archivedAt: null, asksForBudget: false };
         expect(await use()).toEqual({ ...quiet, work: 'none', lastUsedAt: '2026-01-01T00:00:03.000Z', questionExpiresAt: null });
 
         const turn = turnRecord(id, { state: 'running' });
@@ -995,6 +995,147 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
         expect(await store.read.tokenByHash('other')).toBeNull();
         const double = write((tx) => tx.insertToken({ ...token, id: 'tok_2' }));
         await expect(double).rejects.toMatchObject({ code: 'conflict' });
+      });
+    });
+
+    describe('people', () => {
+      const person = (handle: string): UserRecord => ({
+        handle,
+        displayName: handle.toUpperCase(),
+        role: 'member',
+        disabledAt: null,
+        createdAt: at,
+      });
+
+      test('are kept, changed and listed by handle; a handle is had once', async () => {
+        await write(async (tx) => {
+          for (const handle of ['max', 'ada']) await tx.insertUser(person(handle));
+        });
+        expect((await store.read.users()).map(({ handle }) => handle)).toEqual(['ada', 'max']);
+        await write((tx) => tx.updateUser('max', { role: 'viewer', disabledAt: at }));
+        expect(await store.read.user('max')).toEqual({ ...person('max'), role: 'viewer', disabledAt: at });
+        await expect(write((tx) => tx.insertUser(person('ada')))).rejects.toMatchObject({ code: 'conflict' });
+        await expect(write((tx) => tx.updateUser('eve', { role: 'owner' }))).rejects.toMatchObject({ code: 'not_found' });
+      });
+
+      test('a token changes by its use and its end alone', async () => {
+        const token: TokenRecord = {
+          id: newId('token'),
+          name: 'ci',
+          owner: 'ada',
+          hash: 'cd'.repeat(32),
+          scopes: ['read'],
+          expiresAt: null,
+          lastUsedAt: null,
+          revokedAt: null,
+          createdAt: at,
+        };
+        await write((tx) => tx.insertToken(token));
+        await write((tx) => tx.updateToken(token.id, { lastUsedAt: at, revokedAt: at }));
+        const after = { ...token, lastUsedAt: at, revokedAt: at };
+        expect(await store.read.token(token.id)).toEqual(after);
+        expect(await store.read.tokens('ada')).toEqual([after]);
+        expect(await store.read.tokens('max')).toEqual([]);
+      });
+
+      test('see their own sessions, their teams’ and what is shared with them or those', async () => {
+        const own = await givenSession({ owner: 'max' });
+        const teams = await givenSession({ owner: 'ada', team: 'crew' });
+        const shared = await givenSession({ owner: 'ada' });
+        const byTeam = await givenSession({ owner: 'ada' });
+        const hidden = await givenSession({ owner: 'ada' });
+        const share = { rights: ['view' as const], by: 'ada', createdAt: at };
+        await write(async (tx) => {
+          for (const handle of ['max', 'ada']) await tx.insertUser(person(handle));
+          for (const name of ['crew', 'rivals']) await tx.insertTeam({ name, displayName: name, createdAt: at });
+          await tx.upsertTeamMember({ team: 'crew', member: 'max', role: 'viewer' });
+          await tx.upsertTeamMember({ team: 'crew', member: 'max', role: 'member' });
+          await tx.upsertSessionShare({ sessionId: shared, subject: { kind: 'user', name: 'max' }, ...share });
+          await tx.upsertSessionShare({ sessionId: byTeam, subject: { kind: 'team', name: 'crew' }, ...share });
+          // Neither a user of a team's name nor another team.
+          await tx.upsertSessionShare({ sessionId: hidden, subject: { kind: 'user', name: 'crew' }, ...share });
+          await tx.upsertSessionShare({ sessionId: hidden, subject: { kind: 'team', name: 'rivals' }, ...share });
+        });
+        const seen = async () =>
+          new Set((await store.read.sessions({ visibleTo: 'max', limit: 10 })).map(({ id }) => id));
+        expect(await seen()).toEqual(new Set([own, teams, shared, byTeam]));
+        expect(await store.read.teamMembers({ member: 'max' })).toEqual([{ team: 'crew', member: 'max', role: 'member' }]);
+        const some = await store.read.sessions({ visibleTo: 'max', ids: [shared, hidden], limit: 10 });
+        expect(some.map(({ id }) => id)).toEqual([shared]);
+        expect(await store.read.sessions({ ids: [], limit: 10 })).toEqual([]);
+        await write((tx) => tx.deleteTeam('crew'));
+        expect(await seen()).toEqual(new Set([own, shared]));
+        expect((await store.read.session(teams))?.team).toBeNull();
+        await write((tx) => tx.deleteUser('max'));
+        expect(await seen()).toEqual(new Set([own]));
+        expect(await store.read.sessionShares(shared)).toEqual([]);
+      });
+
+      test('quotas are set, replaced and forgotten, and go with their user or team; what is had is counted', async () => {
+        const first = await givenSession({ owner: 'max', team: 'crew' });
+        const second = await givenSession({ owner: 'max' });
+        await write(async (tx) => {
+          await tx.insertUser(person('max'));
+          await tx.insertTeam({ name: 'crew', displayName: 'Crew', createdAt: at });
+          await tx.saveQuota({ kind: 'user', name: 'max' }, { slots: 1 }, at);
+          await tx.saveQuota({ kind: 'user', name: 'max' }, { slots: 2, priority: 'normal' }, at);
+          await tx.saveQuota({ kind: 'team', name: 'crew' }, { sessions: 3, diskBytes: 0 }, at);
+        });
+        expect(await store.read.quotas()).toEqual([
+          { subject: { kind: 'team', name: 'crew' }, quota: { sessions: 3, diskBytes: 0 } },
+          { subject: { kind: 'user', name: 'max' }, quota: { slots: 2, priority: 'normal' } },
+        ]);
+        const { diskBytes } = (await store.read.session(first))!.limits;
+        expect(await store.read.sessionTotals({ kind: 'user', name: 'max' })).toEqual({ sessions: 2, diskBytes: 2 * diskBytes });
+        expect(await store.read.sessionTotals({ kind: 'team', name: 'crew' })).toEqual({ sessions: 1, diskBytes });
+        expect(await store.read.sessionTotals({ kind: 'team', name: 'max' })).toEqual({ sessions: 0, diskBytes: 0 });
+        await write(async (tx) => {
+          await tx.insertSandbox(sandboxRecord({ sessionId: first, id: 'sbx_q1', status: 'paused' }));
+          await tx.updateSession(first, { sandboxId: 'sbx_q1' });
+          await tx.insertSandbox(sandboxRecord({ sessionId: second, id: 'sbx_q2', status: 'stopped' }));
+          await tx.updateSession(second, { sandboxId: 'sbx_q2' });
+        });
+        expect(await store.read.slotHolders(['running', 'paused'])).toEqual([{ sessionId: first, owner: 'max', team: 'crew' }]);
+        await write((tx) => tx.deleteTeam('crew'));
+        await write((tx) => tx.saveQuota({ kind: 'user', name: 'max' }, null, at));
+        expect(await store.read.quotas()).toEqual([]);
+        await write((tx) => tx.saveQuota({ kind: 'user', name: 'max' }, { slots: 1 }, at));
+        await write((tx) => tx.deleteUser('max'));
+        expect(await store.read.quotas()).toEqual([]);
+      });
+
+      test('a share is one per subject, and goes with its session', async () => {
+        const id = await givenSession();
+        const share: SessionShareRecord = {
+          sessionId: id,
+          subject: { kind: 'user', name: 'max' },
+          rights: ['view'],
+          by: 'ada',
+          createdAt: at,
+        };
+        await write((tx) => tx.upsertSessionShare(share));
+        const wider: SessionShareRecord = { ...share, rights: ['view', 'answer'], by: 'root' };
+        await write((tx) => tx.upsertSessionShare(wider));
+        expect(await store.read.sessionShares(id)).toEqual([wider]);
+        await write((tx) => tx.deleteSessionShare(id, share.subject));
+        expect(await store.read.sessionShares(id)).toEqual([]);
+        await write((tx) => tx.upsertSessionShare(share));
+        await write((tx) => tx.deleteSession(id));
+        expect(await store.read.sessionShares(id)).toEqual([]);
+      });
+
+      test('dead letters are shown with their session', async () => {
+        const ids = [await givenSession({ owner: 'max' }), await givenSession({ owner: 'ada' })];
+        const turns = ids.map((id) => turnRecord(id, { state: 'failed' }));
+        await write(async (tx) => {
+          for (const turn of turns) {
+            await tx.insertTurn(turn);
+            await tx.upsertDeadLetter(deadLetterRecord(turn));
+          }
+        });
+        const seen = await store.read.deadLetters({ visibleTo: 'max', limit: 10 });
+        expect(seen.map(({ turnId }) => turnId)).toEqual([turns[0]!.id]);
+        expect(await store.read.deadLetters({ limit: 10 })).toHaveLength(2);
       });
     });
 

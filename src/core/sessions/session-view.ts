@@ -7,6 +7,7 @@ export function viewSession(record: SessionRecord): Session {
   return {
     id: record.id,
     owner: record.owner,
+    team: record.team,
     title: record.title,
     status: record.status,
     statusReason: record.statusReason,

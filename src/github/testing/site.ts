@@ -10,7 +10,7 @@ import type { TaskService } from '../../core/tasks/task-service.ts';
 import { createWorld, type World } from '../../core/testing/doubles.ts';
 import { createApp } from '../../server/app.ts';
 import { givenToken } from '../../core/testing/accounts.ts';
-import { createBrowserLogin } from '../../server/browser-login.ts';
+import { createBrowserLogin, usedCodes } from '../../server/browser-login.ts';
 import type { Router } from '../../server/context.ts';
 import { githubSetupRoutes } from '../../server/routes/github-setup.ts';
 import { githubRoutes, githubWebhookRoutes } from '../../server/routes/github.ts';
@@ -96,7 +96,7 @@ export async function createSite(options: SiteOptions = {}): Promise<Site> {
       providerName: 'memory',
       version: 'test',
       report: async () => [],
-      browser: { login: createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date() }), publicUrl: () => null },
+      browser: { login: createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date(), useUp: usedCodes(store) }), publicUrl: () => null },
     },
     {
       public: [

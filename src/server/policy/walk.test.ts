@@ -8,6 +8,7 @@ import type { Forge } from '../../core/ports/forge.ts';
 import type { SnapshotRecord, Store } from '../../core/ports/store.ts';
 import { snapshotSourceOf } from '../../core/sessions/fork-session.ts';
 import type { SecretService } from '../../core/secrets/secret-service.ts';
+import type { TemplateService } from '../../core/templates/template-service.ts';
 import type { TaskService } from '../../core/tasks/task-service.ts';
 import { givenToken } from '../../core/testing/accounts.ts';
 import { createWorld } from '../../core/testing/doubles.ts';
@@ -17,7 +18,7 @@ import { BerthError, type ErrorBody } from '../../protocol/errors.ts';
 import { newId } from '../../protocol/ids.ts';
 import { createSqliteStore } from '../../store/sqlite.ts';
 import { createApp } from '../app.ts';
-import { createBrowserLogin } from '../browser-login.ts';
+import { createBrowserLogin, usedCodes } from '../browser-login.ts';
 import type { AppDependencies, Router } from '../context.ts';
 import { routeRules } from './route-rules.ts';
 
@@ -118,7 +119,7 @@ function dependencies(): AppDependencies {
     providerName: 'memory',
     version: '0',
     report: async () => [],
-    browser: { login: createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date() }), publicUrl: () => null },
+    browser: { login: createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date(), useUp: usedCodes(store) }), publicUrl: () => null },
     // What another server serves is sent on right behind the policy: here nothing gets further.
     forwarding: {
       accept: (_c, next) => next(),
@@ -142,6 +143,7 @@ function extensions() {
     egress: createEgressService({ ...deps, defaultPolicy: { presets: [], allow: [] } }),
     secrets: silent<SecretService>(),
     keys: silent<KeyService>(),
+    templates: silent<TemplateService>(),
     webFiles: { page: '<p>', find: () => null },
     webhookSecret: 'whsec_x',
     isSecure: () => false,

@@ -12,7 +12,7 @@ import { BerthError } from '../../protocol/errors.ts';
 import { createSqliteStore } from '../../store/sqlite.ts';
 import { createApp } from '../app.ts';
 import { givenToken } from '../../core/testing/accounts.ts';
-import { createBrowserLogin } from '../browser-login.ts';
+import { createBrowserLogin, usedCodes } from '../browser-login.ts';
 
 /** A real server before a real one "inside": only the way between them is a loopback connection here. */
 let store: Store;
@@ -46,7 +46,7 @@ beforeEach(async () => {
   await core.start(AbortSignal.timeout(5_000));
   token = await givenToken(store, 'ada');
   const { agents, installer, logger } = world.deps;
-  const login = createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date() });
+  const login = createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date(), useUp: usedCodes(store) });
   const browser = { login, publicUrl: () => null };
   const report = async () => [];
   const app = createApp({

@@ -34,7 +34,7 @@ let answer: Parameters<typeof createServer>[1] & object;
 let now: number;
 let usesDomain: boolean;
 let logged: string[];
-const login = createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date() });
+const login = createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date(), useUp: async () => true });
 
 beforeEach(async () => {
   now = Date.now();

@@ -18,7 +18,7 @@ export function signInRoutes(app: Router, { core, browser }: AppDependencies): v
 
   async function admitted(body: LoginRequest): Promise<{ tokenHash: string; principal: Principal }> {
     try {
-      const tokenHash = 'code' in body ? login.redeemCode(body.code) : hashToken(body.token);
+      const tokenHash = 'code' in body ? await login.redeemCode(body.code) : hashToken(body.token);
       return { tokenHash, principal: await core.accounts.admit(tokenHash, [{ needs: 'self:view' }]) };
     } catch (cause) {
       if (asBerthError(cause).code === 'unauthorized' && isTold(failed, ++failed)) {
