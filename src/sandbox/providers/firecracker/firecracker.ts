@@ -10,6 +10,7 @@ import type { DriverFactory } from '../../registry.ts';
 import { placePackagedBundle, type PlaceBundle } from '../../runner-layer/bundle.ts';
 import { createKeyLock } from '../_shared/key-lock.ts';
 import { dialThroughRunner } from '../_shared/runner-socket.ts';
+import { noTemplate } from '../../templates/template.ts';
 import { checkId, checkSpec } from '../_shared/spec-check.ts';
 import { createChannels } from '../../microvm/channels.ts';
 import { createMachineApi } from './api.ts';
