@@ -82,7 +82,7 @@ async function startServer(): Promise<BenchServer> {
       const { PATH = '' } = process.env;
       child = spawn(join(root, 'bin/berth'), ['up', '--json'], {
         stdio: ['ignore', 'pipe', 'inherit'],
-        env: { PATH, HOME: dataDir, BERTH_DATA_DIR: dataDir, BERTH_PORT: '0', BERTH_SLOTS: '2', BERTH_WARM: '0' },
+        env: { PATH, HOME: dataDir, BERTH_DATA_DIR: dataDir, BERTH_PORT: '0', BERTH_SLOTS: '2', BERTH_WARM: '0', BERTH_RATE_LIMITS: 'off' },
       });
       let text = '';
       for await (const line of createInterface({ input: child.stdout! })) {

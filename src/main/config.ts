@@ -6,9 +6,12 @@ import { parseBudgetLimits, type BudgetLimits, type UserBudget } from '../protoc
 import { priority, type Priority } from '../protocol/api.ts';
 import { parseEgressPolicy, type EgressPolicy } from '../protocol/egress.ts';
 import { permissionMode } from '../protocol/permission-policy.ts';
+import { parseQuota, type Quota } from '../protocol/quota.ts';
 import { handle } from '../protocol/users-api.ts';
 import { parseRepositoryUrl } from '../core/git-names.ts';
 import { asBerthError, BerthError } from '../protocol/errors.ts';
+import { trustedProxies, type IsTrustedProxy } from '../server/limits/client-address.ts';
+import { parseRateLimits, type RateLimits } from '../server/limits/rate-limits.ts';
 import { providerNames } from '../sandbox/registry.ts';
 
 const gibibyte = 1024 ** 3;
@@ -62,6 +65,9 @@ const environment = z.object({
   BERTH_SANDBOX_CPUS: positive.optional(),
   BERTH_SANDBOX_MEMORY_MIB: wholePositive.optional(),
   BERTH_SANDBOX_DISK_GIB: positive.optional(),
+  /** What a sandbox may write into its session's log in one turn, and in all: then what its agent says is left out. */
+  BERTH_LOG_TURN_MIB: wholePositive.default(128),
+  BERTH_LOG_SESSION_MIB: wholePositive.default(1024),
   /** Minutes until an unused session is paused (memory kept), hibernated (memory on disk), archived (disk kept); 0: never. */
   BERTH_IDLE_PAUSE_MINUTES: minutes(2),
   BERTH_IDLE_HIBERNATE_MINUTES: minutes(15),
@@ -72,6 +78,10 @@ const environment = z.object({
   BERTH_ASKING_HIBERNATE_MINUTES: minutes(30),
   /** Default priorities of users: `ada=premium,ci=background`. */
   BERTH_PRIORITIES: z.string().default('').transform(parsePriorities),
+  /** Calls in a minute, `signin=20,prompts=120` and so on, or `off`; see `docs/guides/users.md`. */
+  BERTH_RATE_LIMITS: z.string().default('').transform(readRateLimits),
+  /** Proxies in front of this server, whose `x-forwarded-for` counts: addresses and networks, with commas. */
+  BERTH_TRUSTED_PROXIES: z.string().default('').transform(readTrustedProxies),
   /** The user whose the sessions are that GitHub asks for. */
   BERTH_TASK_OWNER: handle.default('owner'),
   /** Where sandboxes may connect to unless a session says otherwise: `none`, or of `packages`, `git`, `open` and hosts. */
@@ -95,6 +105,9 @@ const environment = z.object({
   BERTH_BUDGET_SESSION: z.string().optional().transform(readBudget),
   BERTH_BUDGET_USER: z.string().optional().transform(readBudget),
   BERTH_BUDGET_DAY: z.string().optional().transform(readBudget),
+  /** What users and teams may have that have no quota of their own: `slots=3,sessions=20,disk=200g,priority=normal`. */
+  BERTH_QUOTA_USER: z.string().default('').transform(readQuota),
+  BERTH_QUOTA_TEAM: z.string().default('').transform(readQuota),
   /** A program that wraps data keys, for a key management service; see `docs/guides/models-and-budgets.md`. */
   BERTH_KMS_COMMAND: z.string().startsWith('/').optional(),
   /** Files with keys that wrap data keys, with commas: the first wraps, all unwrap. Default: a key from the installation's. */
@@ -177,7 +190,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
       lastStep: e.BERTH_IDLE_LAST_STEP,
       hibernateAskingMs: toMs(e.BERTH_ASKING_HIBERNATE_MINUTES),
     },
+    logLimits: { bytesPerTurn: e.BERTH_LOG_TURN_MIB * 1024 ** 2, bytesPerSession: e.BERTH_LOG_SESSION_MIB * 1024 ** 2 },
     userPriorities: e.BERTH_PRIORITIES,
+    quotas: { user: e.BERTH_QUOTA_USER, team: e.BERTH_QUOTA_TEAM },
+    rateLimits: e.BERTH_RATE_LIMITS,
+    isTrustedProxy: e.BERTH_TRUSTED_PROXIES,
     taskOwner: e.BERTH_TASK_OWNER,
     egress: e.BERTH_EGRESS,
     permissionMode: e.BERTH_PERMISSION_MODE,
@@ -212,6 +229,38 @@ function parseProviders(text: string, context: z.RefinementCtx): string[] {
   if (unknown !== undefined) context.addIssue(`"${unknown}" is not one of ${providerNames.join(', ')}`);
   if (new Set(names).size !== names.length) context.addIssue('a provider is named twice');
   return names;
+}
+
+function readRateLimits(text: string, context: z.RefinementCtx): RateLimits | null {
+  try {
+    return parseRateLimits(text);
+  } catch (error) {
+    context.addIssue(messageOf(error));
+    return z.NEVER;
+  }
+}
+
+function readTrustedProxies(text: string, context: z.RefinementCtx): IsTrustedProxy {
+  try {
+    return trustedProxies(text.split(',').map((each) => each.trim()).filter((each) => each !== ''));
+  } catch (error) {
+    context.addIssue(messageOf(error));
+    return z.NEVER;
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function readQuota(text: string, context: z.RefinementCtx): Quota {
+  try {
+    return parseQuota(text);
+  } catch (error) {
+    const issue = error instanceof z.ZodError ? `${error.issues[0]?.path.join('.')}: ${error.issues[0]?.message}` : messageOf(error);
+    context.addIssue(issue);
+    return z.NEVER;
+  }
 }
 
 function readBudget(text: string | undefined, context: z.RefinementCtx): BudgetLimits {

@@ -20,6 +20,7 @@ import { createGateway } from '../gateway/gateway.ts';
 import { createBudgetGate } from '../core/budgets/budget-gate.ts';
 import { createUsageMeter } from '../core/usage/usage-meter.ts';
 import { hashToken } from '../core/users/principal.ts';
+import { createTemplateService } from '../core/templates/template-service.ts';
 import { createTaskService } from '../core/tasks/task-service.ts';
 import { createGit } from '../git/create-git.ts';
 import { createGithub } from '../github/index.ts';
@@ -31,7 +32,11 @@ import { createStoreQueue } from '../queue/store-queue.ts';
 import { hostPressure } from '../sandbox/host/pressure.ts';
 import { installationId } from '../sandbox/instance-lock.ts';
 import { createRunnerClient } from '../sandbox/runner-client/index.ts';
+import { createJobFiles } from '../sandbox/templates/job-files.ts';
+import { createWorkshop } from '../sandbox/templates/workshop.ts';
 import { createApp } from '../server/app.ts';
+import { createRateLimiter } from '../server/limits/rate-limiter.ts';
+import { createRequestLimits, noLimits, type RequestLimits } from '../server/limits/request-limits.ts';
 import { createBrowserLogin, usedCodes } from '../server/browser-login.ts';
 import { createPreviewApp } from '../server/previews/preview-app.ts';
 import { createPreviewLinks } from '../server/previews/preview-links.ts';
@@ -190,7 +195,9 @@ export async function createServer(config: Config, say: (line: string) => void):
         permissionMode: config.permissionMode,
         permissionPolicy: await readPermissions(config.permissionsFile),
         idle: config.idle,
+        logLimits: config.logLimits,
         serverBudget: config.budget,
+        quotas: config.quotas,
         queue: { ...defaultQueueSettings, userPriorities: config.userPriorities },
         webhooks: { ...defaultWebhookSettings, secret: keys.webhookSecret },
         taskOwner: config.taskOwner,
@@ -198,6 +205,17 @@ export async function createServer(config: Config, say: (line: string) => void):
         author: { name: 'Berth', email: 'berth@localhost' },
       },
     };
+    const templatesDir = join(dataDir, 'templates');
+    const templates = createTemplateService({
+      workshop: createWorkshop({ directory: templatesDir, environment: config.environment, now: () => systemClock.now() }),
+      jobFiles: createJobFiles(join(templatesDir, '.jobs'), () => systemClock.now()),
+      store,
+      providers,
+      clock: systemClock,
+      logger,
+      allowLocal: config.allowLocalRepositories,
+    });
+    onClose.push(() => templates.close());
     const core = createCore(deps);
     onClose.push(() => core.close());
     const tasks = createTaskService({ deps, forge: github.forge, core });
@@ -223,6 +241,7 @@ export async function createServer(config: Config, say: (line: string) => void):
       now: () => systemClock.now(),
       useUp: usedCodes(store),
     });
+    const limits = await openLimits(config, logger, (step) => onClose.push(step));
     const app = createApp(
       {
         core,
@@ -234,6 +253,7 @@ export async function createServer(config: Config, say: (line: string) => void):
         version,
         report: () => findings(config),
         ...(isShared ? { forwarding } : {}),
+        limits,
         browser: { login, publicUrl: () => config.publicUrl },
         ...(previews === null ? {} : { previews }),
       },
@@ -247,6 +267,7 @@ export async function createServer(config: Config, say: (line: string) => void):
         tasks,
         egress,
         secrets,
+        templates,
         webFiles: await readWebFiles(),
         webhookSecret: keys.webhookSecret,
         isSecure: () => publicUrl?.startsWith('https:') ?? false,
@@ -258,6 +279,7 @@ export async function createServer(config: Config, say: (line: string) => void):
       throw new BerthError('invalid_request', message, { field: 'BERTH_TASK_OWNER' });
     }
     await core.start(signal);
+    await templates.recover(signal);
     const http = await listen(app, config.host, config.port);
     onClose.push(() => http.close());
     publicUrl ??= http.url;
@@ -291,4 +313,11 @@ async function openStore({ databaseUrl, dataDir }: Config, logger: Logger): Prom
 function openQueue({ redisUrl }: Config, store: Store, logger: Logger): Queue {
   if (redisUrl === null) return createStoreQueue({ store, clock: systemClock, logger });
   return createRedisQueue({ url: redisUrl, clock: systemClock, logger });
+}
+
+async function openLimits(config: Config, logger: Logger, atEnd: (step: () => void) => void): Promise<RequestLimits> {
+  if (config.rateLimits === null) return noLimits;
+  const limiter = await createRateLimiter({ limits: config.rateLimits, redisUrl: config.redisUrl, logger });
+  atEnd(() => limiter.close());
+  return createRequestLimits(limiter, config.isTrustedProxy);
 }

@@ -4,6 +4,7 @@ import { secureHeaders } from 'hono/secure-headers';
 import { BerthError } from '../protocol/errors.ts';
 import { createRouter, type AppDependencies, type Router } from './context.ts';
 import { createErrorHandler, notFoundHandler } from './errors.ts';
+import { noLimits } from './limits/request-limits.ts';
 import { enforcePolicy } from './policy/enforce.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { agentRoutes } from './routes/agents.ts';
@@ -18,6 +19,7 @@ import { portRoutes } from './routes/ports.ts';
 import { previewRoutes } from './routes/previews.ts';
 import { processRoutes } from './routes/processes.ts';
 import { queueRoutes } from './routes/queue.ts';
+import { quotaRoutes } from './routes/quotas.ts';
 import { sessionRoutes } from './routes/sessions.ts';
 import { shareRoutes } from './routes/shares.ts';
 import { snapshotRoutes } from './routes/snapshots.ts';
@@ -59,7 +61,7 @@ export function createApp(deps: AppDependencies, extensions: Extensions = {}): R
   });
   app.use((c, next) => (ownLimitPath.test(c.req.path) ? next() : limit(c, next)));
   if (deps.forwarding !== undefined) app.use('/api/*', deps.forwarding.accept);
-  app.use(enforcePolicy(deps));
+  app.use(enforcePolicy({ ...deps, limits: deps.limits ?? noLimits }));
   if (deps.forwarding !== undefined) app.use('/api/*', deps.forwarding.forward);
 
   healthRoutes(app, deps);
@@ -83,6 +85,7 @@ export function createApp(deps: AppDependencies, extensions: Extensions = {}): R
   queueRoutes(app, deps);
   hostRoutes(app, deps);
   budgetRoutes(app, deps);
+  quotaRoutes(app, deps);
   metricsRoutes(app, deps);
   auditRoutes(app, deps);
   eventRoutes(app, deps);

@@ -6,6 +6,7 @@ import type { Logger } from '../core/ports/logger.ts';
 import type { Finding } from '../core/ports/sandbox-provider.ts';
 import type { Store } from '../core/ports/store.ts';
 import type { Principal } from '../core/users/principal.ts';
+import type { RequestLimits } from './limits/request-limits.ts';
 import type { Forwarding } from './forwarding/index.ts';
 import { BerthError } from '../protocol/errors.ts';
 import type { BrowserLogin } from './browser-login.ts';
@@ -26,6 +27,8 @@ export interface AppDependencies {
   /** Where several servers share a database. */
   forwarding?: Forwarding;
   browser: BrowserAccess;
+  /** Default: none. */
+  limits?: RequestLimits;
   /** Where what listens in sandboxes is shown on origins of its own. */
   previews?: { links: PreviewLinks; settings: PreviewSettings };
 }

@@ -15,7 +15,7 @@ export function createErrorHandler(logger: Logger, shown: (path: string) => stri
     const fields = { requestId: c.get('requestId'), method: c.req.method, path: shown(c.req.path), code: error.code, err: thrown };
     if (error.status >= 500) logger.error(fields, 'request failed');
     else logger.debug(fields, 'request refused');
-    if (error.retryable) c.header('retry-after', '1');
+    if (error.retryable) c.header('retry-after', String(retryAfterSeconds(error)));
     return c.json(toErrorBody(error), error.status as ContentfulStatusCode);
   };
 }
@@ -32,4 +32,10 @@ function fromHttpException(thrown: HTTPException): BerthError {
     return new BerthError('invalid_request', thrown.message || 'the body is not JSON', { field: 'body', cause: thrown });
   }
   return new BerthError('internal', 'an internal error occurred', { cause: thrown });
+}
+
+/** As whoever refused says; else soon. */
+function retryAfterSeconds({ context }: BerthError): number {
+  const { retryAfterSeconds: said } = context;
+  return typeof said === 'number' && said > 0 ? Math.ceil(said) : 1;
 }

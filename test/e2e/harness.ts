@@ -59,6 +59,8 @@ export async function createInstallation(env: Record<string, string> = {}): Prom
           BERTH_LOG_LEVEL: 'debug',
           BERTH_AGENTS_DIR: agentCache,
           BERTH_WARM: '0',
+          // Tests ask more often than people do; what the limits refuse is in `src/server/limits`.
+          BERTH_RATE_LIMITS: 'off',
           // What agents ask reaches the test.
           BERTH_PERMISSION_MODE: 'ask',
           BERTH_IDLE_PAUSE_MINUTES: '0',

@@ -128,6 +128,7 @@ async function act(
       return forwarded ? forwarded.result : sessions.interrupt(sessionId, user);
     }
     case 'prompt': {
+      await deps.limits?.prompt(user);
       const { prompt, idempotencyKey } = message;
       const request = { prompt, ...(idempotencyKey === undefined ? {} : { idempotencyKey }) };
       return (await sessions.prompt(sessionId, request, user)).admission;
