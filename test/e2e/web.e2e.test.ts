@@ -10,7 +10,7 @@ import { createInstallation, root, type TestInstallation, type TestServer } from
 import { allEvents, scriptedSession } from './scripted.ts';
 import { launchBrowser, newVisitor, type Visitor, type VisitorOptions } from './web/browser.ts';
 import { createCuttableProxy } from './web/cuttable-proxy.ts';
-import { hostileEvents, longConversation, serveEvents } from './web/made-events.ts';
+import { askedAboutEdit, hostileEvents, longConversation, serveEvents } from './web/made-events.ts';
 
 let installation: TestInstallation;
 let server: TestServer;
@@ -321,6 +321,45 @@ describe('running the installation', () => {
     await grace.page.getByText('This is for the owners').waitFor();
     await accessible(grace.page);
   });
+
+  test('a session is shared, a host allowed and a limit set from beside the conversation', async () => {
+    const { signIn } = await client.users.add({ handle: 'alan' });
+    await client.teams.add({ name: 'logic' });
+    await client.teams.setMember('logic', 'alan', 'member');
+    const page = await visitSession();
+    await page.getByRole('button', { name: 'More about this session' }).click();
+    await page.getByRole('menuitem', { name: 'Share…' }).click();
+    await page.getByLabel('With', { exact: true }).selectOption('team logic');
+    await page.getByRole('checkbox', { name: /^Answer/ }).check();
+    await page.getByRole('button', { name: 'Share', exact: true }).click();
+    await page.getByRole('button', { name: 'Remove logic' }).waitFor();
+    expect(await violationsOf(page)).toEqual([]);
+    await page.getByRole('button', { name: 'Close' }).click();
+    const alan = await newVisitor(browser, server.url);
+    visitors.push(alan);
+    await alan.page.goto(signIn.url);
+    await alan.page.getByRole('region', { name: 'Sessions' }).getByRole('link').filter({ hasText: 'scripted' }).first().click();
+    await alan.page.getByRole('textbox', { name: 'Prompt' }).waitFor();
+
+    const ask = "require('node:http').get({ host: '127.0.0.1', port: 8079, path: 'http://refused.example/' }, (r) => r.resume())";
+    await client.sessions.exec(session.id, { argv: ['/berth/runner/bin/node', '-e', ask] });
+    await page.getByRole('button', { name: 'Show the workspace' }).click();
+    const workspace = page.getByRole('region', { name: 'Workspace' });
+    await workspace.getByRole('tab', { name: 'Network' }).click();
+    await workspace.getByRole('button', { name: 'Allow refused.example' }).click();
+    await page.getByText('refused.example is allowed').waitFor();
+    expect((await client.egress.get(session.id)).policy.allow).toContain('refused.example');
+    await accessible(page);
+    await workspace.getByRole('tab', { name: 'Usage' }).click();
+    await workspace.getByLabel("This session's own limits: turns").fill('500');
+    await workspace.getByRole('button', { name: 'Save limits' }).click();
+    await workspace.getByRole('meter', { name: 'Turns, this session' }).waitFor();
+    await accessible(page);
+    for (const tab of ['Git', 'Sandbox']) {
+      await workspace.getByRole('tab', { name: tab }).click();
+      await accessible(page);
+    }
+  });
 });
 
 describe('what is hostile', () => {
@@ -376,10 +415,20 @@ describe('the page itself', () => {
   test('ten thousand events: the end is in sight, and only what is in sight is drawn', async () => {
     const page = await visitSession();
     await page.evaluate(() => localStorage.setItem('berth.workspace', 'closed'));
-    await serveEvents(page, session.id, longConversation(10_000));
+    await serveEvents(page, session.id, [...longConversation(10_000), askedAboutEdit()]);
     await page.reload();
     await log(page).getByText('Tool 9999').waitFor();
     expect(await log(page).locator('[data-index]').count()).toBeLessThan(60);
+    // A narrower pane makes rows taller; the answers stay in sight.
+    const belowPx = async () => {
+      const boxes = await Promise.all([log(page), page.getByRole('button', { name: /^Reject/ })].map((each) => each.boundingBox()));
+      return boxes[1]!.y + boxes[1]!.height - boxes[0]!.y - boxes[0]!.height;
+    };
+    for (const press of ['Show', 'Hide'] as const) {
+      await page.getByRole('button', { name: `${press} the workspace` }).first().click();
+      await page.waitForLoadState('networkidle');
+      await expect.poll(belowPx, { timeout: 15_000 }).toBeLessThan(0);
+    }
     await log(page).focus();
     const first = log(page).getByText('Tool 1', { exact: true });
     await expect

@@ -38,6 +38,7 @@ export function NetworkPanel({ session }: { session: Session }) {
             <Decision
               key={`${decision.host}:${decision.port} ${decision.allowed}`}
               decision={decision}
+              rules={policy.allow}
               onAllow={(rule) =>
                 void client.egress.allow(session.id, rule).then((view) => {
                   show(view);
@@ -58,9 +59,18 @@ export function NetworkPanel({ session }: { session: Session }) {
   );
 }
 
-function Decision({ decision, onAllow }: { decision: EgressDecision; onAllow: (rule: string) => void }) {
+function Decision({
+  decision,
+  rules,
+  onAllow,
+}: {
+  decision: EgressDecision;
+  rules: readonly string[];
+  onAllow: (rule: string) => void;
+}) {
   const host = sanitizeLine(decision.host);
   const isWeb = decision.port === 80 || decision.port === 443;
+  const rule = isWeb ? decision.host : `${decision.host}:${decision.port}`;
   return (
     <li className="flex items-center gap-3 rounded-lg border border-line bg-surface px-3 py-2">
       <div className="min-w-0 flex-1">
@@ -75,15 +85,14 @@ function Decision({ decision, onAllow }: { decision: EgressDecision; onAllow: (r
           {clockTime(decision.lastAt)}
         </p>
       </div>
-      {!decision.allowed && (
-        <Button
-          size="small"
-          aria-label={`Allow ${host}`}
-          onClick={() => onAllow(isWeb ? decision.host : `${decision.host}:${decision.port}`)}
-        >
-          Allow
-        </Button>
-      )}
+      {!decision.allowed &&
+        (rules.includes(rule) ? (
+          <span className="text-xs text-good">allowed since</span>
+        ) : (
+          <Button size="small" aria-label={`Allow ${host}`} onClick={() => onAllow(rule)}>
+            Allow
+          </Button>
+        ))}
     </li>
   );
 }
