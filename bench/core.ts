@@ -1,8 +1,10 @@
+import { noQuotas } from '../src/core/quotas/subjects.ts';
 import { noPolicy } from '../src/core/placement/policy.ts';
 import { createProviders } from '../src/core/providers.ts';
 import { join } from 'node:path';
 import { createCore, type Core } from '../src/core/create-core.ts';
 import type { Dependencies, Settings } from '../src/core/dependencies.ts';
+import { defaultLogLimits } from '../src/core/journal/flood-guard.ts';
 import { defaultQueueSettings } from '../src/core/turns/queue-settings.ts';
 import { defaultWebhookSettings } from '../src/core/webhooks/webhook-worker.ts';
 import { createGateway } from '../src/gateway/gateway.ts';
@@ -50,6 +52,7 @@ export async function openCore(host: BenchHost, settings: Partial<Settings>): Pr
     settings: {
       hostId: 'hst_bench',
       slots: 4,
+      quotas: noQuotas,
       placement: noPolicy,
       warm: { count: 0, preclone: [], mirrorConnected: false },
       defaultTemplate: 'default',
@@ -59,6 +62,7 @@ export async function openCore(host: BenchHost, settings: Partial<Settings>): Pr
         permissionPolicy: { rules: [] },
       defaultPermissionTimeoutMs: 60_000,
       idle: { pauseMs: null, hibernateMs: null, archiveMs: null, hibernateAskingMs: null, lastStep: 'archive' },
+      logLimits: defaultLogLimits,
       queue: defaultQueueSettings,
       serverBudget: {},
       webhooks: { ...defaultWebhookSettings, secret: `whsec_${Buffer.alloc(32).toString('base64')}` },

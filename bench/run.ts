@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { clone } from './cases/clone.ts';
 import { coldCreate } from './cases/cold-create.ts';
 import { exec } from './cases/exec.ts';
+import { gateway } from './cases/gateway.ts';
 import { fork } from './cases/fork.ts';
 import { hibernate } from './cases/hibernate.ts';
 import { idleMemory } from './cases/idle-memory.ts';
@@ -16,7 +17,7 @@ import { describeMachine } from './machine.ts';
 import { renderTable, type Row } from './table.ts';
 
 /** Every figure in docs/benchmarks.md comes from this command. Needs root; see there. */
-const cases = [coldCreate, warmClaim, exec, pause, hibernate, wakeToEvent, fork, clone, queue, idleMemory, sleepers];
+const cases = [coldCreate, warmClaim, exec, pause, hibernate, wakeToEvent, fork, clone, queue, idleMemory, sleepers, gateway];
 
 const { values } = parseArgs({
   options: { quick: { type: 'boolean', default: false }, only: { type: 'string', multiple: true } },

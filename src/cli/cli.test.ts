@@ -286,8 +286,8 @@ test('queue: who waits, in order, and how good the estimates were', async () => 
     slots: 2,
     running: 2,
     queued: [
-      { turnId: 'trn_1', sessionId: 'ses_1', owner: 'ada\u001b[31m', priority: 'premium', position: 1, estimatedWaitSeconds: 90, waitedSeconds: 5, retryAt: null, away: null },
-      { turnId: 'trn_2', sessionId: 'ses_2', owner: 'bob', priority: 'normal', position: 2, estimatedWaitSeconds: 120, waitedSeconds: 61, retryAt: null, away: null },
+      { turnId: 'trn_1', sessionId: 'ses_1', owner: 'ada\u001b[31m', priority: 'premium', position: 1, estimatedWaitSeconds: 90, waitedSeconds: 5, retryAt: null, away: null, quota: null },
+      { turnId: 'trn_2', sessionId: 'ses_2', owner: 'bob', priority: 'normal', position: 2, estimatedWaitSeconds: 120, waitedSeconds: 61, retryAt: null, away: null, quota: null },
     ],
     estimate: { meanAbsoluteErrorSeconds: 12.5, count: 7 },
   };

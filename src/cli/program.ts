@@ -25,6 +25,7 @@ import * as pool from './commands/pool.ts';
 import * as preview from './commands/preview.ts';
 import * as prompt from './commands/prompt.ts';
 import * as queue from './commands/queue.ts';
+import * as quota from './commands/quota.ts';
 import * as rest from './commands/rest.ts';
 import * as rm from './commands/rm.ts';
 import * as run from './commands/run.ts';
@@ -37,20 +38,21 @@ import * as tasks from './commands/tasks.ts';
 import * as usage from './commands/usage.ts';
 import * as team from './commands/team.ts';
 import * as token from './commands/token.ts';
+import * as template from './commands/template.ts';
 import * as up from './commands/up.ts';
 import * as user from './commands/user.ts';
 import * as whoami from './commands/whoami.ts';
 
 /** Commands under the heading where help lists them. */
 const groups: Record<string, readonly { register(program: Command): void }[]> = {
-  'This machine:': [up, open, doctor, audit],
+  'This machine:': [up, open, doctor, template, audit],
   'Working with agents:': [run, attach, prompt, interrupt, allow, deny, policy],
   'Sessions:': [ls, show, logs, diff, rest, idle, fork, snapshot, rm],
   'The queue:': [queue, pool, dead, hosts],
   'Models:': [usage, budget, key],
   'Inside a sandbox:': [exec, shell, cp, forward, preview, egress, secret],
   'GitHub:': [github, tasks],
-  'People:': [whoami, share, token, user, team],
+  'People:': [whoami, share, token, user, team, quota],
 };
 
 const notes = `

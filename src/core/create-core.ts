@@ -7,6 +7,7 @@ import { createPoolFigures } from './pool/pool-figures.ts';
 import { createPoolService, type PoolService } from './pool/pool-service.ts';
 import { keepsMirrors } from './pool/warm-plan.ts';
 import { createWarmPool } from './pool/warm-pool.ts';
+import { createQuotaService, type QuotaService } from './quotas/quota-service.ts';
 import { createSessionSandboxes, type SessionSandboxes } from './sandboxes/session-sandboxes.ts';
 import { createBudgetService, type BudgetService } from './budgets/budget-service.ts';
 import { createBudgetAnswers } from './budgets/budget-answers.ts';
@@ -27,6 +28,7 @@ export interface Core {
   queue: QueueService;
   hosts: HostService;
   budgets: BudgetService;
+  quotas: QuotaService;
   pool: PoolService;
   audit: AuditService;
   accounts: Accounts;
@@ -87,6 +89,10 @@ export function createCore(deps: Dependencies): Core {
     snapshots: createSnapshotService(deps, sandboxes),
     queue: createQueueService(deps, dispatcher),
     budgets: createBudgetService(deps, () => budgets.wake()),
+    quotas: createQuotaService(deps, () => {
+      dispatcher.wake();
+      dispatcher.announce(null);
+    }),
     hosts: createHostService(deps, () => dispatcher.announce(null)),
     pool: createPoolService(deps, warm, figures),
     audit: createAuditService(deps),

@@ -2,6 +2,7 @@ import type { PlacementPolicy } from './placement/policy.ts';
 import type { Providers } from './providers.ts';
 import type { PermissionMode, PermissionPolicy } from '../protocol/permission-policy.ts';
 import type { UserBudget } from '../protocol/budget.ts';
+import type { LogLimits } from './journal/flood-guard.ts';
 import type { AgentCatalog, AgentInstaller } from './ports/agent.ts';
 import type { Clock } from './ports/clock.ts';
 import type { Gateway } from './ports/gateway.ts';
@@ -9,6 +10,7 @@ import type { Git } from './ports/git.ts';
 import type { Logger } from './ports/logger.ts';
 import type { WarmSettings } from './pool/warm-plan.ts';
 import type { IdlePolicy } from './sandboxes/idle-policy.ts';
+import type { QuotaDefaults } from './quotas/subjects.ts';
 import type { Queue } from './ports/queue.ts';
 import type { ConnectRunner } from './ports/runner.ts';
 import type { SandboxLimits } from './ports/sandbox-provider.ts';
@@ -57,9 +59,13 @@ export interface Settings {
   permissionMode: PermissionMode;
   /** When a session without work and without an open stream is put to rest; see `core/sandboxes/idle-policy.ts`. */
   idle: IdlePolicy;
+  /** How much a sandbox may write into its session's log. */
+  logLimits: LogLimits;
   queue: QueueSettings;
   /** Limits of every user and session that has no others. */
   serverBudget: UserBudget;
+  /** Of users and teams that have no quota of their own. */
+  quotas: QuotaDefaults;
   webhooks: WebhookSettings;
   /** The user whose the sessions are that the forge asks for. */
   taskOwner: string;

@@ -6,6 +6,7 @@ import { parseBudgetLimits, type BudgetLimits, type UserBudget } from '../protoc
 import { priority, type Priority } from '../protocol/api.ts';
 import { parseEgressPolicy, type EgressPolicy } from '../protocol/egress.ts';
 import { permissionMode } from '../protocol/permission-policy.ts';
+import { parseQuota, type Quota } from '../protocol/quota.ts';
 import { handle } from '../protocol/users-api.ts';
 import { parseRepositoryUrl } from '../core/git-names.ts';
 import { asBerthError, BerthError } from '../protocol/errors.ts';
@@ -64,6 +65,9 @@ const environment = z.object({
   BERTH_SANDBOX_CPUS: positive.optional(),
   BERTH_SANDBOX_MEMORY_MIB: wholePositive.optional(),
   BERTH_SANDBOX_DISK_GIB: positive.optional(),
+  /** What a sandbox may write into its session's log in one turn, and in all: then what its agent says is left out. */
+  BERTH_LOG_TURN_MIB: wholePositive.default(128),
+  BERTH_LOG_SESSION_MIB: wholePositive.default(1024),
   /** Minutes until an unused session is paused (memory kept), hibernated (memory on disk), archived (disk kept); 0: never. */
   BERTH_IDLE_PAUSE_MINUTES: minutes(2),
   BERTH_IDLE_HIBERNATE_MINUTES: minutes(15),
@@ -101,6 +105,9 @@ const environment = z.object({
   BERTH_BUDGET_SESSION: z.string().optional().transform(readBudget),
   BERTH_BUDGET_USER: z.string().optional().transform(readBudget),
   BERTH_BUDGET_DAY: z.string().optional().transform(readBudget),
+  /** What users and teams may have that have no quota of their own: `slots=3,sessions=20,disk=200g,priority=normal`. */
+  BERTH_QUOTA_USER: z.string().default('').transform(readQuota),
+  BERTH_QUOTA_TEAM: z.string().default('').transform(readQuota),
   /** A program that wraps data keys, for a key management service; see `docs/guides/models-and-budgets.md`. */
   BERTH_KMS_COMMAND: z.string().startsWith('/').optional(),
   /** Files with keys that wrap data keys, with commas: the first wraps, all unwrap. Default: a key from the installation's. */
@@ -183,7 +190,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
       lastStep: e.BERTH_IDLE_LAST_STEP,
       hibernateAskingMs: toMs(e.BERTH_ASKING_HIBERNATE_MINUTES),
     },
+    logLimits: { bytesPerTurn: e.BERTH_LOG_TURN_MIB * 1024 ** 2, bytesPerSession: e.BERTH_LOG_SESSION_MIB * 1024 ** 2 },
     userPriorities: e.BERTH_PRIORITIES,
+    quotas: { user: e.BERTH_QUOTA_USER, team: e.BERTH_QUOTA_TEAM },
     rateLimits: e.BERTH_RATE_LIMITS,
     isTrustedProxy: e.BERTH_TRUSTED_PROXIES,
     taskOwner: e.BERTH_TASK_OWNER,
@@ -242,6 +251,16 @@ function readTrustedProxies(text: string, context: z.RefinementCtx): IsTrustedPr
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+function readQuota(text: string, context: z.RefinementCtx): Quota {
+  try {
+    return parseQuota(text);
+  } catch (error) {
+    const issue = error instanceof z.ZodError ? `${error.issues[0]?.path.join('.')}: ${error.issues[0]?.message}` : messageOf(error);
+    context.addIssue(issue);
+    return z.NEVER;
+  }
 }
 
 function readBudget(text: string | undefined, context: z.RefinementCtx): BudgetLimits {

@@ -20,6 +20,7 @@ import { createGateway } from '../gateway/gateway.ts';
 import { createBudgetGate } from '../core/budgets/budget-gate.ts';
 import { createUsageMeter } from '../core/usage/usage-meter.ts';
 import { hashToken } from '../core/users/principal.ts';
+import { createTemplateService } from '../core/templates/template-service.ts';
 import { createTaskService } from '../core/tasks/task-service.ts';
 import { createGit } from '../git/create-git.ts';
 import { createGithub } from '../github/index.ts';
@@ -31,6 +32,8 @@ import { createStoreQueue } from '../queue/store-queue.ts';
 import { hostPressure } from '../sandbox/host/pressure.ts';
 import { installationId } from '../sandbox/instance-lock.ts';
 import { createRunnerClient } from '../sandbox/runner-client/index.ts';
+import { createJobFiles } from '../sandbox/templates/job-files.ts';
+import { createWorkshop } from '../sandbox/templates/workshop.ts';
 import { createApp } from '../server/app.ts';
 import { createRateLimiter } from '../server/limits/rate-limiter.ts';
 import { createRequestLimits, noLimits, type RequestLimits } from '../server/limits/request-limits.ts';
@@ -192,7 +195,9 @@ export async function createServer(config: Config, say: (line: string) => void):
         permissionMode: config.permissionMode,
         permissionPolicy: await readPermissions(config.permissionsFile),
         idle: config.idle,
+        logLimits: config.logLimits,
         serverBudget: config.budget,
+        quotas: config.quotas,
         queue: { ...defaultQueueSettings, userPriorities: config.userPriorities },
         webhooks: { ...defaultWebhookSettings, secret: keys.webhookSecret },
         taskOwner: config.taskOwner,
@@ -200,6 +205,17 @@ export async function createServer(config: Config, say: (line: string) => void):
         author: { name: 'Berth', email: 'berth@localhost' },
       },
     };
+    const templatesDir = join(dataDir, 'templates');
+    const templates = createTemplateService({
+      workshop: createWorkshop({ directory: templatesDir, environment: config.environment, now: () => systemClock.now() }),
+      jobFiles: createJobFiles(join(templatesDir, '.jobs'), () => systemClock.now()),
+      store,
+      providers,
+      clock: systemClock,
+      logger,
+      allowLocal: config.allowLocalRepositories,
+    });
+    onClose.push(() => templates.close());
     const core = createCore(deps);
     onClose.push(() => core.close());
     const tasks = createTaskService({ deps, forge: github.forge, core });
@@ -251,6 +267,7 @@ export async function createServer(config: Config, say: (line: string) => void):
         tasks,
         egress,
         secrets,
+        templates,
         webFiles: await readWebFiles(),
         webhookSecret: keys.webhookSecret,
         isSecure: () => publicUrl?.startsWith('https:') ?? false,
@@ -262,6 +279,7 @@ export async function createServer(config: Config, say: (line: string) => void):
       throw new BerthError('invalid_request', message, { field: 'BERTH_TASK_OWNER' });
     }
     await core.start(signal);
+    await templates.recover(signal);
     const http = await listen(app, config.host, config.port);
     onClose.push(() => http.close());
     publicUrl ??= http.url;

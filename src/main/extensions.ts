@@ -7,6 +7,7 @@ import type { Forge } from '../core/ports/forge.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { Store } from '../core/ports/store.ts';
 import type { TaskService } from '../core/tasks/task-service.ts';
+import type { TemplateService } from '../core/templates/template-service.ts';
 import type { Extensions } from '../server/app.ts';
 import { egressRoutes } from '../server/routes/egress.ts';
 import { githubSetupRoutes } from '../server/routes/github-setup.ts';
@@ -15,6 +16,7 @@ import { repositoryRoutes } from '../server/routes/repositories.ts';
 import { secretRoutes } from '../server/routes/secrets.ts';
 import { taskRoutes } from '../server/routes/tasks.ts';
 import { keyRoutes } from '../server/routes/keys.ts';
+import { templateRoutes } from '../server/routes/templates.ts';
 import { usageRoutes } from '../server/routes/usage.ts';
 import { webhookRoutes } from '../server/routes/webhooks.ts';
 import { webAppRoutes, type WebFiles } from '../server/web-app.ts';
@@ -29,6 +31,7 @@ export interface ExtensionParts {
   egress: EgressService;
   keys: KeyService;
   secrets: SecretService;
+  templates: TemplateService;
   webFiles: WebFiles;
   webhookSecret: string;
   /** Whether browsers reach the server by https. */
@@ -37,7 +40,7 @@ export interface ExtensionParts {
 
 /** All routes of the server beside those that every application has. */
 export function serverExtensions(parts: ExtensionParts): Extensions {
-  const { store, agents, logger, forge, forgeApp, tasks, egress, keys, secrets, webFiles, webhookSecret, isSecure } = parts;
+  const { store, agents, logger, forge, forgeApp, tasks, egress, keys, secrets, templates, webFiles, webhookSecret, isSecure } = parts;
   return {
     public: [
       githubWebhookRoutes(forgeApp),
@@ -50,6 +53,7 @@ export function serverExtensions(parts: ExtensionParts): Extensions {
       taskRoutes({ store, tasks, forge }),
       egressRoutes(egress),
       secretRoutes(secrets),
+      templateRoutes(templates),
       usageRoutes(store),
       keyRoutes(keys),
       webhookRoutes({ secret: webhookSecret }),

@@ -1,5 +1,6 @@
 import type { Logger } from '../core/ports/logger.ts';
 import type { Finding } from '../core/ports/sandbox-provider.ts';
+import { templatesFinding } from '../sandbox/templates/findings.ts';
 import { loadProvider } from '../sandbox/registry.ts';
 import type { Config } from './config.ts';
 import { providerOptions } from './provider-options.ts';
@@ -9,12 +10,13 @@ export async function findings(
   config: Pick<Config, 'providers' | 'dataDir' | 'agentsDir' | 'runtime' | 'docker' | 'databaseUrl' | 'redisUrl'>,
 ): Promise<readonly Finding[]> {
   const { databaseUrl, redisUrl } = config;
-  const [ofProviders, ...services] = await Promise.all([
+  const [ofProviders, templates, ...services] = await Promise.all([
     Promise.all(config.providers.map((name) => providerFindings(name, config))),
+    templatesFinding(),
     databaseUrl === null ? null : postgresFinding(databaseUrl),
     redisUrl === null ? null : redisFinding(redisUrl),
   ]);
-  return [...ofProviders.flat(), ...services.filter((finding) => finding !== null)];
+  return [...ofProviders.flat(), templates, ...services.filter((finding) => finding !== null)];
 }
 
 const probeTimeoutMs = 30_000;

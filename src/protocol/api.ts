@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { slotQuota } from './quota-subject.ts';
 import { budgetLimits } from './budget.ts';
 import { egressPolicy } from './egress.ts';
 import { permissionMode, permissionPolicy } from './permission-policy.ts';
@@ -232,6 +233,8 @@ export const queueOverview = z.object({
       retryAt: z.iso.datetime().nullable(),
       /** The host that has its session's sandbox, when that is away: the turn goes on when it returns, or is forgotten. */
       away: z.string().nullable(),
+      /** It waits though slots are free: its owner, or its team, has as many as this quota allows. */
+      quota: slotQuota.nullable(),
     }),
   ),
   /** How far the estimates given at admission were from the waits, over the turns that last had one. */

@@ -34,6 +34,7 @@ export const auditActions = {
   'budget.reached': 'target: the session or user; detail: the limit and what was used',
   'budget.raised': 'target: the session or user; detail: the limit and by how much',
   'budget.set': 'target: the session or user; detail: the limits',
+  'quota.set': 'target: the user or team; detail: which of them it is, and the quota',
   'preview.link_created': 'target: the port of the sandbox',
   'egress.allowed': 'target: host:port; detail: the rule, and how often since it was last told',
   'egress.denied': 'target: host:port; detail: the reason, and how often since it was last told',
@@ -50,6 +51,8 @@ export const auditActions = {
   'session.shared': 'target: the session; detail: with whom, and the rights',
   'session.unshared': 'target: the session; detail: with whom',
   'git.pushed': 'target: the branch; detail: the commit and the repository',
+  'git.refused': 'target: the first ref; detail: the refs, why, and how many refusals of the session there have been',
+  'journal.refused': 'target: the sandbox whose runner writes what no journal holds; detail: what',
   'secret.set': 'target: the secret; detail: whose it is, its hosts and header',
   'secret.removed': 'target: the secret; detail: whose it is',
   'secret.used': 'target: the name of the secret or model key, told together; detail: the host and how often, or the API',
@@ -58,6 +61,9 @@ export const auditActions = {
   'signin.failed': 'detail: how often since it was last told',
   'github.setup_link_created': 'a link to the pages that make the GitHub App',
   'github.app_registered': 'target: the App; detail: its id and address',
+  'template.built': 'target: the template; detail: its version and what it was built from',
+  'template.pushed': 'target: the template; detail: its version and where it was pushed to',
+  'template.removed': 'target: the template',
   'repository.changed': 'target: the repository; detail: the fields that were changed',
 } as const satisfies Record<string, string>;
 

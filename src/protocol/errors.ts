@@ -10,6 +10,8 @@ export const errorTable = {
   /** A budget is used up. */
   budget_reached: { status: 402, retryable: false },
   forbidden: { status: 403, retryable: false },
+  /** A quota leaves no room; `context.quota` says which. */
+  quota_exceeded: { status: 403, retryable: false },
   not_found: { status: 404, retryable: false },
   method_not_allowed: { status: 405, retryable: false },
   conflict: { status: 409, retryable: false },
@@ -27,6 +29,7 @@ export const errorTable = {
   /** A file system, quota or memory limit was hit. */
   resource_exhausted: { status: 507, retryable: false },
   unknown_agent: { status: 422, retryable: false },
+  unknown_template: { status: 422, retryable: false },
   agent_failed: { status: 502, retryable: true },
   repository_not_found: { status: 422, retryable: false },
   repository_refused: { status: 422, retryable: false },

@@ -196,6 +196,11 @@ export const serverEventData = z.discriminatedUnion('type', [
     type: z.literal('budget.raised'),
     data: z.object({ scope: budgetScope, measure: budgetMeasure, amount: z.number(), by: z.string() }),
   }),
+  /** A push of the agent's that the gateway did not carry out; `count`: of this session's. Of many, each power of ten is told. */
+  z.object({
+    type: z.literal('git.refused'),
+    data: z.object({ refs: z.array(z.string()), reason: z.string(), count: z.number().int() }),
+  }),
   z.object({ type: z.literal('git.pushed'), data: z.object({ sha: z.string(), branch: z.string() }) }),
   z.object({
     type: z.literal('task.pull_request'),

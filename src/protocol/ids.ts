@@ -12,6 +12,7 @@ export const idPrefixes = {
   snapshot: 'snp',
   secret: 'sec',
   call: 'cal',
+  templateJob: 'tpj',
   modelKey: 'key',
   dataKey: 'dky',
   budgetQuestion: 'bgt',

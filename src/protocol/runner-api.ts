@@ -185,5 +185,13 @@ export const permissionAnswer = z.object({
 });
 export type PermissionAnswer = z.infer<typeof permissionAnswer>;
 
-export const journalHead = z.object({ journalId: z.string(), lastSeq: z.number() });
+/** No line of a journal is longer, its end of line aside. */
+export const maxJournalLineBytes = 1024 * 1024;
+/** Numbers that a journal may leave out between two entries: after a crash of the machine it goes on so far ahead. */
+export const maxJournalGap = 1_000_000;
+
+export const journalHead = z.object({
+  journalId: z.string().regex(/^[\w-]{1,100}$/),
+  lastSeq: z.number().int().nonnegative(),
+});
 export type JournalHead = z.infer<typeof journalHead>;

@@ -84,6 +84,7 @@ export function guarded(
     },
     probe: (options) => call('probe', null, deadlines.probeMs, options, (o) => provider.probe(o)),
     create: (spec, options) => call('create', spec.id, deadlines.createMs, options, (o) => provider.create(spec, o)),
+    checkTemplate: (name, options) => call('checkTemplate', null, deadlines.readMs, options, (o) => provider.checkTemplate(name, o)),
     list: (options) => call('list', null, deadlines.readMs, options, (o) => provider.list(o)),
     get: (id, options) => call('get', id, deadlines.readMs, options, (o) => provider.get(id, o)),
     stop: (id, options) => call('stop', id, deadlines.stopMs, options, (o) => provider.stop(id, o)),

@@ -27,6 +27,7 @@ import { createHostsResource, type HostsResource } from './resources/hosts.ts';
 import { createSharesResource, type SharesResource } from './resources/shares.ts';
 import { createSnapshotsResource, type SnapshotsResource } from './resources/snapshots.ts';
 import { createBudgetsResource, type BudgetsResource } from './resources/budgets.ts';
+import { createQuotasResource, type QuotasResource } from './resources/quotas.ts';
 import { createTeamsResource, type TeamsResource } from './resources/teams.ts';
 import {
   createTokensResource,
@@ -35,6 +36,7 @@ import {
   type UsersResource,
 } from './resources/users.ts';
 import { createKeysResource, type KeysResource } from './resources/keys.ts';
+import { createTemplatesResource, type TemplatesResource } from './resources/templates.ts';
 import { createUsageResource, type UsageResource } from './resources/usage.ts';
 import { Transport, type TransportOptions } from './transport.ts';
 
@@ -60,9 +62,11 @@ export interface BerthClient {
   readonly teams: TeamsResource;
   readonly tokens: TokensResource;
   readonly shares: SharesResource;
+  readonly templates: TemplatesResource;
   readonly usage: UsageResource;
   readonly keys: KeysResource;
   readonly budgets: BudgetsResource;
+  readonly quotas: QuotasResource;
   /** Prompts a session, or makes one of the other fields first; sent again after a network failure, under one idempotency key. */
   prompt(input: PromptInput, options?: CallOptions): Promise<Admission>;
   agents(options?: CallOptions): Promise<AgentInfo[]>;
@@ -102,9 +106,11 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
     teams: createTeamsResource(transport),
     tokens: createTokensResource(transport),
     shares: createSharesResource(transport),
+    templates: createTemplatesResource(transport),
     usage: createUsageResource(transport),
     keys: createKeysResource(transport),
     budgets: createBudgetsResource(transport),
+    quotas: createQuotasResource(transport),
     prompt: (input, callOptions) =>
       transport.json(admission, 'POST', '/api/session/prompt', {
         json: { idempotencyKey: crypto.randomUUID(), ...input },

@@ -13,6 +13,8 @@ export type { HostsResource } from './resources/hosts.ts';
 export type { GithubResource } from './resources/github.ts';
 export type { ExecOutput, ListSessionsOptions, SessionsResource } from './resources/sessions.ts';
 export type { SharesResource } from './resources/shares.ts';
+export type { TemplatesResource } from './resources/templates.ts';
+export type { TemplateJob, TemplateJobEvent, TemplateView } from '../protocol/templates-api.ts';
 export type { TeamsResource } from './resources/teams.ts';
 export type { AddTokenInput, AddUserInput, TokensResource, UsersResource } from './resources/users.ts';
 export type { SnapshotsResource } from './resources/snapshots.ts';
@@ -47,6 +49,9 @@ export type {
 export type { AuditEntry, AuditPage, AuditVerdict } from '../protocol/audit.ts';
 export type { BudgetsResource } from './resources/budgets.ts';
 export type { BudgetLimits, BudgetState, SessionBudgetView, UserBudget, UserBudgetView } from '../protocol/budget.ts';
+export type { QuotasResource } from './resources/quotas.ts';
+export type { Quota, QuotaView } from '../protocol/quota.ts';
+export type { QuotaSubject } from '../protocol/quota-subject.ts';
 export type { KeysResource } from './resources/keys.ts';
 export type { CreateKeyInput, ModelKeyView, Rotation } from '../protocol/keys.ts';
 export type { UsageResource, UsageRequest } from './resources/usage.ts';

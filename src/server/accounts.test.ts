@@ -238,6 +238,26 @@ describe('sharing', () => {
   });
 });
 
+test('quotas are set by owners, seen by whom they are of, and refuse by name', async () => {
+  const ofAda = { kind: 'user', name: 'ada' } as const;
+  const set = await root.quotas.set(ofAda, { sessions: 1, slots: 2 });
+  expect(set).toMatchObject({ quota: { sessions: 1, slots: 2 }, serverDefault: {}, used: { sessions: 1, slots: 0 } });
+  expect(await ada.quotas.own()).toEqual(set);
+  await expect(ada.quotas.set(ofAda, null)).rejects.toMatchObject({ code: 'forbidden' });
+  await expect(ada.quotas.of({ kind: 'user', name: 'root' })).rejects.toMatchObject({ code: 'forbidden' });
+  await expect(ada.sessions.create({ agent: 'any' })).rejects.toMatchObject({
+    code: 'quota_exceeded',
+    context: { quota: 'sessions', status: 403, limit: 1, used: 1 },
+  });
+  await root.teams.add({ name: 'crew' });
+  const ofCrew = { kind: 'team', name: 'crew' } as const;
+  await expect(ada.quotas.of(ofCrew)).rejects.toMatchObject({ code: 'not_found' });
+  await root.teams.setMember('crew', 'ada', 'owner');
+  await expect(ada.quotas.set(ofCrew, { slots: 9 })).rejects.toMatchObject({ code: 'forbidden' });
+  expect(await ada.quotas.of(ofCrew)).toMatchObject({ subject: ofCrew, quota: null });
+  await expect(root.quotas.set(ofCrew, { slots: 0 })).rejects.toMatchObject({ code: 'invalid_request', field: 'quota.slots' });
+});
+
 describe('what is open ends', () => {
   test('with the account: streams, sockets and tokens; those of others go on', async () => {
     const { secret: hers } = await ada.tokens.add({ name: 'hers', scopes: ['read'] });

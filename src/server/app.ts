@@ -19,6 +19,7 @@ import { portRoutes } from './routes/ports.ts';
 import { previewRoutes } from './routes/previews.ts';
 import { processRoutes } from './routes/processes.ts';
 import { queueRoutes } from './routes/queue.ts';
+import { quotaRoutes } from './routes/quotas.ts';
 import { sessionRoutes } from './routes/sessions.ts';
 import { shareRoutes } from './routes/shares.ts';
 import { snapshotRoutes } from './routes/snapshots.ts';
@@ -84,6 +85,7 @@ export function createApp(deps: AppDependencies, extensions: Extensions = {}): R
   queueRoutes(app, deps);
   hostRoutes(app, deps);
   budgetRoutes(app, deps);
+  quotaRoutes(app, deps);
   metricsRoutes(app, deps);
   auditRoutes(app, deps);
   eventRoutes(app, deps);

@@ -33,8 +33,8 @@ export async function* feedEvents(
         yield event;
         seq = event.seq;
       }
-      if (page.length === pageSize || news) continue;
-      if (page.length === 0 && (await store.read.session(sessionId)) === null) return;
+      if (page.length > 0 || news) continue;
+      if ((await store.read.session(sessionId)) === null) return;
       const woken = await new Promise<boolean>((resolve) => {
         const timer = setTimeout(() => resolve(false), heartbeatMs);
         wake = () => {

@@ -36,6 +36,7 @@ import type { Generated } from 'kysely';
  * | model_keys | id | | unique scope + subject + name |
  * | user_budgets | user_id | | |
  * | budget_raises | scope, subject, day, measure | | what people added to a limit |
+ * | quotas | kind, name | | goes with its user or team |
  * | audit | seq | | append-only: triggers refuse UPDATE and DELETE; each entry has the hash of the one before; outlives what it tells of |
  * | audit_head | singleton = 1 | | exactly one row: the number and hash of the last entry of `audit` |
  * | webhooks | id | | outlive their session: what happened is still told |
@@ -74,6 +75,7 @@ export interface Database {
   turn_usage: TurnUsageTable;
   user_budgets: UserBudgetsTable;
   budget_raises: BudgetRaisesTable;
+  quotas: QuotasTable;
   data_keys: DataKeysTable;
   model_keys: ModelKeysTable;
 }
@@ -105,6 +107,14 @@ export interface TurnUsageTable {
   owner: string;
   day: string;
   active_ms: number;
+}
+
+export interface QuotasTable {
+  kind: string;
+  name: string;
+  /** JSON. */
+  quota: string;
+  updated_at: string;
 }
 
 export interface UserBudgetsTable {
@@ -193,6 +203,8 @@ export interface SessionsTable {
   permissions: string;
   permission_timeout_ms: number;
   last_seq: number;
+  log_bytes: Generated<number>;
+  log_bytes_at_turn: Generated<number>;
   journal_id: string | null;
   journal_seq: number;
   deleting_at: string | null;

@@ -11,6 +11,7 @@ import { eventWrites } from './writes/events.ts';
 import { githubWrites } from './writes/github.ts';
 import { hostWrites } from './writes/hosts.ts';
 import { permissionWrites } from './writes/permissions.ts';
+import { quotaWrites } from './writes/quotas.ts';
 import { sandboxWrites } from './writes/sandboxes.ts';
 import { secretWrites } from './writes/secrets.ts';
 import { sessionWrites } from './writes/sessions.ts';
@@ -48,6 +49,7 @@ export function createTransaction(
     ...githubWrites(db),
     ...taskWrites(db),
     ...usageWrites(db),
+    ...quotaWrites(db),
     ...keyWrites(db),
   };
 }

@@ -52,6 +52,8 @@ export function sessionRecord(change: Partial<SessionRecord> = {}): SessionRecor
     permissions: 'ask',
     permissionTimeoutMs: 3_600_000,
     lastSeq: 0,
+    logBytes: 0,
+    logBytesAtTurn: 0,
     journalId: null,
     journalSeq: 0,
     deletingAt: null,

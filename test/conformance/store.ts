@@ -173,7 +173,7 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
         });
         await store.close();
         store = await subject.reopen();
-        expect(await store.read.session(session.id)).toEqual({ ...session, lastSeq: 1 });
+        expect(await store.read.session(session.id)).toEqual({ ...session, lastSeq: 1, logBytes: expect.any(Number) });
         expect(await store.read.events(session.id, 0, 10)).toHaveLength(1);
       });
 
@@ -827,7 +827,7 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
           await tx.touchSession('ses_absent', '2026-01-01T00:00:02.000Z');
         });
         const use = async () => (await store.read.sandboxUses({ sessionId: id, statuses: ['running'] }))[0];
-        const quiet = { sessionId: id, sandboxId: sandbox.id, provider: sandbox.provider, status: 'running', idle, archivedAt: null };
+        const quiet = { sessionId: id, sandboxId: sandbox.id, provider: sandbox.provider, status: 'running', idle, archivedAt: null, asksForBudget: false };
         expect(await use()).toEqual({ ...quiet, work: 'none', lastUsedAt: '2026-01-01T00:00:03.000Z', questionExpiresAt: null });
 
         const turn = turnRecord(id, { state: 'running' });
@@ -1069,6 +1069,39 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
         await write((tx) => tx.deleteUser('max'));
         expect(await seen()).toEqual(new Set([own]));
         expect(await store.read.sessionShares(shared)).toEqual([]);
+      });
+
+      test('quotas are set, replaced and forgotten, and go with their user or team; what is had is counted', async () => {
+        const first = await givenSession({ owner: 'max', team: 'crew' });
+        const second = await givenSession({ owner: 'max' });
+        await write(async (tx) => {
+          await tx.insertUser(person('max'));
+          await tx.insertTeam({ name: 'crew', displayName: 'Crew', createdAt: at });
+          await tx.saveQuota({ kind: 'user', name: 'max' }, { slots: 1 }, at);
+          await tx.saveQuota({ kind: 'user', name: 'max' }, { slots: 2, priority: 'normal' }, at);
+          await tx.saveQuota({ kind: 'team', name: 'crew' }, { sessions: 3, diskBytes: 0 }, at);
+        });
+        expect(await store.read.quotas()).toEqual([
+          { subject: { kind: 'team', name: 'crew' }, quota: { sessions: 3, diskBytes: 0 } },
+          { subject: { kind: 'user', name: 'max' }, quota: { slots: 2, priority: 'normal' } },
+        ]);
+        const { diskBytes } = (await store.read.session(first))!.limits;
+        expect(await store.read.sessionTotals({ kind: 'user', name: 'max' })).toEqual({ sessions: 2, diskBytes: 2 * diskBytes });
+        expect(await store.read.sessionTotals({ kind: 'team', name: 'crew' })).toEqual({ sessions: 1, diskBytes });
+        expect(await store.read.sessionTotals({ kind: 'team', name: 'max' })).toEqual({ sessions: 0, diskBytes: 0 });
+        await write(async (tx) => {
+          await tx.insertSandbox(sandboxRecord({ sessionId: first, id: 'sbx_q1', status: 'paused' }));
+          await tx.updateSession(first, { sandboxId: 'sbx_q1' });
+          await tx.insertSandbox(sandboxRecord({ sessionId: second, id: 'sbx_q2', status: 'stopped' }));
+          await tx.updateSession(second, { sandboxId: 'sbx_q2' });
+        });
+        expect(await store.read.slotHolders(['running', 'paused'])).toEqual([{ sessionId: first, owner: 'max', team: 'crew' }]);
+        await write((tx) => tx.deleteTeam('crew'));
+        await write((tx) => tx.saveQuota({ kind: 'user', name: 'max' }, null, at));
+        expect(await store.read.quotas()).toEqual([]);
+        await write((tx) => tx.saveQuota({ kind: 'user', name: 'max' }, { slots: 1 }, at));
+        await write((tx) => tx.deleteUser('max'));
+        expect(await store.read.quotas()).toEqual([]);
       });
 
       test('a share is one per subject, and goes with its session', async () => {

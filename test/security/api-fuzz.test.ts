@@ -8,6 +8,7 @@ import type { Forge } from '../../src/core/ports/forge.ts';
 import type { Store } from '../../src/core/ports/store.ts';
 import type { SecretService } from '../../src/core/secrets/secret-service.ts';
 import type { KeyService } from '../../src/core/keys/key-service.ts';
+import type { TemplateService } from '../../src/core/templates/template-service.ts';
 import type { TaskService } from '../../src/core/tasks/task-service.ts';
 import { givenToken } from '../../src/core/testing/accounts.ts';
 import { createWorld } from '../../src/core/testing/doubles.ts';
@@ -68,6 +69,7 @@ beforeAll(async () => {
       tasks: refusing({} as TaskService),
       secrets: refusing({} as SecretService),
       keys: refusing({} as KeyService),
+      templates: refusing({} as TemplateService),
       egress: createEgressService({ ...world.deps, defaultPolicy: { presets: [], allow: [] } }),
       webFiles: { page: '<p>', find: () => null },
       webhookSecret: 'whsec_x',

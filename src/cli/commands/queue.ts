@@ -48,7 +48,9 @@ function summaryOf({ slots, running, queued, estimate }: QueueOverview): string 
   return `${running} of ${plural(slots, 'slot')} busy, ${queued.length} waiting${error}`;
 }
 
-function startOf({ away, position, estimatedWaitSeconds }: QueueOverview['queued'][number]): string {
+function startOf({ away, position, estimatedWaitSeconds, quota }: QueueOverview['queued'][number]): string {
   if (away !== null) return `when ${away} is back`;
-  return position === 0 ? 'now' : `in ${formatDuration(estimatedWaitSeconds * 1000)}`;
+  if (position === 0) return 'now';
+  const full = quota === null ? '' : ` (${sanitizeLine(quota.name)}: all ${quota.slots} of the quota)`;
+  return `in ${formatDuration(estimatedWaitSeconds * 1000)}${full}`;
 }

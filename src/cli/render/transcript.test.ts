@@ -295,6 +295,7 @@ test('nothing that an agent sends reaches the terminal raw', () => {
     { type: 'permission.resolved', data: { requestId: evil, outcome: 'selected', optionId: evil, by: evil } },
     { type: 'git.committed', data: { sha: 'abc', branch: evil, subject: evil, byAgent: true } },
     { type: 'git.pushed', data: { sha: 'abc', branch: evil } },
+    { type: 'git.refused', data: { refs: [evil], reason: evil, count: 1 } },
     { type: 'task.pull_request', data: { number: 1, url: evil } },
     ended({ stopReason: evil, error: { code: evil, message: evil } }),
   ]);

@@ -210,6 +210,11 @@ export function reduceTranscript(
         state,
         `${style.green('●')} pushed ${event.data.sha.slice(0, 10)} to ${sanitizeLine(event.data.branch)}`,
       );
+    case 'git.refused':
+      return note(
+        state,
+        `${style.yellow('●')} push refused: ${truncate(sanitizeLine(`${event.data.refs.join(', ')}: ${event.data.reason}`), width - 18)}`,
+      );
     case 'task.pull_request':
       return note(state, `${style.green('●')} pull request #${event.data.number} ${sanitizeLine(event.data.url)}`);
     default:

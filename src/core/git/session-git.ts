@@ -5,6 +5,7 @@ import type { GitReceiver } from '../ports/git.ts';
 import type { GitAddress, GitControl, GitGrant, GitRefusal, PushGrant } from '../ports/git-control.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { SessionRecord, Store } from '../ports/store.ts';
+import { createRefusedPushes } from './refused-pushes.ts';
 
 export interface SessionGitOptions {
   store: Store;
@@ -50,6 +51,7 @@ export function createSessionGit({ store, egress, git, readCredential, clock, lo
       }
     },
     readCredential,
+    refused: createRefusedPushes({ store, clock, logger }),
     refs: (url, signal) => git.refs(url, signal),
     async push(sessionId, { url, branch, baseCommit }, sha, pack, onLine, signal) {
       await git.receive({ url, sessionId, branch, baseCommit, sha }, pack, onLine, signal);

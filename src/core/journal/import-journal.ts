@@ -2,7 +2,9 @@ import { isBudgetQuestion } from '../../protocol/budget.ts';
 import type { JournalEvent } from '../../protocol/events.ts';
 import { sessionActor } from '../audit/actor.ts';
 import type { Settings } from '../dependencies.ts';
+import { maxOpenQuestions, type BatchGuard, type FloodGuard } from './flood-guard.ts';
 import { answerByPolicy } from '../permissions/answer-by-policy.ts';
+import type { JournalEntry } from '../ports/runner.ts';
 import type { NewEvent, PermissionRecord, SessionRecord, StoreTransaction } from '../ports/store.ts';
 import { answerDetail } from '../sessions/answer-detail.ts';
 import { endTurnByRunner } from '../turns/end-turn.ts';
@@ -14,22 +16,32 @@ export interface ImportResult {
   endedTurnIds: string[];
   /** Whether rules have answered what the agent asks; the answer is kept, and waits to be brought to it. */
   hasAnswers: boolean;
+  /** For `FloodGuard.stored`; `null`: there is no such session. */
+  guard: BatchGuard['state'] | null;
+}
+
+export interface ImportOptions {
+  settings: Pick<Settings, 'permissionPolicy'>;
+  guard: FloodGuard;
+  now: string;
 }
 
 /**
  * Takes a batch of journal entries into the session's log, with everything that follows from them
  * (turn states, open questions, the conversation's id), in the caller's one transaction. Entries at
- * or below the cursor are passed over, so a batch may be repeated after a crash without a double.
+ * or below the cursor are passed over, so a batch may be repeated after a crash without a double. Throws `upstream_failed`
+ * for a journal that `guard` refuses.
  */
 export async function importJournal(
   tx: StoreTransaction,
   sessionId: string,
   journalId: string,
-  batch: readonly JournalEvent[],
-  settings: Pick<Settings, 'permissionPolicy'>,
+  batch: readonly JournalEntry[],
+  { settings, guard: guards, now }: ImportOptions,
 ): Promise<ImportResult> {
   const session = await tx.session(sessionId);
-  if (session === null) return { endedTurnIds: [], hasAnswers: false };
+  if (session === null) return { endedTurnIds: [], hasAnswers: false, guard: null };
+  const guard = guards.batch(session);
   const cursor = session.journalId === journalId ? session.journalSeq : 0;
   const endedTurnIds: string[] = [];
   const events: NewEvent[] = [];
@@ -37,9 +49,16 @@ export async function importJournal(
   let statusMayChange = false;
   let hasAnswers = false;
 
-  for (const entry of batch) {
-    if (entry.seq <= cursor) continue;
-    const { seq } = entry;
+  for (const written of batch) {
+    const { seq } = written.event;
+    if (seq <= cursor) continue;
+    const entry = notLaterThan(written.event, now);
+    const admission = guard.admit(written);
+    if (!admission.kept) {
+      if (admission.notice !== null) events.push({ ...leftOut(entry, admission.notice), journal: { id: journalId, seq } });
+      at = entry.at;
+      continue;
+    }
     const taken = await applyEntry(tx, session, entry, settings);
     hasAnswers ||= taken.answeredBy !== undefined;
     statusMayChange ||= taken.statusMayChange;
@@ -48,11 +67,21 @@ export async function importJournal(
     at = entry.at;
   }
 
-  if (at === null) return { endedTurnIds, hasAnswers };
+  if (at === null || events.length === 0) return { endedTurnIds, hasAnswers, guard: guard.state };
   await tx.appendEvents(sessionId, events);
   await tx.updateSession(sessionId, { updatedAt: at });
   if (statusMayChange) await settleSessionStatus(tx, sessionId, at);
-  return { endedTurnIds, hasAnswers };
+  return { endedTurnIds, hasAnswers, guard: guard.state };
+}
+
+/** A sandbox's clock is its own affair: nothing of it happens after now. */
+function notLaterThan(entry: JournalEvent, now: string): JournalEvent {
+  return entry.at > now ? { ...entry, at: now } : entry;
+}
+
+/** Stands where the log is full; the cursor stays behind what follows until something is kept again. */
+function leftOut(entry: JournalEvent, message: string): NewEvent {
+  return { at: entry.at, turnId: entry.turnId, type: 'agent.log', data: { level: 'warn', message } };
 }
 
 /** Whether a request is answered already is this server's word, whatever the runner writes. */
@@ -100,6 +129,7 @@ async function applyEntry(
       return applyTurnEnded(tx, sessionId, entry);
     case 'permission.requested': {
       if (isBudgetQuestion(entry.data.requestId)) return { ...kept, keep: false };
+      if ((await tx.openPermissions(sessionId)).length >= maxOpenQuestions) return { ...kept, keep: false };
       const asked: PermissionRecord = {
         sessionId,
         requestId: entry.data.requestId,

@@ -18,6 +18,8 @@ export interface GitControl {
     onLine: (line: string) => void,
     signal: AbortSignal,
   ): Promise<void>;
+  /** Tells of a push that was not carried out: `refs` as the sandbox names them, `reason` as git in it is told. Never rejects. */
+  refused(sessionId: string, refusal: { refs: readonly string[]; reason: string }): Promise<void>;
 }
 
 /** As a sandbox names a repository. */

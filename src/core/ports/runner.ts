@@ -53,7 +53,10 @@ export interface RunnerClient {
   setMode(sessionId: string, modeId: string, signal: AbortSignal): Promise<void>;
   setConfig(sessionId: string, configId: string, value: string | boolean, signal: AbortSignal): Promise<void>;
   closeAgentSession(sessionId: string, signal: AbortSignal): Promise<void>;
-  /** Events with `seq > from`, then new ones as they come, until the signal fires or the stream breaks (`sandbox_lost`). */
+  /**
+   * Events with `seq > from`, ascending, then new ones as they come, until the signal fires or the stream breaks (`sandbox_lost`).
+   * Throws `upstream_failed` for what no journal holds: a longer line, a number out of order.
+   */
   followJournal(sessionId: string, from: number, signal: AbortSignal): Promise<JournalStream>;
 
   close(): void;
@@ -62,7 +65,13 @@ export interface RunnerClient {
 export interface JournalStream {
   journalId: string;
   lastSeq: number;
-  events: AsyncIterable<JournalEvent>;
+  events: AsyncIterable<JournalEntry>;
+}
+
+export interface JournalEntry {
+  event: JournalEvent;
+  /** As it stands in the journal. */
+  sizeBytes: number;
 }
 
 export interface ByteRange {

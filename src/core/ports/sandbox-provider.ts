@@ -25,6 +25,9 @@ export interface SandboxProvider {
    */
   create(spec: SandboxSpec, options: CallOptions): Promise<SandboxInfo>;
 
+  /** Says whether sandboxes can start from a template, and makes nothing. Throws `not_found` with field `template`. */
+  checkTemplate(name: string, options: CallOptions): Promise<void>;
+
   /** Every sandbox of this installation that exists, running or not. Never invents an empty list: throws when the backend is away. */
   list(options: CallOptions): Promise<SandboxInfo[]>;
 

@@ -7,6 +7,8 @@ import type {
   Usage,
 } from '../../protocol/events.ts';
 import type { BudgetLimits, UserBudget } from '../../protocol/budget.ts';
+import type { Quota } from '../../protocol/quota.ts';
+import type { QuotaSubject } from '../../protocol/quota-subject.ts';
 import type { KeyScope, ModelApi } from '../../protocol/keys.ts';
 import type { SecretPlace } from './secrets.ts';
 import type { LimitKey } from '../budgets/limits.ts';
@@ -94,7 +96,10 @@ export interface StoreReads {
   holdsLease(hostId: string, epoch: number): Promise<boolean>;
   /** What the installation's key is recognised by; `null` before the first server. */
   keyCheck(): Promise<string | null>;
-  /** `seq > from`, ascending, at most `limit`. */
+  /**
+   * `seq > from`, ascending, at most `limit`, and no more than 8 MiB of data but for a first event: what sandboxes write is
+   * large where they wish it. Only an empty page is the end.
+   */
   events(sessionId: string, from: number, limit: number): Promise<SessionEvent[]>;
   permission(sessionId: string, requestId: string): Promise<PermissionRecord | null>;
   openPermissions(sessionId: string): Promise<PermissionRecord[]>;
@@ -145,6 +150,12 @@ export interface StoreReads {
   sealedValues(): Promise<{ place: SecretPlace; sealed: string }[]>;
   /** `null`: no settings of its own. */
   userBudget(user: string): Promise<UserBudget | null>;
+  /** All that were set. */
+  quotas(): Promise<QuotaRecord[]>;
+  /** Of a user's sessions, or of those made for a team, those that are being deleted included; `diskBytes`: of their limits. */
+  sessionTotals(subject: QuotaSubject): Promise<{ sessions: number; diskBytes: number }>;
+  /** Whose sessions have a sandbox in one of these statuses; one entry for each. */
+  slotHolders(statuses: readonly SandboxRecord['status'][]): Promise<SlotHolder[]>;
   /** What people added to a limit, in `unitsOf`. */
   budgetRaise(limit: LimitKey): Promise<number>;
   /** The server's own open questions, of all sessions. */
@@ -160,7 +171,7 @@ export interface StoreTransaction extends StoreReads {
   /** Numbering and cursors belong to `appendEvents` alone. */
   updateSession(
     id: string,
-    change: Partial<Omit<SessionRecord, 'id' | 'hostId' | 'lastSeq' | 'journalId' | 'journalSeq'>>,
+    change: Partial<Omit<SessionRecord, 'id' | 'hostId' | 'lastSeq' | 'logBytes' | 'journalId' | 'journalSeq'>>,
   ): Promise<void>;
   /** Moves the session's last use forward to `at`; an earlier one, or no such session, is passed over. */
   touchSession(id: string, at: string): Promise<void>;
@@ -243,6 +254,8 @@ export interface StoreTransaction extends StoreReads {
   deleteDataKey(id: string): Promise<void>;
   /** False when the place does not hold `before`. */
   replaceSealed(place: SecretPlace, before: string, after: string): Promise<boolean>;
+  /** `null` forgets it. It goes with its user or team. */
+  saveQuota(subject: QuotaSubject, quota: Quota | null, at: string): Promise<void>;
   /** `null` forgets the user's settings. */
   saveUserBudget(user: string, budget: UserBudget | null, at: string): Promise<void>;
   addBudgetRaise(raise: LimitKey & { amount: number }): Promise<void>;
@@ -451,6 +464,10 @@ export interface SessionRecord {
   permissionPolicy: PermissionPolicy | null;
   permissionTimeoutMs: number;
   lastSeq: number;
+  /** What its log takes: the data of its events, and 128 bytes for each beside. */
+  logBytes: number;
+  /** `logBytes` when its last turn was claimed. */
+  logBytesAtTurn: number;
   /** Journal last imported from, and how far. */
   journalId: string | null;
   journalSeq: number;
@@ -550,10 +567,22 @@ export interface QueueTurn
   ordinal: number;
   /** The session's. */
   owner: string;
+  team: string | null;
   agent: string;
   /** Of the session's sandbox; `null` without one. */
   sandboxStatus: SandboxRecord['status'] | null;
   hostId: string | null;
+}
+
+export interface QuotaRecord {
+  subject: QuotaSubject;
+  quota: Quota;
+}
+
+export interface SlotHolder {
+  sessionId: string;
+  owner: string;
+  team: string | null;
 }
 
 /** A turn that the platform, not its agent, failed; named by its turn. Goes with its session. */

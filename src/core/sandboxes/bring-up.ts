@@ -8,6 +8,7 @@ import type { Entry } from './entries.ts';
 import type { BeginEviction } from './eviction.ts';
 import { createLossCheck } from './loss.ts';
 import { makeRun } from './make-run.ts';
+import { refuseJournal } from './refused-journal.ts';
 import { existingSession, findSandbox, sandboxOf } from './records.ts';
 import { progressReporter, setSandboxStatus } from './settle.ts';
 import { waitForSlot } from './slot-wait.ts';
@@ -50,12 +51,13 @@ export function createBringUp(context: SandboxesContext, beginEviction: BeginEvi
       if (isNew || wasWarm) events.onFirstSandbox(wasWarm ? 'warm' : 'cold');
       if (isNew && session.baseCommit !== null) session = await forgetDisk(context, session);
       const made = sandbox;
-      const connection = openConnection(deps, {
+      const connection: Connection = openConnection(deps, {
         sessionId,
         sandbox: made,
         onTurnEnded: events.onTurnEnded,
         onAnswersKept: events.onAnswersKept,
         onLost: () => checkLost(sessionId, made),
+        onRefused: (error) => refuseJournal(context, { sessionId, sandboxId: made.id, runner: connection.runner }, error),
       });
       try {
         await prepareWorkspace(deps, session, connection.runner, progress, signal);

@@ -1,4 +1,5 @@
 import type { Dependencies } from '../dependencies.ts';
+import type { BerthError } from '../../protocol/errors.ts';
 import { followJournal } from '../journal/follow-journal.ts';
 import type { RunnerClient } from '../ports/runner.ts';
 import type { SandboxRecord } from '../ports/store.ts';
@@ -22,6 +23,8 @@ export interface ConnectionOptions {
   onAnswersKept: () => void;
   /** The sandbox can no longer be reached; resolves to whether it may come back by itself. Never rejects. */
   onLost: () => Promise<boolean>;
+  /** Its runner writes no journal of ours. Never rejects. */
+  onRefused: (error: BerthError) => Promise<void>;
 }
 
 const firstRetryMs = 50;
@@ -51,9 +54,13 @@ export function openConnection(
           onTurnEnded: options.onTurnEnded,
           onAnswersKept: options.onAnswersKept,
           onLost: options.onLost,
+          onRefused: options.onRefused,
         },
         stop.signal,
-      );
+      ).finally(() => {
+        // A later turn looks again.
+        following = null;
+      });
     },
     async close() {
       stop.abort();

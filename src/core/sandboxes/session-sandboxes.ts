@@ -45,7 +45,7 @@ export function createSessionSandboxes(deps: Dependencies, events: SessionSandbo
   const closing = new AbortController();
   const entries = createSessionEntries(deps.clock);
   const context: SandboxesContext = { deps, events, entries, closing: closing.signal };
-  const beginEviction: BeginEviction = () => eviction();
+  const beginEviction: BeginEviction = (within) => eviction(within);
   const ensure = createBringUp(context, beginEviction);
   const restSession: RestSession = createResting(context, ensure);
   const eviction = createEviction(context, restSession);

@@ -1,6 +1,7 @@
 import { BerthError } from '../../protocol/errors.ts';
 import type { BeginEviction } from './eviction.ts';
 import { nowOf, type SandboxesContext } from './context.ts';
+import { describeSubject } from '../quotas/subjects.ts';
 import { sessionNotFound } from './records.ts';
 import { reserveSlot } from './slots.ts';
 
@@ -22,17 +23,22 @@ export async function waitForSlot(
   const { store, clock, settings } = context.deps;
   const deadlineMs = clock.now().getTime() + slotWaitMs;
   for (;;) {
-    const reserved = await store.transaction(async (tx) => {
+    const reservation = await store.transaction(async (tx) => {
       const session = await tx.session(sessionId);
       if (session === null || (session.deletingAt !== null && !unfinished)) throw sessionNotFound(sessionId);
       return reserveSlot(tx, session, settings, nowOf(context));
     });
-    if (reserved) {
+    if (reservation.reserved) {
       context.events.onSlotTaken();
       return;
     }
-    if (await (await beginEviction())?.done) continue;
+    const { quota } = reservation;
+    if (await (await beginEviction(quota))?.done) continue;
     if (clock.now().getTime() >= deadlineMs) {
+      if (quota !== null) {
+        const message = `${describeSubject(quota)} has all of the ${quota.slots} slots that the quota allows, and they are busy`;
+        throw new BerthError('unavailable', message, { context: { reason: 'quota', quota: 'slots' } });
+      }
       throw new BerthError('unavailable', `all ${settings.slots} slots are busy; try again when one is free`, {
         context: { reason: 'no_slot' },
       });

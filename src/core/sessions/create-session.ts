@@ -5,7 +5,7 @@ import type { Dependencies, Settings } from '../dependencies.ts';
 import { checkBranchName, parseRepositoryUrl } from '../git-names.ts';
 import { enforceable } from '../enforceable-limits.ts';
 import { chooseProvider } from '../placement/choose-provider.ts';
-import { guestHome, type SandboxCapabilities, type SandboxLimits } from '../ports/sandbox-provider.ts';
+import { guestHome, type SandboxCapabilities, type SandboxLimits, type SandboxProvider } from '../ports/sandbox-provider.ts';
 import type { SessionRecord, StoreReads } from '../ports/store.ts';
 import { emptyWorkspacePath } from '../sandboxes/workspace.ts';
 import { planIdle } from './update-session.ts';
@@ -44,6 +44,8 @@ export async function planSession(
     provider: request.provider ?? null,
   });
   const limits = planLimits(request.limits, deps.settings, provider.capabilities);
+  const template = request.template ?? deps.settings.defaultTemplate;
+  await checkTemplate(provider, template, signal);
   const checked = repository === null ? null : await deps.git.check(repository.url, request.branch ?? null, signal);
   const at = deps.clock.now().toISOString();
   return {
@@ -57,7 +59,7 @@ export async function planSession(
     agentArgv: request.agentCommand ?? null,
     provider: provider.name,
     placement,
-    template: request.template ?? deps.settings.defaultTemplate,
+    template,
     sandboxId: null,
     hostId: null,
     forkedFrom: null,
@@ -81,6 +83,8 @@ export async function planSession(
         ? deps.settings.defaultPermissionTimeoutMs
         : request.permissionTimeoutSeconds * 1000,
     lastSeq: 0,
+    logBytes: 0,
+    logBytesAtTurn: 0,
     journalId: null,
     journalSeq: 0,
     deletingAt: null,
@@ -92,6 +96,16 @@ export async function planSession(
     createdAt: at,
     updatedAt: at,
   };
+}
+
+/** Before the session is there: its first turn would fail. */
+async function checkTemplate(provider: SandboxProvider, template: string, signal: AbortSignal): Promise<void> {
+  try {
+    await provider.checkTemplate(template, { signal });
+  } catch (cause) {
+    if (!(cause instanceof BerthError) || cause.code !== 'not_found') throw cause;
+    throw new BerthError('unknown_template', cause.message, { field: 'template', context: { provider: provider.name }, cause });
+  }
 }
 
 async function requireMember(reads: Pick<StoreReads, 'teamMembers'>, team: string, user: string): Promise<void> {

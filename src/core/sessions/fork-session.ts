@@ -1,6 +1,7 @@
 import { BerthError } from '../../protocol/errors.ts';
 import { newId } from '../../protocol/ids.ts';
 import { actorOf } from '../audit/actor.ts';
+import { requireRoom } from '../quotas/check-quotas.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { ForkSource } from '../ports/sandbox-provider.ts';
 import type { SandboxRecord, SessionRecord, SnapshotSource } from '../ports/store.ts';
@@ -48,6 +49,7 @@ export async function forkSession(
   const records = Array.from({ length: count }, () => forkRecord(request, deps.clock.now().toISOString()));
   try {
     await deps.store.transaction(async (tx) => {
+      await requireRoom(tx, deps.settings.quotas, records);
       for (const record of records) await tx.insertSession(record);
     });
     for (const record of records) await sandboxes.reserve(record.id, signal);
@@ -142,6 +144,8 @@ function forkRecord({ source, sessionId, owner }: ForkRequest, at: string): Sess
     acpSessionId: null,
     forkAcpSessionId: source.acpSessionId ?? source.forkAcpSessionId,
     lastSeq: 0,
+    logBytes: 0,
+    logBytesAtTurn: 0,
     journalId: null,
     journalSeq: 0,
     deletingAt: at,

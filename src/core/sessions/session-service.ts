@@ -13,6 +13,7 @@ import type { PermissionPolicyView, SetPermissionPolicyRequest } from '../../pro
 import { rulesOf } from '../permissions/answer-by-policy.ts';
 import { isBudgetQuestion } from '../../protocol/budget.ts';
 import { asBerthError, BerthError } from '../../protocol/errors.ts';
+import { requireRoom } from '../quotas/check-quotas.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { RunnerClient } from '../ports/runner.ts';
 import type { NewAuditEntry, SessionFilter, SessionRecord, StoreTransaction, TurnRecord } from '../ports/store.ts';
@@ -139,6 +140,7 @@ export function createSessionService(
     async create(request, owner, signal, within) {
       const record = await planSession(deps, request, owner, signal);
       await store.transaction(async (tx) => {
+        await requireRoom(tx, deps.settings.quotas, [record]);
         await tx.insertSession(record);
         await tx.appendEvents(record.id, [
           {

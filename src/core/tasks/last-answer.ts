@@ -15,7 +15,7 @@ export async function lastAnswer(reads: StoreReads, sessionId: string, turnId: s
       if (update.sessionUpdate === 'tool_call') answer = '';
       else if (update.sessionUpdate === 'agent_message_chunk') answer += textOf(update['content']);
     }
-    if (page.length < pageSize) return answer;
+    if (page.length === 0) return answer;
   }
 }
 

@@ -128,6 +128,6 @@ async function publishedShas(
       if (event.type === 'git.committed') committed.add(event.data.sha);
       else if (event.type === 'git.pushed') pushed.add(event.data.sha);
     }
-    if (page.length < 500) return { committed, pushed };
+    if (page.length === 0) return { committed, pushed };
   }
 }

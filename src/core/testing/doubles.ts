@@ -1,13 +1,15 @@
+import { noQuotas } from '../quotas/subjects.ts';
 import { noPolicy } from '../placement/policy.ts';
 import { createProviders } from '../providers.ts';
 import { PassThrough } from 'node:stream';
 import { BerthError } from '../../protocol/errors.ts';
 import type { JournalEvent, JournalEventData } from '../../protocol/events.ts';
 import type { Dependencies, Settings } from '../dependencies.ts';
+import { defaultLogLimits } from '../journal/flood-guard.ts';
 import { defaultPermissionPolicy } from '../permissions/default-policy.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
-import type { RunnerClient } from '../ports/runner.ts';
+import type { JournalEntry, RunnerClient } from '../ports/runner.ts';
 import type { SandboxInfo, SandboxProvider, SnapshotInfo } from '../ports/sandbox-provider.ts';
 import type { SandboxRecord, Store } from '../ports/store.ts';
 import type { WebhookRequest } from '../ports/webhook-sender.ts';
@@ -222,8 +224,10 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
         permissionPolicy: defaultPermissionPolicy,
         defaultPermissionTimeoutMs: 60_000,
         idle: { pauseMs: null, hibernateMs: null, archiveMs: null, lastStep: 'archive', hibernateAskingMs: null },
+        logLimits: defaultLogLimits,
         queue: defaultQueueSettings,
         serverBudget: {},
+        quotas: noQuotas,
         webhooks: { ...defaultWebhookSettings, secret: testWebhookSecret },
         taskOwner: 'owner',
         allowLocalRepositories: true,
@@ -235,11 +239,11 @@ export function createWorld(store: Store, settings: Partial<Settings> = {}, cloc
   return world;
 }
 
-async function* follow(journal: MemoryJournal, from: number, signal: AbortSignal): AsyncGenerator<JournalEvent> {
+async function* follow(journal: MemoryJournal, from: number, signal: AbortSignal): AsyncGenerator<JournalEntry> {
   let seq = from;
   while (!signal.aborted) {
     for (const event of journal.events.slice(seq)) {
-      yield event;
+      yield { event, sizeBytes: JSON.stringify(event).length };
       seq = event.seq;
     }
     if (journal.events.length > seq) continue;
@@ -293,6 +297,9 @@ function memoryProvider(
       const info: SandboxInfo = { ...spec, status: 'running', reference: spec.id, createdAt: new Date().toISOString() };
       sandboxes.set(spec.id, info);
       return info;
+    },
+    async checkTemplate(name) {
+      if (name === 'no-such') throw new BerthError('not_found', `no template ${name}`, { field: 'template' });
     },
     list: async () => [...sandboxes.values()],
     get: async (id) => existing(id),

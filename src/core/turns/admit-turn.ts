@@ -1,18 +1,21 @@
 import type { CreateTurnRequest, Priority } from '../../protocol/api.ts';
 import type { Prompt } from '../../protocol/content.ts';
 import { BerthError } from '../../protocol/errors.ts';
+import { maxJournalLineBytes } from '../../protocol/runner-api.ts';
 import { newId } from '../../protocol/ids.ts';
 import { actorOf } from '../audit/actor.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { QueueTurn, SessionRecord, StoreTransaction, TurnRecord } from '../ports/store.ts';
+import { allowedPriority } from '../quotas/check-quotas.ts';
 import { toWaitSeconds } from './admission.ts';
+import { noWait } from './queue-projection.ts';
 import { viewQueue } from './queue-view.ts';
 import { priorities, settleSessionStatus } from './turn-states.ts';
 
 /**
  * Puts a prompt into its session's queue and its log, with what its caller is told about the wait; that is kept, so
  * that it can be compared with the wait that comes. The same idempotency key gives the same turn; `conflict`
- * when it came with another prompt. `within` runs in the transaction that admits the turn.
+ * when it came with another prompt, `resource_exhausted` when the session's log is full. `within` runs in the transaction that admits the turn.
  */
 export async function admitTurn(
   deps: Pick<Dependencies, 'store' | 'clock' | 'settings'>,
@@ -22,12 +25,14 @@ export async function admitTurn(
   within?: (tx: StoreTransaction, turn: TurnRecord) => Promise<void>,
 ): Promise<TurnRecord> {
   const session = existing(await deps.store.read.session(sessionId), sessionId);
-  const turn = newTurn(deps, session, request, by);
+  const { quotas } = deps.settings;
+  const level = await allowedPriority(deps.store.read, quotas, session, request.priority, defaultPriority(deps, by));
+  const turn = newTurn(deps, session, request, by, level);
   const joining = queueTurnOf(turn, session);
-  const place = (await viewQueue(deps, deps.store.read, joining)).places.get(turn.id) ?? { position: 0, waitMs: 0, away: null };
+  const place = (await viewQueue(deps, deps.store.read, joining)).places.get(turn.id) ?? noWait;
 
   return deps.store.transaction(async (tx) => {
-    existing(await tx.session(sessionId), sessionId);
+    const { logBytes } = existing(await tx.session(sessionId), sessionId);
     if (turn.idempotencyKey !== null) {
       const earlier = await tx.turnByKey(sessionId, turn.idempotencyKey);
       if (earlier !== null) {
@@ -36,6 +41,11 @@ export async function admitTurn(
           field: 'idempotencyKey',
         });
       }
+    }
+    if (logBytes + maxJournalLineBytes > deps.settings.logLimits.bytesPerSession) {
+      throw new BerthError('resource_exhausted', 'the log of this session is full; fork the session to go on', {
+        context: { logBytes, maxLogBytes: deps.settings.logLimits.bytesPerSession },
+      });
     }
     const admitted: TurnRecord = { ...turn, estimatedWaitMs: Math.round(place.waitMs), queuePosition: place.position };
     await tx.insertTurn(admitted);
@@ -65,10 +75,11 @@ export async function admitTurn(
 }
 
 function newTurn(
-  deps: Pick<Dependencies, 'clock' | 'settings'>,
+  deps: Pick<Dependencies, 'clock'>,
   session: SessionRecord,
   request: CreateTurnRequest,
   by: string,
+  priority: Priority,
 ): TurnRecord {
   return {
     id: newId('turn'),
@@ -77,7 +88,7 @@ function newTurn(
     state: 'queued',
     prompt: toPrompt(request.prompt),
     by,
-    priority: priorities[request.priority ?? defaultPriority(deps, by)],
+    priority: priorities[priority],
     webhookUrl: request.webhookOnReady ?? null,
     webhookEvents: request.webhookEvents ?? ['turn.started'],
     cancelRequestedAt: null,
@@ -102,8 +113,8 @@ function defaultPriority({ settings }: Pick<Dependencies, 'settings'>, user: str
 }
 
 /** The turn as the queue will list it: behind all that are there. */
-function queueTurnOf(turn: TurnRecord, { owner, agent, hostId }: SessionRecord): QueueTurn {
-  return { ...turn, owner, agent, hostId, sandboxStatus: null, ordinal: Number.MAX_SAFE_INTEGER };
+function queueTurnOf(turn: TurnRecord, { owner, team, agent, hostId }: SessionRecord): QueueTurn {
+  return { ...turn, owner, team, agent, hostId, sandboxStatus: null, ordinal: Number.MAX_SAFE_INTEGER };
 }
 
 function existing(session: SessionRecord | null, id: string): SessionRecord {

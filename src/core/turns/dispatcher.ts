@@ -1,3 +1,4 @@
+import type { SlotQuota } from '../../protocol/quota-subject.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { anyHost } from '../ports/queue.ts';
 import type { TurnRecord } from '../ports/store.ts';
@@ -51,25 +52,33 @@ export function createDispatcher(
   let mayHaveLost = false;
   let lookedAtMs = 0;
   let evictions = 0;
+  /** Quotas of which an idle sandbox is going. */
+  const evictedFrom = new Set<string>();
 
   async function dispatchAll(): Promise<void> {
     let claim: Claim | null = null;
+    let noSlot = false;
     lookedAtMs = deps.clock.now().getTime();
     if (mayHaveLost) await driveLost();
     do {
       again = false;
       while (!closing.signal.aborted) {
         claim = await claimTurn(deps);
+        noSlot = claim.slotMissing;
         if (claim.turn === null && claim.slotMissing) {
           // Where one gives its slot up, whoever is first has it then, and nobody goes before.
           if ((await makeRoom(claim.slotsNeeded)) > 0) break;
+          if (claim.mayPassOver) claim = await claimTurn(deps, { passOver: true });
+        }
+        if (claim.turn === null && !claim.slotMissing && claim.fullQuotas.length > 0) {
+          if ((await makeRoomWithin(claim.fullQuotas)) > 0) break;
           if (claim.mayPassOver) claim = await claimTurn(deps, { passOver: true });
         }
         if (claim.turn === null) break;
         drive(claim.turn, false);
       }
     } while (again && !closing.signal.aborted);
-    full = claim?.slotMissing ?? false;
+    full = noSlot;
     if (!full) queue.hasRoom();
     if (claim !== null && claim.nextRetryAt !== null) queue.announce(deps.settings.hostId, claim.nextRetryAt);
     positions.changed();
@@ -112,6 +121,22 @@ export function createDispatcher(
       });
     }
     return evictions;
+  }
+
+  /** The same for those whose quota is full: each lets one of its own idle sandboxes go. How many are going. */
+  async function makeRoomWithin(quotas: readonly SlotQuota[]): Promise<number> {
+    for (const quota of quotas) {
+      const key = `${quota.kind} ${quota.name}`;
+      if (evictedFrom.has(key) || closing.signal.aborted) continue;
+      const eviction = await sandboxes.beginEviction(quota);
+      if (eviction === null) continue;
+      evictedFrom.add(key);
+      void eviction.done.then(() => {
+        evictedFrom.delete(key);
+        wake();
+      });
+    }
+    return evictedFrom.size;
   }
 
   function drive(turn: TurnRecord, resumed: boolean): void {

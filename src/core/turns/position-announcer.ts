@@ -1,7 +1,7 @@
 import type { Dependencies } from '../dependencies.ts';
 import type { QueueTurn, StoreTransaction } from '../ports/store.ts';
 import { toWaitSeconds } from './admission.ts';
-import type { Place } from './queue-projection.ts';
+import { noWait, type Place } from './queue-projection.ts';
 import { viewQueue } from './queue-view.ts';
 
 /** Writes into the sessions' logs how their waiting turns move, so that every reader of a log sees it. */
@@ -39,7 +39,7 @@ export function createPositionAnnouncer(
     if (moved.length === 0) return;
     const at = deps.clock.now().toISOString();
     await deps.store.transaction(async (tx) => {
-      for (const turn of moved) await tell(tx, turn, places.get(turn.id) ?? { position: 0, waitMs: 0, away: null }, at);
+      for (const turn of moved) await tell(tx, turn, places.get(turn.id) ?? noWait, at);
     });
   }
 

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { QueueTurn } from '../ports/store.ts';
+import type { QueueTurn, QuotaRecord } from '../ports/store.ts';
+import { slotQuotas } from '../quotas/slot-quotas.ts';
+import { noQuotas } from '../quotas/subjects.ts';
 import { estimateError } from './estimate-error.ts';
 import { projectQueue } from './queue-projection.ts';
 import { toQueueState } from './queue-state.ts';
@@ -17,6 +19,7 @@ function turn(change: Partial<QueueTurn> = {}): QueueTurn {
     ordinal,
     sessionId: `s${ordinal}`,
     owner: `o${ordinal}`,
+    team: null,
     agent: 'any',
     sandboxStatus: null,
     hostId: null,
@@ -38,9 +41,9 @@ const ended = (seconds: number, change: Partial<QueueTurn> = {}) =>
   turn({ state: 'completed', claimedAt: time(0), endedAt: time(seconds), ...change });
 
 describe('places', () => {
-  const places = (queued: QueueTurn[], active: QueueTurn[], slots: number, nowSeconds: number, past = [ended(100)]) => {
+  const places = (queued: QueueTurn[], active: QueueTurn[], slots: number, nowSeconds: number, past = [ended(100)], quotas: QuotaRecord[] = []) => {
     const nowMs = startMs + nowSeconds * 1000;
-    const found = projectQueue(toQueueState(queued, active, nowMs), createTurnTimes(past), [{ id: 'h', slots, live: true }], policy, nowMs);
+    const found = projectQueue(toQueueState(queued, active, nowMs), createTurnTimes(past), [{ id: 'h', slots, live: true }], slotQuotas(quotas, noQuotas), policy, nowMs);
     return queued.map((each) => [found.get(each.id)!.position, found.get(each.id)!.waitMs / 1000]);
   };
   const running = (claimedSeconds: number, change: Partial<QueueTurn> = {}) =>
@@ -53,6 +56,30 @@ describe('places', () => {
       [0, 0],
       [1, 60],
       [2, 100],
+    ]);
+  });
+
+  test('a quota keeps its own turns waiting, and gives their places and waits by their own ends', () => {
+    const quotas: QuotaRecord[] = [
+      { subject: { kind: 'user', name: 'ada' }, quota: { slots: 1 } },
+      { subject: { kind: 'team', name: 'crew' }, quota: { slots: 2 } },
+    ];
+    const ada = { owner: 'ada' };
+    const crew = { team: 'crew' };
+    const queued = [turn(ada), turn(ada), turn(), turn(crew), turn({ ...ada, ...crew }), turn(crew)];
+    const at = places(queued, [running(20, ada), running(40, crew)], 9, 60, [ended(100)], quotas);
+    expect(at).toEqual([
+      [1, 60],
+      [3, 160],
+      [0, 0],
+      [0, 0],
+      // The user's quota and the team's both have to have room; it is behind his own.
+      [4, 260],
+      [2, 80],
+    ]);
+    expect(places(queued.slice(0, 2), [], 9, 60, [ended(100)], [])).toEqual([
+      [0, 0],
+      [0, 0],
     ]);
   });
 

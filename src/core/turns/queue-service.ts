@@ -50,6 +50,7 @@ export function createQueueService(deps: Dependencies, dispatcher: Pick<Dispatch
             waitedSeconds: Math.max(0, Math.round((nowMs - Date.parse(turn.createdAt)) / 1000)),
             retryAt: turn.retryAt,
             away: place.away,
+            quota: place.quota,
           };
         }),
         estimate: estimateError(measured),

@@ -39,9 +39,11 @@ export const defaultRetries: RetryTable = {
   cancelled: null,
   resource_exhausted: null,
   unknown_agent: null,
+  unknown_template: null,
   repository_not_found: null,
   repository_refused: null,
   branch_not_found: null,
+  quota_exceeded: null,
 };
 
 /** How long to wait before the next attempt, or `null` when there is none. `random` is in 0..1: half of the wait is jitter. */

@@ -29,6 +29,7 @@ let token: string;
 let session: SessionRecord;
 let allowed: boolean;
 let told: { type: string; data: unknown }[];
+let audited: { action: string; target: string | null }[];
 let clone: string;
 let serial = 0;
 
@@ -41,7 +42,7 @@ beforeAll(async () => {
   const store = {
     read: { session: async () => session },
     transaction: async (fn: (tx: unknown) => Promise<unknown>) =>
-      fn({ session: async () => session, appendEvents: async (_id: string, events: typeof told) => void told.push(...events), appendAudit: async () => {} }),
+      fn({ session: async () => session, appendEvents: async (_id: string, events: typeof told) => void told.push(...events), appendAudit: async (entries: typeof audited) => void audited.push(...entries) }),
   } as unknown as Store;
   const control = createSessionGit({
     store,
@@ -69,6 +70,7 @@ afterAll(async () => {
 beforeEach(async () => {
   allowed = true;
   told = [];
+  audited = [];
   serial += 1;
   const baseCommit = (await forge.git('acme/widgets', 'rev-parse', 'main')).trim();
   session = { repositoryUrl: forge.gitUrl('acme', 'widgets'), branch: `${branch}-${serial}`, baseBranch: 'main', baseCommit, deletingAt: null } as SessionRecord;
@@ -135,6 +137,17 @@ test('what git is told when a push is refused, and nothing of it is on the forge
   await makeCommit('three.txt');
   await refused('nothing is pushed', `HEAD~2:${session.branch}`, 'HEAD:main', '--force');
   expect(await forge.git('acme/widgets', 'for-each-ref')).toBe(before);
+  const refusals = told.filter(({ type }) => type === 'git.refused');
+  // Git itself gives up the one with push options.
+  expect(refusals.map(({ data }) => data)).toMatchObject([
+    { refs: ['refs/heads/main'], reason: expect.stringContaining(only), count: expect.any(Number) },
+    { refs: ['refs/tags/v9'] },
+    { refs: [`refs/heads/${session.branch}x`] },
+    { refs: [`refs/heads/${session.branch}`], reason: expect.stringContaining('may not delete') },
+    { refs: [`refs/heads/${session.branch}`], reason: expect.stringContaining('has commits on the remote') },
+    { refs: expect.arrayContaining(['refs/heads/main']) },
+  ]);
+  expect(audited.filter(({ action }) => action === 'git.refused').map(({ target }) => target)).toHaveLength(refusals.length);
 });
 
 test('a hand-made push gets no further than git', async () => {
@@ -159,7 +172,7 @@ test('a hand-made push gets no further than git', async () => {
   // Objects that are no pack, and a commit that is not among them.
   expect(await post(Buffer.concat([commands(`${zero} ${head} ${own}\0report-status`), Buffer.from('PACKrubbish')]))).toContain('not sound');
   expect(await post(commands(`${zero} ${head} ${own}\0report-status`), { 'content-type': 'text/plain' })).toContain('415 ');
-  expect(told).toEqual([]);
+  expect(told.filter(({ type }) => type === 'git.pushed')).toEqual([]);
   expect(await forge.git('acme/widgets', 'for-each-ref', own)).toBe('');
 });
 

@@ -26,6 +26,7 @@ export function createGitGateway(options: { control: GitControl; logger: Logger 
     const { service, step } = target;
     const grant = await control.grant(sessionId, target);
     if ('refused' in grant) {
+      if (service === 'git-receive-pack' && step === 'advertise') await control.refused(sessionId, { refs: [], reason: grant.refused });
       if (grant.elsewhere === undefined || service !== 'git-upload-pack' || step !== 'advertise') {
         return answerText(request, response, 403, grant.refused);
       }

@@ -106,6 +106,7 @@ export function createPushEndpoint({ control, logger }: { control: GitControl; l
     if (refusals.some((refusal) => refusal !== null) || command === undefined) {
       const refs = commands.map((each, at) => ({ ref: each.ref, failure: refusals[at] ?? 'Berth: nothing is pushed when part of it may not be' }));
       logger.info({ sessionId, refs: refs.map((each) => each.ref) }, 'push refused');
+      await control.refused(sessionId, { refs: refs.map((each) => each.ref), reason: withoutName(refusals.find((refusal) => refusal !== null) ?? 'it names no ref') });
       return { unpackFailure: null, refs };
     }
     try {
@@ -113,9 +114,15 @@ export function createPushEndpoint({ control, logger }: { control: GitControl; l
       return { unpackFailure: null, refs: [{ ref, failure: null }] };
     } catch (error) {
       logger.info({ sessionId, err: error }, 'push failed');
-      return { unpackFailure: null, refs: [{ ref, failure: `Berth: ${sayable(error)}` }] };
+      const reason = sayable(error);
+      if (!signal.aborted) await control.refused(sessionId, { refs: [ref], reason });
+      return { unpackFailure: null, refs: [{ ref, failure: `Berth: ${reason}` }] };
     }
   }
+}
+
+function withoutName(refusal: string): string {
+  return refusal.replace(/^Berth: /, '');
 }
 
 const resultType = 'application/x-git-receive-pack-result';

@@ -1,7 +1,8 @@
 import type { AgentUpdate, JournalEventData } from '../../protocol/events.ts';
+import { maxJournalLineBytes } from '../../protocol/runner-api.ts';
 
 /** No line of the journal is longer. */
-export const maxEventBytes = 1024 * 1024;
+export const maxEventBytes = maxJournalLineBytes;
 /** No text inside an event is longer; its middle is cut, since errors stand at the end of an output. */
 export const maxTextLength = 256 * 1024;
 /** Room for `seq`, time, turn and type beside an event's data. */

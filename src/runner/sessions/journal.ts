@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { BerthError } from '../../protocol/errors.ts';
 import type { JournalEventData } from '../../protocol/events.ts';
+import { maxJournalGap } from '../../protocol/runner-api.ts';
 import { errnoOf } from '../errno.ts';
 import { after, type Clock } from './clock.ts';
 import { currentBootId, readHead, syncDirectory, writeHead } from './journal-head.ts';
@@ -20,7 +21,7 @@ const syncDelayMs = 1000;
  * After a crash of the machine events that were already served may be gone from the file. Numbering
  * goes on this far ahead, more than can be written between two syncs, so that no `seq` is used twice.
  */
-const crashGap = 1_000_000;
+const crashGap = maxJournalGap;
 const readChunkBytes = 256 * 1024;
 
 /**

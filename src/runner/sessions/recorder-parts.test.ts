@@ -66,7 +66,7 @@ test('chunks: nothing overtakes, and other messages are not joined', () => {
 
 test('flood: a second’s worth at once, then as time passes; bytes and logs until the turn is over', () => {
   const clock = new StandingClock();
-  const flood = new FloodLimit(clock, { eventsPerSecond: 10, bytesPerTurn: 1000, logsPerTurn: 2 });
+  const flood = new FloodLimit(clock, { eventsPerSecond: 10, eventsPerTurn: 100, bytesPerTurn: 1000, logsPerTurn: 2 });
   const admitted = (count: number, size = 1, isLog = false) =>
     Array.from({ length: count }, () => flood.admit(size, isLog));
   expect(admitted(11)).toEqual([...Array.from({ length: 10 }, () => null), 'rate']);
@@ -79,6 +79,8 @@ test('flood: a second’s worth at once, then as time passes; bytes and logs unt
   flood.reset();
   expect(admitted(1, 600)).toEqual([null]);
   expect(flood.announce('bytes')).toBe(true);
+  const few = new FloodLimit(clock, { eventsPerSecond: 10, eventsPerTurn: 2, bytesPerTurn: 1000, logsPerTurn: 2 });
+  expect([1, 2, 3].map(() => few.admit(1, false))).toEqual([null, null, 'events']);
 });
 
 test('tools: what readers see as open is closed, with the end that was dropped where it is known', () => {

@@ -11,6 +11,7 @@ const maxLogLength = 4096;
 
 const floodMessages: Record<FloodReason, string> = {
   rate: 'the agent sends too many messages a second; some are dropped',
+  events: 'the agent has sent too many messages in this turn; its updates are dropped until the turn ends',
   bytes: 'the agent has sent too much in this turn; its updates are dropped until the turn ends',
   logs: 'too many log entries in this turn; more are dropped until it ends',
 };
@@ -115,7 +116,7 @@ export class Recorder {
 
   /** `false` when it was dropped: by a flood, or by a disk that refuses, which the turn's end tells. */
   #writeDroppable(event: JournalEventData): boolean {
-    const reason = this.#flood.admit(JSON.stringify(event.data).length, event.type === 'agent.log');
+    const reason = this.#flood.admit(Buffer.byteLength(JSON.stringify(event.data)), event.type === 'agent.log');
     try {
       if (reason === null) {
         this.#journal.append(this.#turnId, event, { durable: false });

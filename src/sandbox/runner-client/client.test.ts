@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import { afterEach, describe, expect, it } from 'vitest';
 import { BerthError } from '../../protocol/errors.ts';
+import type { JournalEntry } from '../../core/ports/runner.ts';
 import type { JournalEvent } from '../../protocol/events.ts';
 import { toEvent } from './follow-journal.ts';
 import { createRunnerClient } from './index.ts';
@@ -129,10 +130,10 @@ describe('journal', () => {
   const head = '{"journalId":"jnl_1","lastSeq":2}\n';
   const started = (seq: number) =>
     `${JSON.stringify({ seq, at: '2026-01-01T00:00:00.000Z', turnId: 't', type: 'turn.started', data: {} })}\n`;
-  async function collect(events: AsyncIterable<JournalEvent>): Promise<{ events: JournalEvent[]; error: unknown }> {
+  async function collect(events: AsyncIterable<JournalEntry>): Promise<{ events: JournalEvent[]; error: unknown }> {
     const seen: JournalEvent[] = [];
     try {
-      for await (const event of events) seen.push(event);
+      for await (const { event } of events) seen.push(event);
     } catch (error) {
       return { events: seen, error };
     }
@@ -179,7 +180,7 @@ describe('journal', () => {
       res.once('close', closed.resolve);
       res.write(head + started(1));
     });
-    for await (const event of (await client.followJournal('s', 0, never)).events) {
+    for await (const { event } of (await client.followJournal('s', 0, never)).events) {
       expect(event.seq).toBe(1);
       break;
     }
@@ -201,6 +202,47 @@ describe('journal', () => {
       more();
     });
     await expect(endless.client.followJournal('s', 0, never)).rejects.toMatchObject({ code: 'upstream_failed' });
+  });
+
+  it.each([
+    ['a number a second time', [1, 2, 2]],
+    ['a number far ahead', [1, 1_000_003]],
+    ['a number that leaves none after it', [Number.MAX_SAFE_INTEGER]],
+  ])('ends at %s', async (_name, seqs) => {
+    const { client } = await clientOf((_req, res) => {
+      res.write(`${head}\n${seqs.map(started).join('')}`);
+    });
+    const { events, error } = await collect((await client.followJournal('s', 0, never)).events);
+    expect(events.map(({ seq }) => seq)).toEqual(seqs.slice(0, -1));
+    expect(error).toMatchObject({ code: 'upstream_failed' });
+  });
+
+  it('ends at a line that is longer than a journal has', async () => {
+    const { client } = await clientOf((_req, res) => {
+      res.write(`${head}\n${started(1)}"${'x'.repeat(1024 * 1024)}"\n`);
+    });
+    const { events, error } = await collect((await client.followJournal('s', 0, never)).events);
+    expect(events).toHaveLength(1);
+    expect(error).toMatchObject({ code: 'upstream_failed', message: expect.stringContaining('1048576 bytes') });
+  });
+
+  it('lets nothing through that a store could not write', () => {
+    const at = '2026-01-01T00:00:00.000Z';
+    const entry = (turnId: string | null, type: string, data: unknown) => JSON.stringify({ seq: 1, at, turnId, type, data });
+    const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+    const tooDeep = `{"seq":1,"at":"${at}","turnId":"t","type":"agent.update","data":{"update":{"sessionUpdate":"x","y":${deep}}}}`;
+    const lines = [
+      entry('t\0', 'turn.started', {}),
+      entry('t', 'agent.started', { agent: 'a', acpSessionId: 'x'.repeat(2000), resumed: 'new' }),
+      entry('t', 'permission.resolved', { requestId: 'r\0', outcome: 'selected', optionId: null, by: null }),
+      tooDeep,
+    ];
+    for (const line of lines) {
+      const event = toEvent(line, 1);
+      expect(event).toMatchObject({ seq: 1, type: 'agent.log', data: { level: 'warn' } });
+      expect(event.turnId?.includes('\0') ?? false).toBe(false);
+    }
+    expect(toEvent(entry('t', 'agent.update', { update: { sessionUpdate: 'x', text: 'a\0b' } }), 1)).toMatchObject({ type: 'agent.update' });
   });
 
   it('keeps a readable seq of an unreadable entry', () => {

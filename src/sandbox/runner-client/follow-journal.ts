@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
-import type { JournalStream } from '../../core/ports/runner.ts';
+import type { JournalEntry, JournalStream } from '../../core/ports/runner.ts';
 import { journalEvent, type JournalEvent } from '../../protocol/events.ts';
-import { journalHead } from '../../protocol/runner-api.ts';
+import { journalHead, maxJournalGap, maxJournalLineBytes } from '../../protocol/runner-api.ts';
 import { BerthError } from '../../protocol/errors.ts';
 import { badAnswer, transportFailure } from './failure.ts';
 import { readLines, type LineLimits } from './lines.ts';
@@ -10,9 +10,10 @@ import { readLines, type LineLimits } from './lines.ts';
 export async function readJournal(
   response: IncomingMessage,
   from: number,
-  limits: LineLimits,
+  { silenceMs }: Pick<LineLimits, 'silenceMs'>,
   signal: AbortSignal,
 ): Promise<JournalStream> {
+  const limits = { maxLineBytes: maxJournalLineBytes, silenceMs };
   const lines = readLines(response as AsyncIterable<Uint8Array>, limits);
   try {
     const first = await lines.next();
@@ -31,13 +32,16 @@ async function* readEvents(
   lines: AsyncIterable<string>,
   from: number,
   signal: AbortSignal,
-): AsyncGenerator<JournalEvent> {
+): AsyncGenerator<JournalEntry> {
   let seq = from;
   try {
     for await (const line of lines) {
       const event = toEvent(line, seq + 1);
+      if (event.seq <= seq || event.seq - seq > maxJournalGap + 1) {
+        throw badAnswer(`journal entry ${event.seq} after ${seq}`);
+      }
       seq = event.seq;
-      yield event;
+      yield { event, sizeBytes: Buffer.byteLength(line) };
     }
   } catch (error) {
     throw transportFailure(error, signal);
@@ -54,19 +58,45 @@ async function* readEvents(
 export function toEvent(line: string, expectedSeq: number): JournalEvent {
   const value = parse(line);
   const event = journalEvent.safeParse(value);
-  if (event.success) return event.data;
+  const problem = event.success ? unstorable(event.data) : (event.error.issues[0]?.message ?? 'ill-formed');
+  if (event.success && problem === null) return event.data;
   const record = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>;
   const { seq, turnId, type } = record;
   return {
     seq: Number.isSafeInteger(seq) && (seq as number) > 0 ? (seq as number) : expectedSeq,
     at: new Date().toISOString(),
-    turnId: typeof turnId === 'string' ? turnId : null,
+    turnId: typeof turnId === 'string' && isName(turnId) ? turnId : null,
     type: 'agent.log',
     data: {
       level: 'warn',
-      message: `unreadable journal entry${typeof type === 'string' ? ` of type ${type.slice(0, 100)}` : ''}: ${event.error.issues[0]?.message ?? 'ill-formed'}`,
+      message: `unreadable journal entry${typeof type === 'string' ? ` of type ${type.slice(0, 100)}` : ''}: ${problem}`,
     },
   };
+}
+
+/** What the store keeps in columns of their own. */
+const names = ['agent', 'acpSessionId', 'modeId', 'requestId', 'optionId', 'by', 'stopReason', 'expiresAt'] as const;
+const maxNameLength = 1024;
+/** The runner nests no deeper than 32; at some depth there is no writing it as JSON again. */
+const maxDepth = 64;
+
+/** Why an event of the right form must not reach the store, or `null`. */
+function unstorable(event: JournalEvent): string | null {
+  const data: Partial<Record<string, unknown>> = event.data;
+  const badName = names.find((name) => typeof data[name] === 'string' && !isName(data[name]));
+  if (badName !== undefined) return `${badName} is no name`;
+  if (event.turnId !== null && !isName(event.turnId)) return 'turnId is no name';
+  return isDeeperThan(data, maxDepth) ? 'nested too deep' : null;
+}
+
+/** A NUL is nothing that every database takes. */
+function isName(text: string): boolean {
+  return text.length <= maxNameLength && !text.includes('\0');
+}
+
+function isDeeperThan(value: unknown, depth: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return depth === 0 || Object.values(value).some((each) => isDeeperThan(each, depth - 1));
 }
 
 /** `undefined` for what is not JSON. */

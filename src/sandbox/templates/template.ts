@@ -3,17 +3,20 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { BerthError } from '../../protocol/errors.ts';
+import { templateName } from '../../protocol/templates-api.ts';
 import { ensureDefaultTemplate } from './default-template.ts';
 
-/** The immutable file system that sandboxes start from. */
+/** The immutable file system that sandboxes start from. Every local driver makes what it needs of this: a lower directory, an image. */
 export interface Template {
   name: string;
   /** Content hash. A sandbox keeps the version it was made with. */
   version: string;
-  /** A whole root file system but for `binds`. */
+  /** A whole root file system but for `binds`. Files are shared with other templates by hard link: to be read only. */
   rootfs: string;
   /** Directories of the host shown in it, read-only. */
   binds: readonly TemplateBind[];
+  /** Environment of its sandboxes, below what Berth sets. */
+  env: Readonly<Record<string, string>>;
 }
 
 export interface TemplateBind {
@@ -23,19 +26,27 @@ export interface TemplateBind {
 
 export const defaultTemplateName = 'default';
 export const templateManifestName = 'template.json';
-const namePattern = /^[a-z0-9][a-z0-9._-]{0,62}$/;
 
 export const templateManifest = z.object({
   binds: z.array(z.object({ source: z.string().startsWith('/'), destination: z.string().startsWith('/') })).default([]),
+  env: z.record(z.string(), z.string()).default({}),
+  /** SHA-256 of the layers' archives, the lowest first. */
+  layers: z.array(z.string()).default([]),
+  from: z.string().nullable().default(null),
+  sizeBytes: z.number().nullable().default(null),
+  createdAt: z.string().nullable().default(null),
 });
+export type TemplateManifest = z.infer<typeof templateManifest>;
 
 /**
  * Templates live at `<directory>/<name>/<version>/` with `template.json` and `rootfs/`; the file
- * `current` beside names the version that new sandboxes take.
+ * `current` beside names the version that new sandboxes take. Names with a dot are the workshop's own.
  */
 export interface Templates {
   /** The version in use now; the default template is made at first need. Throws `not_found`. */
   current(name: string): Promise<Template>;
+  /** Whether `current` would find it. Makes nothing. */
+  has(name: string): boolean;
   /** One that a sandbox was made with. Throws `not_found`. */
   version(name: string, version: string): Promise<Template>;
 }
@@ -54,11 +65,13 @@ export function createTemplates(directory: string): Templates {
     return template;
   }
 
+  const has = (name: string) =>
+    name === defaultTemplateName || (templateName.safeParse(name).success && existsSync(join(directory, name, 'current')));
+
   return {
+    has,
     async current(name) {
-      if (!namePattern.test(name)) {
-        throw new BerthError('not_found', `there is no template ${JSON.stringify(name)}`, { field: 'template' });
-      }
+      if (!has(name)) throw noTemplate(name);
       if (name === defaultTemplateName) {
         await mkdir(join(directory, name), { recursive: true, mode: 0o755 });
         defaultVersion ??= ensureDefaultTemplate(join(directory, name)).catch((error: unknown) => {
@@ -67,20 +80,26 @@ export function createTemplates(directory: string): Templates {
         });
         return read(name, await defaultVersion);
       }
-      const pointer = join(directory, name, 'current');
-      if (!existsSync(pointer))
-        throw new BerthError('not_found', `there is no template "${name}"`, { field: 'template' });
-      return read(name, (await readFile(pointer, 'utf8')).trim());
+      return read(name, (await readFile(join(directory, name, 'current'), 'utf8')).trim());
     },
     version: read,
   };
 }
 
-async function readTemplate(path: string, name: string, version: string): Promise<Template> {
+export function noTemplate(name: string, why?: string): BerthError {
+  const message = `there is no template ${JSON.stringify(name)}${why === undefined ? '' : `: ${why}`}`;
+  return new BerthError('not_found', message, { field: 'template' });
+}
+
+export async function readManifest(path: string): Promise<TemplateManifest | null> {
   const manifest = join(path, templateManifestName);
-  if (!existsSync(manifest)) {
+  return existsSync(manifest) ? templateManifest.parse(JSON.parse(await readFile(manifest, 'utf8'))) : null;
+}
+
+async function readTemplate(path: string, name: string, version: string): Promise<Template> {
+  const manifest = await readManifest(path);
+  if (manifest === null) {
     throw new BerthError('not_found', `version ${version} of template "${name}" is gone`, { field: 'template' });
   }
-  const { binds } = templateManifest.parse(JSON.parse(await readFile(manifest, 'utf8')));
-  return { name, version, rootfs: join(path, 'rootfs'), binds };
+  return { name, version, rootfs: join(path, 'rootfs'), binds: manifest.binds, env: manifest.env };
 }

@@ -66,6 +66,17 @@ export const routeRules = defineRules({
   // Who has it can sign in the server's name.
   'GET /api/webhooks/secret': { needs: 'installation:manage' },
 
+  'GET /api/templates': { needs: 'installation:read' },
+  'GET /api/templates/:name': { needs: 'installation:read' },
+  'POST /api/templates/:name/build': { needs: 'installation:manage' },
+  'POST /api/templates/:name/push': { needs: 'installation:manage' },
+  'DELETE /api/templates/:name': { needs: 'installation:manage' },
+  // Logs of builds tell of paths, registries and mirrors.
+  'GET /api/template-jobs': { needs: 'installation:inspect' },
+  'GET /api/template-jobs/:id': { needs: 'installation:inspect' },
+  'GET /api/template-jobs/:id/events': { needs: 'installation:inspect' },
+  'POST /api/template-jobs/:id/cancel': { needs: 'installation:manage' },
+
   'POST /api/sessions': { needs: 'sessions:create' },
   'POST /api/session/prompt': { needs: 'sessions:create', orPromptOf: 'sessionId' },
   // Those that the caller may see.
@@ -139,6 +150,12 @@ export const routeRules = defineRules({
   'POST /api/keys/rotate': { needs: 'installation:manage' },
   'GET /api/users/:user/budget': { needs: 'installation:manage' },
   'PUT /api/users/:user/budget': { needs: 'installation:manage' },
+  'GET /api/quota': { needs: 'self:view' },
+  'GET /api/users/:user/quota': { needs: 'installation:inspect' },
+  'PUT /api/users/:user/quota': { needs: 'installation:manage' },
+  'GET /api/teams/:team/quota': { needs: 'team:view', team: 'team' },
+  // What a team may have of the machine is not its owners' to say.
+  'PUT /api/teams/:team/quota': { needs: 'installation:manage' },
   // Of the caller's own sessions; the owner sees all.
   'GET /api/usage': { needs: 'installation:read' },
 

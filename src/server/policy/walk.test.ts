@@ -8,6 +8,7 @@ import type { Forge } from '../../core/ports/forge.ts';
 import type { SnapshotRecord, Store } from '../../core/ports/store.ts';
 import { snapshotSourceOf } from '../../core/sessions/fork-session.ts';
 import type { SecretService } from '../../core/secrets/secret-service.ts';
+import type { TemplateService } from '../../core/templates/template-service.ts';
 import type { TaskService } from '../../core/tasks/task-service.ts';
 import { givenToken } from '../../core/testing/accounts.ts';
 import { createWorld } from '../../core/testing/doubles.ts';
@@ -142,6 +143,7 @@ function extensions() {
     egress: createEgressService({ ...deps, defaultPolicy: { presets: [], allow: [] } }),
     secrets: silent<SecretService>(),
     keys: silent<KeyService>(),
+    templates: silent<TemplateService>(),
     webFiles: { page: '<p>', find: () => null },
     webhookSecret: 'whsec_x',
     isSecure: () => false,

@@ -14,6 +14,8 @@ import { keys } from './0008-keys.ts';
 import { audit } from './0010-audit.ts';
 import { placement } from './0011-placement.ts';
 import { permissionPolicy } from './0012-permission-policy.ts';
+import { quotas } from './0014-quotas.ts';
+import { logSize } from './0015-log-size.ts';
 
 /**
  * Brings the database to the newest schema, in one transaction. Migrations are named by number and
@@ -36,6 +38,8 @@ export async function migrate<Tables>(db: Kysely<Tables>, engine: Engine): Promi
         '0010-audit': audit(engine),
         '0011-placement': placement(),
         '0012-permission-policy': permissionPolicy(),
+        '0014-quotas': quotas(engine),
+        '0015-log-size': logSize(engine),
       }),
     },
   });

@@ -11,6 +11,7 @@ import { githubReads } from './github.ts';
 import { hostReads } from './hosts.ts';
 import { permissionReads } from './permissions.ts';
 import { queueReads } from './queue.ts';
+import { quotaReads } from './quotas.ts';
 import { sandboxReads } from './sandboxes.ts';
 import { secretReads } from './secrets.ts';
 import { sessionReads } from './sessions.ts';
@@ -43,6 +44,7 @@ export function createReads(db: Kysely<Database>, engine: Engine): StoreReads {
     ...githubReads(db),
     ...taskReads(db),
     ...usageReads(db),
+    ...quotaReads(db),
     ...keyReads(db),
   };
 }

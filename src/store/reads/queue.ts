@@ -11,7 +11,7 @@ export function queueReads(
       .selectFrom('turns')
       .innerJoin('sessions', 'sessions.id', 'turns.session_id')
       .leftJoin('sandboxes', 'sandboxes.id', 'sessions.sandbox_id')
-      .select([...queueTurnColumns, 'sessions.owner', 'sessions.agent', 'sandboxes.status as sandbox_status',
+      .select([...queueTurnColumns, 'sessions.owner', 'sessions.team', 'sessions.agent', 'sandboxes.status as sandbox_status',
         'sandboxes.host_id as sandbox_host_id',
       ]);
 

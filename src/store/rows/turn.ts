@@ -86,6 +86,7 @@ type QueueColumn = (typeof queueTurnColumns)[number] extends `turns.${infer Name
 export function toQueueTurn(
   row: Pick<Selectable<TurnsTable>, QueueColumn> & {
     owner: string;
+    team: string | null;
     agent: string;
     sandbox_status: string | null;
     sandbox_host_id: string | null;
@@ -96,6 +97,7 @@ export function toQueueTurn(
     id: row.id,
     sessionId: row.session_id,
     owner: row.owner,
+    team: row.team,
     agent: row.agent,
     hostId: row.sandbox_host_id,
     sandboxStatus:

@@ -7,6 +7,8 @@ import type { Database, EventsTable } from '../schema.ts';
 import { journalCursors } from './journal-cursors.ts';
 
 const columnsPerEvent = 6;
+/** What a row takes beside its data, about; empty events are not free. */
+const bytesBesideData = 128;
 /** Enough to make a statement's fixed cost small; more only makes more shapes of statement to prepare. */
 const maxRowsPerStatement = 100;
 
@@ -22,7 +24,7 @@ export function eventWrites(
     async appendEvents(sessionId, events) {
       const session = await db
         .selectFrom('sessions')
-        .select(['last_seq', 'journal_id', 'journal_seq'])
+        .select(['last_seq', 'log_bytes', 'journal_id', 'journal_seq'])
         .where('id', '=', sessionId)
         .$if(engine.rowLocks, (query) => query.forUpdate())
         .executeTakeFirst();
@@ -37,6 +39,7 @@ export function eventWrites(
         rows.push(eventColumns(sessionId, session.last_seq + rows.length + 1, event));
       }
       if (rows.length === 0) return session.last_seq;
+      const addedBytes = rows.reduce((sum, row) => sum + Buffer.byteLength(row.data) + bytesBesideData, 0);
 
       for (let start = 0; start < rows.length; start += rowsPerStatement) {
         await db
@@ -48,7 +51,7 @@ export function eventWrites(
       const cursor = await cursors.save();
       await db
         .updateTable('sessions')
-        .set({ last_seq: lastSeq, ...cursor })
+        .set({ last_seq: lastSeq, log_bytes: session.log_bytes + addedBytes, ...cursor })
         .where('id', '=', sessionId)
         .execute();
       onAppend(sessionId, lastSeq);

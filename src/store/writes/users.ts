@@ -21,6 +21,8 @@ type UserWrites = Pick<
 export function userWrites(db: Kysely<Database>): UserWrites {
   const forgetShares = (kind: string, name: string) =>
     db.deleteFrom('session_shares').where('subject_kind', '=', kind).where('subject', '=', name).execute();
+  const forgetQuota = (kind: string, name: string) =>
+    db.deleteFrom('quotas').where('kind', '=', kind).where('name', '=', name).execute();
 
   return {
     async insertUser(record) {
@@ -41,6 +43,7 @@ export function userWrites(db: Kysely<Database>): UserWrites {
 
     async deleteUser(handle) {
       await forgetShares('user', handle);
+      await forgetQuota('user', handle);
       await db.deleteFrom('users').where('handle', '=', handle).execute();
     },
 
@@ -53,6 +56,7 @@ export function userWrites(db: Kysely<Database>): UserWrites {
 
     async deleteTeam(name) {
       await forgetShares('team', name);
+      await forgetQuota('team', name);
       await db.updateTable('sessions').set({ team: null }).where('team', '=', name).execute();
       await db.deleteFrom('teams').where('name', '=', name).execute();
     },

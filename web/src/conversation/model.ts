@@ -202,6 +202,11 @@ export class ConversationModel {
         this.#note(key, 'good', `Pushed ${sha.slice(0, 8)} to ${sanitizeLine(branch)}`);
         return;
       }
+      case 'git.refused': {
+        const { refs, reason } = event.data;
+        this.#note(key, 'bad', `Push refused: ${sanitizeLine([...refs, reason].join(': '))}`);
+        return;
+      }
       case 'task.pull_request': {
         const { number, url } = event.data;
         this.#know({ pullRequest: { number, url } });

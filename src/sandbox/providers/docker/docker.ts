@@ -176,7 +176,7 @@ export function createDockerProvider(options: DockerOptions): SandboxProvider {
             image: template.image,
             limits: { ...spec.limits },
             labels: { ...spec.labels },
-            env: { ...spec.env },
+            env: { ...template.env, ...spec.env },
             runnerToken: spec.runnerToken,
             runnerVersion,
           };
@@ -184,6 +184,12 @@ export function createDockerProvider(options: DockerOptions): SandboxProvider {
         });
         return existing(installation, spec.id);
       });
+    },
+
+    async checkTemplate(name, { signal }) {
+      const { templates } = await open();
+      signal.throwIfAborted();
+      await templates.check(name);
     },
 
     async list({ signal }) {

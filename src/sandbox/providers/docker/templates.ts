@@ -1,9 +1,8 @@
 import type Docker from 'dockerode';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BerthError } from '../../../protocol/errors.ts';
 import { mustRun } from '../../run-command.ts';
-import type { Template, TemplateBind, Templates } from '../../templates/template.ts';
+import { noTemplate, type Template, type TemplateBind, type Templates } from '../../templates/template.ts';
 import { engineCall, findInEngine } from './engine.ts';
 import { labels, templateRepository } from './names.ts';
 
@@ -14,6 +13,8 @@ export interface ImageTemplate {
   image: string;
   /** Directories of this machine that belong to it, read-only. */
   binds: readonly TemplateBind[];
+  /** Beside what the image itself says. */
+  env: Readonly<Record<string, string>>;
 }
 
 /**
@@ -22,6 +23,8 @@ export interface ImageTemplate {
  */
 export interface ImageTemplates {
   current(name: string): Promise<ImageTemplate>;
+  /** Throws as `current` would, and imports nothing. */
+  check(name: string): Promise<void>;
   /** What of this machine belongs to a version that a sandbox was made with. Throws `not_found` when that is gone. */
   binds(name: string, version: string): Promise<readonly TemplateBind[]>;
 }
@@ -51,12 +54,13 @@ export function createImageTemplates(
   return {
     async current(name) {
       if (Object.hasOwn(named, name)) return findNamed(engine, name, named[name]!);
-      const local = await templates.current(name).catch((error: unknown) => {
-        if (error instanceof BerthError && error.code === 'not_found') return null;
-        throw error;
-      });
-      if (local === null) return findLabelled(engine, name);
-      return { name, version: local.version, image: await imported(local), binds: local.binds };
+      if (!templates.has(name)) return findLabelled(engine, name);
+      const local = await templates.current(name);
+      return { name, version: local.version, image: await imported(local), binds: local.binds, env: local.env };
+    },
+    async check(name) {
+      if (Object.hasOwn(named, name)) await findNamed(engine, name, named[name]!);
+      else if (!templates.has(name)) await findLabelled(engine, name);
     },
     async binds(name, version) {
       // An image's id is its version where it was not made from a template of this machine.
@@ -67,16 +71,16 @@ export function createImageTemplates(
 
 async function findNamed(engine: Docker, name: string, reference: string): Promise<ImageTemplate> {
   const found = await findInEngine(() => engine.getImage(reference).inspect());
-  if (found === null) throw unknownTemplate(name, `the image ${reference} is not in the engine; pull it first`);
-  return { name, version: found.Id, image: found.Id, binds: [] };
+  if (found === null) throw noTemplate(name, `the image ${reference} is not in the engine; pull it first`);
+  return { name, version: found.Id, image: found.Id, binds: [], env: {} };
 }
 
 async function findLabelled(engine: Docker, name: string): Promise<ImageTemplate> {
   const filters = { label: [`${labels.template}=${name}`], dangling: ['false'] };
   const found = await engineCall(() => engine.listImages({ filters }));
   const newest = found.toSorted((a, b) => b.Created - a.Created)[0];
-  if (newest === undefined) throw unknownTemplate(name, 'neither here nor as an image in the engine');
-  return { name, version: newest.Id, image: newest.Id, binds: [] };
+  if (newest === undefined) throw noTemplate(name, 'neither here nor as an image in the engine');
+  return { name, version: newest.Id, image: newest.Id, binds: [], env: {} };
 }
 
 /** Its root file system becomes an image of one layer; what it shows of this machine is mounted when it is used. */
@@ -99,8 +103,4 @@ async function importTemplate(engine: Docker, template: Template, scratchDir: st
     await rm(archive, { force: true });
   }
   return (await engineCall(() => engine.getImage(reference).inspect())).Id;
-}
-
-function unknownTemplate(name: string, why: string): BerthError {
-  return new BerthError('not_found', `there is no template ${JSON.stringify(name)}: ${why}`, { field: 'template' });
 }

@@ -1,7 +1,6 @@
 import {
   chmodSync,
   chownSync,
-  existsSync,
   mkdirSync,
   openSync,
   closeSync,
@@ -13,6 +12,7 @@ import {
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { guestHome, guestUser } from '../../../core/ports/sandbox-provider.ts';
+import { realDirectory } from '../../templates/assemble.ts';
 import type { Template } from '../../templates/template.ts';
 import { guestStatePath } from '../_shared/runner-process.ts';
 import type { DiskPaths } from './paths.ts';
@@ -28,12 +28,12 @@ export async function layOutDisk(disk: DiskPaths, template: Template): Promise<v
   }
   chmodSync(path, 0o700);
   chownSync(path, guestUser.uid, guestUser.gid);
-  await copyTemplateHome(join(template.rootfs, guestHome), disk.home);
+  await copyTemplateHome(realDirectory(template.rootfs, guestHome), disk.home);
 }
 
 /** The home is a directory of its own, so what the template has there would be hidden. */
-async function copyTemplateHome(source: string, home: string): Promise<void> {
-  if (!existsSync(source) || readdirSync(source).length === 0) return;
+async function copyTemplateHome(source: string | null, home: string): Promise<void> {
+  if (source === null || readdirSync(source).length === 0) return;
   await cp(source, home, {
     recursive: true,
     verbatimSymlinks: true,

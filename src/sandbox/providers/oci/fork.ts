@@ -48,7 +48,7 @@ export async function forkSandboxes(
     await allDone(
       specs.map(async (spec) => {
         const parts = sandboxParts(installation, spec.id);
-        const record = { ...recordOf(spec, origin.record), runnerVersion: version };
+        const record = { ...recordOf(spec, origin.record), env: { ...template.env, ...spec.env }, runnerVersion: version };
         await allDone([
           writeRecord(parts.paths.record, record),
           freshen(diskPaths(storage.diskPath(spec.id))),

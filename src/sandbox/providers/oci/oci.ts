@@ -30,6 +30,7 @@ import {
   sandboxIds,
   sandboxParts,
 } from './sandbox.ts';
+import { noTemplate } from '../../templates/template.ts';
 import { checkId, checkLabels, checkLimits, checkSpec } from '../_shared/spec-check.ts';
 import { updateSandbox } from './update.ts';
 
@@ -161,7 +162,7 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
             limits: { ...spec.limits },
             network: 'none' as const,
             labels: { ...spec.labels },
-            env: { ...spec.env },
+            env: { ...template.env, ...spec.env },
             runnerToken: spec.runnerToken,
             runnerVersion: (await installation.layer()).version,
           };
@@ -171,6 +172,12 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
           making.delete(spec.id);
         }
       });
+    },
+
+    async checkTemplate(name, { signal }) {
+      const { templates } = await open();
+      signal.throwIfAborted();
+      if (!templates.has(name)) throw noTemplate(name);
     },
 
     async list({ signal }) {

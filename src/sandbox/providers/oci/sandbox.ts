@@ -1,9 +1,10 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync } from 'node:fs';
 import { mkdir, rm, rmdir, unlink, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SandboxInfo, SandboxStatus } from '../../../core/ports/sandbox-provider.ts';
 import { BerthError } from '../../../protocol/errors.ts';
+import { realDirectory } from '../../templates/assemble.ts';
 import type { Template } from '../../templates/template.ts';
 import { openCgroup, type SandboxCgroup } from './cgroup.ts';
 import { openFreezer, type Freezer } from './freezer.ts';
@@ -264,13 +265,17 @@ export function describeSandbox(installation: Installation, record: SandboxRecor
 }
 
 function hasLoader(template: Template, loader: string): boolean {
-  const inTemplate = join(template.rootfs, loader);
   // A template that shows the host's /usr has the host's loader, behind a link that leads there.
   return (
     template.binds.some((bind) => bind.destination === '/usr') ||
-    existsSync(inTemplate) ||
-    existsSync(join(template.rootfs, 'usr/lib64', basename(loader)))
+    // Its own links may be absolute: on this machine they would lead to the machine's.
+    [loader, `/usr${loader}`].some((path) => hasFile(template.rootfs, path))
   );
+}
+
+function hasFile(root: string, path: string): boolean {
+  const directory = realDirectory(root, dirname(path));
+  return directory !== null && lstatSync(join(directory, basename(path)), { throwIfNoEntry: false }) !== undefined;
 }
 
 /** As `Promise.all`, but a failure is thrown only when all have ended, so that nothing goes on behind a clean-up. */

@@ -10,6 +10,7 @@ import type { DriverFactory } from '../../registry.ts';
 import { placePackagedBundle, type PlaceBundle } from '../../runner-layer/bundle.ts';
 import { createKeyLock } from '../_shared/key-lock.ts';
 import { dialThroughRunner } from '../_shared/runner-socket.ts';
+import { noTemplate } from '../../templates/template.ts';
 import { checkId, checkSpec } from '../_shared/spec-check.ts';
 import { createChannels } from './channels.ts';
 import { forgetMemory } from './hibernation.ts';
@@ -200,6 +201,12 @@ export function createQemuProvider(options: QemuOptions): SandboxProvider {
           making.delete(spec.id);
         }
       });
+    },
+
+    async checkTemplate(name, { signal }) {
+      const { installation } = await open();
+      signal.throwIfAborted();
+      if (!installation.templates.has(name)) throw noTemplate(name);
     },
 
     async list({ signal }) {

@@ -87,7 +87,7 @@ export async function makeSandbox(
       template: { name: template.name, version: template.version },
       limits: { ...spec.limits },
       labels: { ...spec.labels },
-      env: { ...spec.env },
+      env: { ...template.env, ...spec.env },
       runnerToken: spec.runnerToken,
       runnerVersion: (await installation.layer()).version,
       uid: await freeUid(installation),
