@@ -10,7 +10,7 @@ import { createInstallation, root, type TestInstallation, type TestServer } from
 import { allEvents, scriptedSession } from './scripted.ts';
 import { launchBrowser, newVisitor, type Visitor, type VisitorOptions } from './web/browser.ts';
 import { createCuttableProxy } from './web/cuttable-proxy.ts';
-import { hostileEvents, longConversation, serveEvents } from './web/made-events.ts';
+import { askedAboutEdit, hostileEvents, longConversation, serveEvents } from './web/made-events.ts';
 
 let installation: TestInstallation;
 let server: TestServer;
@@ -235,6 +235,133 @@ describe('the workspace', () => {
   });
 });
 
+describe('running the installation', () => {
+  const accessible = async (page: Page): Promise<void> => {
+    await page.getByText(/…$/).first().waitFor({ state: 'detached' });
+    expect([page.url(), await violationsOf(page)]).toEqual([page.url(), []]);
+  };
+  const row = (page: Page, table: string, text: string) =>
+    page.getByRole('group', { name: table, exact: true }).getByRole('row').filter({ hasText: text });
+
+  test('people, teams, tokens, budgets, keys and secrets are kept, and the audit log tells of each', async () => {
+    const page = await visit('/people', { dark: true });
+    await page.getByLabel('Handle').fill('No Good');
+    await page.getByRole('button', { name: 'Add and get the link' }).click();
+    await page.getByText('small letters, digits').waitFor();
+    await page.getByLabel('Handle').fill('grace');
+    await page.getByRole('button', { name: 'Add and get the link' }).click();
+    const link = await page.getByRole('region', { name: 'A link for grace' }).locator('code').innerText();
+    await page.getByLabel('Team', { exact: true }).fill('compilers');
+    await page.getByRole('button', { name: 'Add team' }).click();
+    await page.getByLabel('Who joins compilers').selectOption('grace');
+    await page.getByLabel('As what in compilers').selectOption('viewer');
+    await page.getByRole('button', { name: 'Set', exact: true }).click();
+    await page.getByRole('button', { name: 'Take grace out of compilers' }).waitFor();
+    await page.getByLabel('What it is for').fill('ci');
+    await page.getByRole('checkbox', { name: /^manage/ }).uncheck();
+    await page.getByRole('checkbox', { name: /^read/ }).check();
+    await page.getByRole('button', { name: 'Make token' }).click();
+    const secret = await page.getByRole('region', { name: 'The token ci' }).locator('code').innerText();
+    await accessible(page);
+    await page.getByRole('button', { name: 'Put it away' }).last().click();
+    expect(await page.content()).not.toContain(secret);
+    await page.getByRole('button', { name: 'Revoke ci' }).click();
+    await row(page, 'Your tokens', 'ci').waitFor({ state: 'detached' });
+
+    await page.goto(`${server.url}/usage`);
+    await page.getByLabel('Whose budget').selectOption('grace');
+    await page.getByLabel('All sessions together: dollars').fill('25');
+    await page.getByRole('button', { name: 'Save budget' }).click();
+    await page.getByText('The budget of grace is saved').waitFor();
+    expect((await client.budgets.ofUser('grace')).budget).toEqual({ user: { usd: 25 } });
+    await accessible(page);
+
+    await page.goto(`${server.url}/keys`);
+    await page.getByLabel('Key name').fill('work');
+    await page.getByLabel('The key', { exact: true }).fill('sk-model-canary');
+    await page.getByRole('button', { name: 'Add key' }).click();
+    await row(page, 'Model keys', 'work').waitFor();
+    await page.getByLabel('Secret name').fill('tracker');
+    await page.getByLabel('Hosts', { exact: true }).fill('*.tracker.example');
+    await page.getByLabel('Value').fill('service-canary');
+    await page.getByRole('button', { name: 'Set secret' }).click();
+    await page.getByText('a whole name').waitFor();
+    await page.getByLabel('Hosts', { exact: true }).fill('api.tracker.example');
+    await page.getByRole('button', { name: 'Set secret' }).click();
+    await row(page, 'Secrets', 'api.tracker.example').waitFor();
+    expect(await page.content()).not.toMatch(/canary/);
+    expect(await page.getByLabel('The key', { exact: true }).inputValue()).toBe('');
+    await accessible(page);
+    await page.getByRole('button', { name: 'Delete work' }).click();
+    await row(page, 'Model keys', 'work').waitFor({ state: 'detached' });
+
+    await page.goto(`${server.url}/audit`);
+    await page.getByLabel('Action').selectOption('user.*');
+    await page.getByRole('button', { name: 'Filter' }).click();
+    await row(page, 'Audit log', 'grace').waitFor();
+    expect(await page.getByRole('row').count()).toBe(2);
+    const download = page.waitForEvent('download');
+    await page.getByRole('link', { name: 'Export what matches' }).click();
+    const lines = readFileSync(await (await download).path(), 'utf8').trim().split('\n');
+    expect(lines.map((line) => (JSON.parse(line) as { action: string }).action)).toEqual(['user.added']);
+    await page.getByRole('button', { name: 'Verify the chain' }).click();
+    await page.getByText(/^Intact: all \d+ entries/).waitFor();
+    await accessible(page);
+
+    // Who the link signs in sees what is theirs, and is told what is not for them.
+    const grace = await newVisitor(browser, server.url);
+    visitors.push(grace);
+    await grace.page.goto(link);
+    await grace.page.getByRole('heading', { name: 'New session' }).waitFor();
+    await grace.page.goto(`${server.url}/people`);
+    await grace.page.getByRole('heading', { name: 'compilers' }).waitFor();
+    expect(await grace.page.getByRole('button', { name: 'Add and get the link' }).count()).toBe(0);
+    expect(await grace.page.getByRole('link', { name: 'Audit' }).count()).toBe(0);
+    await grace.page.goto(`${server.url}/audit`);
+    await grace.page.getByText('This is for the owners').waitFor();
+    await accessible(grace.page);
+  });
+
+  test('a session is shared, a host allowed and a limit set from beside the conversation', async () => {
+    const { signIn } = await client.users.add({ handle: 'alan' });
+    await client.teams.add({ name: 'logic' });
+    await client.teams.setMember('logic', 'alan', 'member');
+    const page = await visitSession();
+    await page.getByRole('button', { name: 'More about this session' }).click();
+    await page.getByRole('menuitem', { name: 'Share…' }).click();
+    await page.getByLabel('With', { exact: true }).selectOption('team logic');
+    await page.getByRole('checkbox', { name: /^Answer/ }).check();
+    await page.getByRole('button', { name: 'Share', exact: true }).click();
+    await page.getByRole('button', { name: 'Remove logic' }).waitFor();
+    expect(await violationsOf(page)).toEqual([]);
+    await page.getByRole('button', { name: 'Close' }).click();
+    const alan = await newVisitor(browser, server.url);
+    visitors.push(alan);
+    await alan.page.goto(signIn.url);
+    await alan.page.getByRole('region', { name: 'Sessions' }).getByRole('link').filter({ hasText: 'scripted' }).first().click();
+    await alan.page.getByRole('textbox', { name: 'Prompt' }).waitFor();
+
+    const ask = "require('node:http').get({ host: '127.0.0.1', port: 8079, path: 'http://refused.example/' }, (r) => r.resume())";
+    await client.sessions.exec(session.id, { argv: ['/berth/runner/bin/node', '-e', ask] });
+    await page.getByRole('button', { name: 'Show the workspace' }).click();
+    const workspace = page.getByRole('region', { name: 'Workspace' });
+    await workspace.getByRole('tab', { name: 'Network' }).click();
+    await workspace.getByRole('button', { name: 'Allow refused.example' }).click();
+    await page.getByText('refused.example is allowed').waitFor();
+    expect((await client.egress.get(session.id)).policy.allow).toContain('refused.example');
+    await accessible(page);
+    await workspace.getByRole('tab', { name: 'Usage' }).click();
+    await workspace.getByLabel("This session's own limits: turns").fill('500');
+    await workspace.getByRole('button', { name: 'Save limits' }).click();
+    await workspace.getByRole('meter', { name: 'Turns, this session' }).waitFor();
+    await accessible(page);
+    for (const tab of ['Git', 'Sandbox']) {
+      await workspace.getByRole('tab', { name: tab }).click();
+      await accessible(page);
+    }
+  });
+});
+
 describe('what is hostile', () => {
   test('HTML, SVG, Markdown, escapes and names are text; nothing runs, loads or leads away', async () => {
     const page = await visitSession();
@@ -288,10 +415,20 @@ describe('the page itself', () => {
   test('ten thousand events: the end is in sight, and only what is in sight is drawn', async () => {
     const page = await visitSession();
     await page.evaluate(() => localStorage.setItem('berth.workspace', 'closed'));
-    await serveEvents(page, session.id, longConversation(10_000));
+    await serveEvents(page, session.id, [...longConversation(10_000), askedAboutEdit()]);
     await page.reload();
     await log(page).getByText('Tool 9999').waitFor();
     expect(await log(page).locator('[data-index]').count()).toBeLessThan(60);
+    // A narrower pane makes rows taller; the answers stay in sight.
+    const belowPx = async () => {
+      const boxes = await Promise.all([log(page), page.getByRole('button', { name: /^Reject/ })].map((each) => each.boundingBox()));
+      return boxes[1]!.y + boxes[1]!.height - boxes[0]!.y - boxes[0]!.height;
+    };
+    for (const press of ['Show', 'Hide'] as const) {
+      await page.getByRole('button', { name: `${press} the workspace` }).first().click();
+      await page.waitForLoadState('networkidle');
+      await expect.poll(belowPx, { timeout: 15_000 }).toBeLessThan(0);
+    }
     await log(page).focus();
     const first = log(page).getByText('Tool 1', { exact: true });
     await expect

@@ -1,4 +1,5 @@
 import { queryOptions } from '@tanstack/react-query';
+import type { UsageRequest } from '../../src/sdk/index.ts';
 import { client } from './api.ts';
 
 /** How often lists look again while the page is in view; a session itself is streamed. */
@@ -80,3 +81,59 @@ export const usageQuery = (id: string, enabled: boolean) =>
     refetchInterval: 5_000,
     enabled,
   });
+
+export const usersQuery = queryOptions({
+  queryKey: ['users'],
+  queryFn: ({ signal }) => client.users.list({ signal }),
+  staleTime: slowIntervalMs,
+});
+
+export const teamsQuery = queryOptions({
+  queryKey: ['teams'],
+  queryFn: ({ signal }) => client.teams.list({ signal }),
+  staleTime: slowIntervalMs,
+});
+
+export const tokensQuery = queryOptions({
+  queryKey: ['tokens'],
+  queryFn: ({ signal }) => client.tokens.list({ signal }),
+});
+
+export const keysQuery = queryOptions({
+  queryKey: ['keys'],
+  queryFn: ({ signal }) => client.keys.list({ signal }),
+});
+
+/** `null`: the person's own. */
+export const secretsQuery = (team: string | null) =>
+  queryOptions({
+    queryKey: ['secrets', team],
+    queryFn: ({ signal }) => client.secrets.list({ signal, ...(team === null ? {} : { team }) }),
+  });
+
+export const modelUsageQuery = (request: UsageRequest) =>
+  queryOptions({
+    queryKey: ['model-usage', request],
+    queryFn: ({ signal }) => client.usage.report(request, { signal }),
+    refetchInterval: slowIntervalMs,
+  });
+
+export const userBudgetQuery = (user: string) =>
+  queryOptions({ queryKey: ['user-budget', user], queryFn: ({ signal }) => client.budgets.ofUser(user, { signal }) });
+
+export const sessionBudgetQuery = (id: string) =>
+  queryOptions({
+    queryKey: ['session-budget', id],
+    queryFn: ({ signal }) => client.budgets.ofSession(id, { signal }),
+    refetchInterval: slowIntervalMs,
+  });
+
+export const egressQuery = (id: string) =>
+  queryOptions({
+    queryKey: ['egress', id],
+    queryFn: ({ signal }) => client.egress.get(id, { signal }),
+    refetchInterval: 5_000,
+  });
+
+export const sharesQuery = (id: string) =>
+  queryOptions({ queryKey: ['shares', id], queryFn: ({ signal }) => client.shares.list(id, { signal }) });

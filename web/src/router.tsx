@@ -5,7 +5,7 @@ import { Failure, Loading } from './ui/states.tsx';
 
 const root = createRootRoute({ component: Layout, notFoundComponent: NotFound });
 const at = <P extends string>(path: P) => ({ getParentRoute: () => root, path });
-const operate = <K extends 'QueuePage' | 'DeadLettersPage' | 'SandboxesPage' | 'HealthPage' | 'GithubPage'>(name: K) =>
+const operate = <K extends keyof typeof import('./operate/index.ts')>(name: K) =>
   lazyRouteComponent(() => import('./operate/index.ts'), name);
 
 const NewSession = lazyRouteComponent(() => import('./sessions/new-session.tsx'), 'NewSession');
@@ -20,9 +20,26 @@ const deadLetters = createRoute({ ...at('/dead-letters'), component: operate('De
 const sandboxes = createRoute({ ...at('/sandboxes'), component: operate('SandboxesPage') });
 const health = createRoute({ ...at('/health'), component: operate('HealthPage') });
 const github = createRoute({ ...at('/github'), component: operate('GithubPage') });
+const usage = createRoute({ ...at('/usage'), component: operate('UsagePage') });
+const people = createRoute({ ...at('/people'), component: operate('PeoplePage') });
+const keys = createRoute({ ...at('/keys'), component: operate('KeysPage') });
+const audit = createRoute({ ...at('/audit'), component: operate('AuditPage') });
 
 export const router = createRouter({
-  routeTree: root.addChildren([home, newSession, session, queue, deadLetters, sandboxes, health, github]),
+  routeTree: root.addChildren([
+    home,
+    newSession,
+    session,
+    queue,
+    deadLetters,
+    sandboxes,
+    health,
+    github,
+    usage,
+    people,
+    keys,
+    audit,
+  ]),
   defaultPreload: 'intent',
   defaultPendingComponent: () => <Loading />,
   defaultErrorComponent: ({ error, reset }) => (

@@ -107,6 +107,29 @@ export function hostileEvents(): MadeEvent[] {
   ];
 }
 
+/** A question with an edit of some lines, as tall as one often is. */
+export function askedAboutEdit(): MadeEvent {
+  const newText = Array.from({ length: 12 }, (_, line) => `line ${line} of what it wants to write`).join('\n');
+  return {
+    type: 'permission.requested',
+    data: {
+      requestId: 'r1',
+      toolCall: {
+        toolCallId: 'asked',
+        title: 'Write src/made.txt',
+        kind: 'edit',
+        status: 'pending',
+        content: [{ type: 'diff', path: 'src/made.txt', oldText: null, newText }],
+      },
+      options: [
+        { optionId: 'a', name: 'Allow', kind: 'allow_once' },
+        { optionId: 'b', name: 'Reject', kind: 'reject_once' },
+      ],
+      expiresAt: new Date(8e12).toISOString(),
+    },
+  };
+}
+
 /** A conversation of many turns: text, thoughts and tool calls. */
 export function longConversation(count: number): MadeEvent[] {
   const events: MadeEvent[] = [

@@ -1,5 +1,6 @@
-import { Check, CheckCheck, ShieldQuestionMark, X } from 'lucide-react';
+import { Check, CheckCheck, Coins, ShieldQuestionMark, X } from 'lucide-react';
 import { useState } from 'react';
+import { isBudgetQuestion } from '../../../src/protocol/budget.ts';
 import { sanitizeLine } from '../../../src/protocol/inert-text.ts';
 import type { PermissionOption } from '../../../src/sdk/index.ts';
 import { client } from '../api.ts';
@@ -30,6 +31,14 @@ const does: Record<PermissionOption['kind'], string> = {
   reject_always: 'refuses it from now on',
 };
 
+/** The same, of the server's own question about a budget. */
+const doesToBudget: Record<PermissionOption['kind'], string> = {
+  allow_once: 'raises the limit',
+  allow_always: 'raises the limit',
+  reject_once: 'stops the turn',
+  reject_always: 'stops the turn',
+};
+
 /** What the agent wants to do, whole, and the answers. */
 export function PermissionCard({
   request,
@@ -45,6 +54,8 @@ export function PermissionCard({
   const { call, options, answer } = request;
   const [sent, setSent] = useState<string | null>(null);
   const open = answer === null;
+  const isBudget = isBudgetQuestion(request.requestId);
+  const Icon = isBudget ? Coins : ShieldQuestionMark;
 
   function reply(option: PermissionOption): void {
     setSent(option.optionId);
@@ -70,11 +81,11 @@ export function PermissionCard({
       answer.outcome === 'selected'
         ? answer.name
         : answer.outcome === 'expired'
-          ? 'refused: nobody answered in time'
+          ? `${isBudget ? 'stopped' : 'refused'}: nobody answered in time`
           : 'cancelled';
     return (
       <div className="flex items-center gap-2 rounded-lg border border-line bg-surface px-3 py-1.5 text-[0.9rem]">
-        <ShieldQuestionMark aria-hidden className="size-4 shrink-0 text-muted" />
+        <Icon aria-hidden className="size-4 shrink-0 text-muted" />
         <span className="min-w-0 flex-1 truncate">{titleOfCall(call, cwd)}</span>
         <span className="shrink-0 text-muted">
           → {said}
@@ -85,11 +96,11 @@ export function PermissionCard({
   }
   return (
     <section
-      aria-label="Permission wanted"
+      aria-label={isBudget ? 'Budget reached' : 'Permission wanted'}
       className="animate-appear rounded-xl border-2 border-warn/60 bg-surface p-4"
     >
       <h2 className="flex items-start gap-2.5 font-semibold">
-        <ShieldQuestionMark aria-hidden className="mt-0.5 size-5 shrink-0 text-warn" />
+        <Icon aria-hidden className="mt-0.5 size-5 shrink-0 text-warn" />
         <span className="min-w-0 break-words">{titleOfCall(call, cwd)}</span>
       </h2>
       {command !== null && command.trim() !== call.title.trim() && (
@@ -120,6 +131,8 @@ export function PermissionCard({
           <Answer
             key={option.optionId}
             option={option}
+            does={(isBudget ? doesToBudget : does)[option.kind]}
+            isFirst={options.find((each) => each.kind === option.kind) === option}
             hint={active && options.find((each) => each.kind === option.kind) === option ? keys[option.kind] : null}
             disabled={sent !== null}
             onClick={() => reply(option)}
@@ -127,7 +140,7 @@ export function PermissionCard({
         ))}
       </div>
       <p className="mt-2.5 text-xs text-muted">
-        Refused by itself if nobody answers until {clockTime(request.expiresAt)}.
+        {isBudget ? 'The turn stops' : 'Refused'} by itself if nobody answers until {clockTime(request.expiresAt)}.
       </p>
     </section>
   );
@@ -135,11 +148,16 @@ export function PermissionCard({
 
 function Answer({
   option,
+  does: effect,
+  isFirst,
   hint,
   disabled,
   onClick,
 }: {
   option: PermissionOption;
+  does: string;
+  /** Of its kind: the one that the key stands for. */
+  isFirst: boolean;
   hint: string | null;
   disabled: boolean;
   onClick: () => void;
@@ -150,17 +168,18 @@ function Answer({
       type="button"
       disabled={disabled}
       onClick={onClick}
-      title={does[option.kind]}
+      title={effect}
       className={classNames(
         'inline-flex min-h-9 items-center gap-2 rounded-lg border px-3 py-1 text-left text-[0.93rem] font-medium disabled:opacity-50 max-md:flex-1',
-        option.kind === 'allow_once' && 'border-transparent bg-accent text-accent-text hover:brightness-110',
-        option.kind === 'allow_always' && 'border-accent/50 bg-accent-soft text-accent hover:brightness-95',
+        option.kind === 'allow_once' && isFirst && 'border-transparent bg-accent text-accent-text hover:brightness-110',
+        (option.kind === 'allow_always' || (option.kind === 'allow_once' && !isFirst)) &&
+          'border-accent/50 bg-accent-soft text-accent hover:brightness-95',
         !option.kind.startsWith('allow') && 'border-line-strong bg-surface hover:bg-hover',
       )}
     >
       <Icon aria-hidden className="size-4 shrink-0" />
       <span className="min-w-0 break-words">{sanitizeLine(option.name)}</span>
-      <span className="sr-only">({does[option.kind]})</span>
+      <span className="sr-only">({effect})</span>
       {hint !== null && (
         <kbd
           aria-hidden

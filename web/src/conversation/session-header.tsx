@@ -10,10 +10,11 @@ import {
   PanelRight,
   Pause,
   Power,
+  Share2,
   Snowflake,
   Trash2,
 } from 'lucide-react';
-import { useState } from 'react';
+import { lazy, Suspense, useState } from 'react';
 import { sanitizeLine } from '../../../src/protocol/inert-text.ts';
 import type { Session, SessionStatus } from '../../../src/sdk/index.ts';
 import { client } from '../api.ts';
@@ -25,6 +26,8 @@ import { IconButton } from '../ui/button.tsx';
 import { ConfirmDialog } from '../ui/dialog.tsx';
 import { Menu, MenuItem, MenuLine } from '../ui/menu.tsx';
 import { toast, toastFailure } from '../ui/toasts.tsx';
+
+const ShareDialog = lazy(async () => ({ default: (await import('./share-dialog.tsx')).ShareDialog }));
 
 export interface SessionHeaderProps {
   session: Session;
@@ -75,6 +78,7 @@ function SessionMenu({ session }: { session: Session }) {
   const navigate = useNavigate();
   const queries = useQueryClient();
   const [deleting, setDeleting] = useState(false);
+  const [sharing, setSharing] = useState(false);
 
   const rest = (step: 'pause' | 'hibernate' | 'stop' | 'archive') => () =>
     void client.sessions
@@ -113,6 +117,10 @@ function SessionMenu({ session }: { session: Session }) {
           <GitFork />
           Fork
         </MenuItem>
+        <MenuItem onSelect={() => setSharing(true)}>
+          <Share2 />
+          Share…
+        </MenuItem>
         <MenuLine />
         <MenuItem onSelect={rest('pause')}>
           <Pause />
@@ -136,6 +144,11 @@ function SessionMenu({ session }: { session: Session }) {
           Delete…
         </MenuItem>
       </Menu>
+      {sharing && (
+        <Suspense>
+          <ShareDialog session={session} onClose={() => setSharing(false)} />
+        </Suspense>
+      )}
       <ConfirmDialog
         open={deleting}
         onClose={() => setDeleting(false)}

@@ -49,6 +49,9 @@ export function Timeline({ items, sessionId, cwd }: { items: readonly Item[]; se
   const touched = (): void => {
     touchedAt.current = performance.now();
   };
+  // Keeping what is read in its place is for who reads further up; at the end, it would work against staying there.
+  virtual.shouldAdjustScrollPositionOnItemSizeChange = (item, _delta, { scrollOffset }) =>
+    !follows.current && item.start < (scrollOffset ?? 0);
   const totalPx = virtual.getTotalSize();
   useLayoutEffect(() => {
     const box = scroll.current;
@@ -88,10 +91,10 @@ export function Timeline({ items, sessionId, cwd }: { items: readonly Item[]; se
           const { scrollHeight, scrollTop, clientHeight } = event.currentTarget;
           const leftPx = scrollHeight - scrollTop - clientHeight;
           const byReader = performance.now() - touchedAt.current < touchMs;
-          if (leftPx <= endPx) follows.current = true;
+          // The browser keeps what is in sight in its place when rows change their height; that is no wish of the reader.
+          if (follows.current && !byReader) event.currentTarget.scrollTop = scrollHeight;
+          else if (leftPx <= endPx) follows.current = true;
           else if (scrollTop < lastTop.current && byReader) follows.current = false;
-          // Measuring corrects the position by what it was before the end was put in sight.
-          else if (follows.current && !byReader) event.currentTarget.scrollTop = scrollHeight;
           lastTop.current = scrollTop;
           setAway(leftPx > 4 * endPx);
         }}

@@ -1,13 +1,20 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { useId, useMemo, useRef, useState } from 'react';
-import { BerthError } from '../../../src/sdk/index.ts';
+import { BerthError, type CreateSessionInput } from '../../../src/sdk/index.ts';
 import { client, messageOf } from '../api.ts';
 import { agentsQuery, repositoriesQuery, sessionsQuery } from '../queries.ts';
 import { Button } from '../ui/button.tsx';
 import { Field, Input, Select, TextArea } from '../ui/field.tsx';
 import { Page } from '../ui/page.tsx';
 import { Failure } from '../ui/states.tsx';
+
+type Permissions = NonNullable<CreateSessionInput['permissions']>;
+const permissionChoices: Record<Permissions, { label: string; hint: string }> = {
+  policy: { label: 'By rules, ask for the rest', hint: 'Rules answer what is harmless; you are asked for the rest.' },
+  ask: { label: 'Always ask me', hint: 'You are asked before it acts.' },
+  allow: { label: 'Allow without asking', hint: 'It may do what stays inside its sandbox.' },
+};
 
 /** Where a session begins: what to work on, who works, and the first thing to say. */
 export function NewSession() {
@@ -21,7 +28,7 @@ export function NewSession() {
   const [repository, setRepository] = useState('');
   const [branch, setBranch] = useState('');
   const [agent, setAgent] = useState(() => localStorage.getItem('berth.agent') ?? 'claude');
-  const [permissions, setPermissions] = useState<'ask' | 'allow'>('ask');
+  const [permissions, setPermissions] = useState<Permissions>('policy');
   const [prompt, setPrompt] = useState('');
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState<unknown>(null);
@@ -137,19 +144,19 @@ export function NewSession() {
               </Select>
             )}
           </Field>
-          <Field
-            label="Permissions"
-            hint={permissions === 'ask' ? 'You are asked before it acts.' : 'It may do what stays inside its sandbox.'}
-          >
+          <Field label="Permissions" hint={permissionChoices[permissions].hint}>
             {(control) => (
               <Select
                 {...control}
                 name="permissions"
                 value={permissions}
-                onChange={(event) => setPermissions(event.target.value === 'allow' ? 'allow' : 'ask')}
+                onChange={(event) => setPermissions(event.target.value as Permissions)}
               >
-                <option value="ask">Ask me</option>
-                <option value="allow">Allow without asking</option>
+                {Object.entries(permissionChoices).map(([value, { label }]) => (
+                  <option key={value} value={value}>
+                    {label}
+                  </option>
+                ))}
               </Select>
             )}
           </Field>

@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { Command } from 'cmdk';
-import { sessionsQuery } from '../queries.ts';
+import { meQuery, sessionsQuery } from '../queries.ts';
 import { StatusDot } from '../sessions/status.tsx';
 import { repositoryName, titleOf } from '../sessions/title.ts';
 import { setTheme } from './theme.ts';
@@ -16,12 +16,18 @@ const pages = [
   ['Sandboxes', '/sandboxes'],
   ['Health', '/health'],
   ['GitHub', '/github'],
+  ['Usage and budgets', '/usage'],
+  ['People, teams and tokens', '/people'],
+  ['Keys and secrets', '/keys'],
 ] as const;
+const ownersPages = [['Audit', '/audit']] as const;
 
 /** Everything that can be gone to or done, by typing. */
 export default function Palette({ onClose }: { onClose: () => void }) {
   const navigate = useNavigate();
   const sessions = useQuery(sessionsQuery);
+  const me = useQuery(meQuery);
+  const reachable = me.data?.role === 'owner' ? [...pages, ...ownersPages] : pages;
   const run = (action: () => void) => () => {
     onClose();
     action();
@@ -55,7 +61,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
           ))}
         </Command.Group>
         <Command.Group heading="Pages">
-          {pages.map(([label, to]) => (
+          {reachable.map(([label, to]) => (
             <Command.Item key={to} value={label} className={itemClass} onSelect={run(() => void navigate({ to }))}>
               {label}
             </Command.Item>

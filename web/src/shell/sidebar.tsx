@@ -4,12 +4,16 @@ import {
   Activity,
   BellRing,
   Boxes,
+  ChartColumn,
   Command,
   EllipsisVertical,
+  GitPullRequest,
+  KeyRound,
   ListOrdered,
   Plus,
   RotateCcw,
-  Settings2,
+  ScrollText,
+  Users,
 } from 'lucide-react';
 import type { ReactNode } from 'react';
 import { client, queryClient } from '../api.ts';
@@ -70,8 +74,10 @@ export function Sidebar({ className, onPalette }: { className?: string; onPalett
         <Operate to="/queue" label="Queue" count={waiting} icon={<ListOrdered />} />
         <Operate to="/dead-letters" label="Dead letters" count={dead} icon={<RotateCcw />} />
         <Operate to="/sandboxes" label="Sandboxes" icon={<Boxes />} />
-        <Operate to="/health" label="Health" icon={<Activity />} />
-        <Operate to="/github" label="GitHub" icon={<Settings2 />} />
+        <Operate to="/usage" label="Usage" icon={<ChartColumn />} />
+        <Operate to="/people" label="People" icon={<Users />} />
+        <Operate to="/keys" label="Keys" icon={<KeyRound />} />
+        {me.data?.role === 'owner' && <Operate to="/audit" label="Audit" icon={<ScrollText />} />}
         <span className="flex-1" />
         <Menu
           trigger={
@@ -97,7 +103,14 @@ export function Sidebar({ className, onPalette }: { className?: string; onPalett
               Notify me
             </MenuItem>
           )}
-          <MenuItem onSelect={() => void navigate({ to: '/health' })}>Health of this server</MenuItem>
+          <MenuItem onSelect={() => void navigate({ to: '/github' })}>
+            <GitPullRequest />
+            GitHub
+          </MenuItem>
+          <MenuItem onSelect={() => void navigate({ to: '/health' })}>
+            <Activity />
+            Health of this server
+          </MenuItem>
           <MenuItem onSelect={() => void signOut().catch(toastFailure('Could not sign out'))}>
             Sign out{me.data === undefined ? '' : ` ${me.data.user}`}
           </MenuItem>

@@ -1,11 +1,13 @@
 import { useQuery } from '@tanstack/react-query';
 import { Gauge } from 'lucide-react';
+import { sanitizeLine } from '../../../src/protocol/inert-text.ts';
 import type { Session } from '../../../src/sdk/index.ts';
 import { client } from '../api.ts';
 import { usageQuery } from '../queries.ts';
 import { Meter } from '../ui/meter.tsx';
 import { Empty, Failure, Loading } from '../ui/states.tsx';
 import { bytes, duration } from '../ui/time.ts';
+import { PortLink } from './port-link.tsx';
 
 /** The runner's own, in every sandbox. */
 const own: readonly number[] = [8079, 8080];
@@ -49,6 +51,9 @@ export function SandboxPanel({ session, live }: { session: Session; live: boolea
         <dt>Provider</dt>
         <dd>
           {session.provider}, template {session.template}
+          {session.providerReason !== null && (
+            <span className="block text-[0.85rem] text-muted">Chosen: {sanitizeLine(session.providerReason)}</span>
+          )}
         </dd>
       </dl>
       <section>
@@ -57,14 +62,7 @@ export function SandboxPanel({ session, live }: { session: Session; live: boolea
         <ul className="space-y-1 text-[0.92rem]">
           {open?.map((port) => (
             <li key={`${port.address} ${port.port}`} className="font-mono">
-              <a
-                href={`/api/sessions/${session.id}/ports/${port.port}/`}
-                target="_blank"
-                rel="noopener"
-                className="text-accent underline underline-offset-2"
-              >
-                {port.port}
-              </a>{' '}
+              <PortLink sessionId={session.id} port={port.port} />{' '}
               <span className="text-muted">{port.address}</span>
             </li>
           ))}

@@ -1,4 +1,4 @@
-import { FileDiff, Folder, GitCommitHorizontal, Gauge, TerminalSquare, X } from 'lucide-react';
+import { Coins, FileDiff, Folder, GitCommitHorizontal, Gauge, Globe, TerminalSquare, X } from 'lucide-react';
 import { Tabs } from 'radix-ui';
 import { lazy, Suspense, useState, type ReactNode } from 'react';
 import type { Session } from '../../../src/sdk/index.ts';
@@ -7,7 +7,9 @@ import { Button, IconButton } from '../ui/button.tsx';
 import { Empty, Loading } from '../ui/states.tsx';
 import { Files } from './files.tsx';
 import { Git } from './git.tsx';
+import { NetworkPanel } from './network-panel.tsx';
 import { SandboxPanel } from './sandbox-panel.tsx';
+import { UsagePanel } from './usage-panel.tsx';
 
 const Changes = lazy(() => import('./changes.tsx'));
 const Terminals = lazy(() => import('./terminals.tsx'));
@@ -18,6 +20,8 @@ const tabs = [
   ['terminals', 'Terminals', TerminalSquare],
   ['git', 'Git', GitCommitHorizontal],
   ['sandbox', 'Sandbox', Gauge],
+  ['network', 'Network', Globe],
+  ['usage', 'Usage', Coins],
 ] as const;
 
 const key = 'berth.workspace.tab';
@@ -68,7 +72,7 @@ export default function Workspace({
                 value={value}
                 className="focus-inside inline-flex h-8 shrink-0 items-center gap-1.5 rounded-lg px-2.5 text-[0.87rem] font-medium text-muted hover:bg-hover data-[state=active]:bg-hover data-[state=active]:text-text"
               >
-                <Icon aria-hidden className="size-4 @max-lg:hidden" />
+                <Icon aria-hidden className="size-4 @max-2xl:hidden" />
                 {label}
               </Tabs.Trigger>
             ))}
@@ -86,6 +90,12 @@ export default function Workspace({
           </Panel>
           <Panel value="sandbox">
             <SandboxPanel session={session} live={!resting || woken} />
+          </Panel>
+          <Panel value="network">
+            <NetworkPanel session={session} />
+          </Panel>
+          <Panel value="usage">
+            <UsagePanel session={session} />
           </Panel>
         </Suspense>
       </div>
