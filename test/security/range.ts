@@ -39,7 +39,7 @@ export async function openRange(env: Record<string, string>): Promise<Range> {
   const built = await compile(['escapes.c', 'exchange.c', 'hogs.c']);
   const installation = await createInstallation({ BERTH_SLOTS: '6', BERTH_SANDBOX_DISK_GIB: '1', ...env });
   const server = await installation.start();
-  const limits = { cpus: 1, memoryBytes: 256 * mebibyte, pids: 256, diskBytes: 192 * mebibyte };
+  const limits = { cpus: 1, memoryBytes: 256 * mebibyte, pids: 256, diskBytes: 96 * mebibyte };
   const range: Range = {
     installation,
     server,

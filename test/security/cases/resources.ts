@@ -115,7 +115,7 @@ export function resourceCases(range: () => Range): void {
     await client.sessions.wake(attacker);
     await alive();
     // Some room, for tables alone.
-    expect(await run(attacker, ['sh', '-c', 'rm bytes && head -c 184M /dev/urandom > bytes && sync'])).toMatchObject({ exitCode: 0, err: '' });
+    expect(await run(attacker, ['sh', '-c', 'rm bytes && head -c 88M /dev/urandom > bytes && sync'])).toMatchObject({ exitCode: 0, err: '' });
     const made = await hog('inodes');
     expect([ENOSPC, EDQUOT]).toContain(made?.stopped);
     expect(made?.count).toBeGreaterThan(0);
