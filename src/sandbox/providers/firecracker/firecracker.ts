@@ -35,7 +35,6 @@ import {
   type Context,
   type SandboxParts,
 } from './sandbox.ts';
-import { noTemplate } from '../../templates/template.ts';
 import { writeRecord } from '../_shared/record-file.ts';
 
 export interface FirecrackerOptions {
