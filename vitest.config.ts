@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * Sandboxes, mounts and the host's two or more cores are shared, so files that make real sandboxes
- * (`*.e2e.test.ts`, `oci`) run one after the other and everything else beside each other.
+ * Every test that makes sandboxes has an installation of its own, so files run beside each other. Those under
+ * `test/security` that fill disks, memory and process tables run last, and alone.
  */
 export default defineConfig({
   test: {
@@ -15,16 +15,28 @@ export default defineConfig({
           exclude: ['**/*.e2e.test.ts', 'src/sandbox/providers/**', '**/node_modules/**'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
+          sequence: { groupOrder: 0 },
         },
       },
       {
         extends: true,
         test: {
           name: 'e2e',
-          include: ['test/**/*.e2e.test.ts', 'src/sandbox/providers/**/*.test.ts'],
+          include: ['test/e2e/**/*.e2e.test.ts', 'src/sandbox/providers/**/*.test.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 300_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'security',
+          include: ['test/security/**/*.e2e.test.ts'],
           fileParallelism: false,
           testTimeout: 180_000,
           hookTimeout: 300_000,
+          sequence: { groupOrder: 2 },
         },
       },
     ],
