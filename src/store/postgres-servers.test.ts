@@ -167,7 +167,7 @@ describe.skipIf(missing !== null)('two servers on one Postgres', () => {
     const claimAll = async (store: Store): Promise<void> => {
       for (;;) {
         // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what claiming uses of them
-        const deps = { store, clock, settings: { slots, queue: defaultQueueSettings } } as unknown as {
+        const deps = { store, clock, settings: { slots, queue: defaultQueueSettings, quotas: { user: {}, team: {} } } } as unknown as {
           store: Store;
           settings: Settings;
         } & Parameters<typeof claimTurn>[0];

@@ -40,9 +40,13 @@ async function* inPieces(bytes: Buffer, size = 700): AsyncGenerator<Buffer> {
 
 const unpackItems = async (items: readonly Item[], more = limits) => unpack(inPieces(await tar(items)), root, more);
 
-function filesBelow(directory: string): string[] {
-  return readdirSync(directory, { withFileTypes: true, recursive: true })
-    .map((entry) => join(entry.parentPath, entry.name).slice(directory.length + 1))
+/** Links are named and not followed, which `recursive` of `readdir` would do. */
+function filesBelow(directory: string, under = ''): string[] {
+  return readdirSync(join(directory, under), { withFileTypes: true })
+    .flatMap((entry) => {
+      const name = join(under, entry.name);
+      return entry.isDirectory() ? [name, ...filesBelow(directory, name)] : [name];
+    })
     .toSorted();
 }
 
