@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { guestHome, guestUser } from '../../../core/ports/sandbox-provider.ts';
 import { realDirectory } from '../../templates/assemble.ts';
 import type { Template } from '../../templates/template.ts';
+import { chownTree } from '../_shared/chown-tree.ts';
 import { guestStatePath } from '../_shared/runner-process.ts';
 import type { DiskPaths } from './paths.ts';
 
@@ -40,14 +41,7 @@ async function copyTemplateHome(source: string | null, home: string): Promise<vo
     preserveTimestamps: true,
     mode: constants.COPYFILE_FICLONE,
   });
-  chownTree(home);
-}
-
-function chownTree(directory: string): void {
-  for (const entry of readdirSync(directory, { withFileTypes: true, recursive: true })) {
-    const path = join(entry.parentPath, entry.name);
-    if (!entry.isSymbolicLink()) chownSync(path, guestUser.uid, guestUser.gid);
-  }
+  chownTree(home, guestUser.uid, guestUser.gid);
 }
 
 function makeDirectory(path: string, mode: number): void {
