@@ -4,7 +4,8 @@ import type { SessionEvent } from '../../src/protocol/events.ts';
 import { createInstallation, type TestInstallation, type TestServer } from './harness.ts';
 import { allEvents, scriptedSession, textOf } from './scripted.ts';
 
-const kills = 30;
+/** `scripts/soak.sh kills` makes many more. */
+const kills = 12;
 const sessionCount = 3;
 const longestLifeMs = 1_500;
 const stepsPerTurn = 8;

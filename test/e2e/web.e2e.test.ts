@@ -247,7 +247,7 @@ describe('running the installation', () => {
     const page = await visit('/people', { dark: true });
     await page.getByLabel('Handle').fill('No Good');
     await page.getByRole('button', { name: 'Add and get the link' }).click();
-    await page.getByText('small letters, digits').waitFor();
+    await page.getByText('small letters, digits').first().waitFor();
     await page.getByLabel('Handle').fill('grace');
     await page.getByRole('button', { name: 'Add and get the link' }).click();
     const link = await page.getByRole('region', { name: 'A link for grace' }).locator('code').innerText();

@@ -95,7 +95,8 @@ export async function createFirecrackerHarness(live: boolean): Promise<Firecrack
       if (existsSync(join(directory, 'installation'))) {
         await rm(machineRunDir(await installationId(directory)), { recursive: true, force: true });
       }
-      await rm(dataDir, { recursive: true, force: true });
+      // Guests that were just killed may still be writing.
+      await rm(dataDir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
     },
   };
 }
