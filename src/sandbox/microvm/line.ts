@@ -1,7 +1,8 @@
 import { lstat } from 'node:fs/promises';
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BerthError } from '../../protocol/errors.ts';
+import { connectSocket } from '../connect-socket.ts';
 
 /**
  * Where the host reaches a line of a guest: at a socket that the machine has for that line alone, or at a port of the
@@ -83,22 +84,4 @@ function readAnswer(socket: Socket, signal: AbortSignal): Promise<boolean> {
     socket.once('close', closed);
     signal.addEventListener('abort', abort, { once: true });
   });
-}
-
-/** Rejects with the system's error. */
-export async function connectSocket(path: string, signal: AbortSignal): Promise<Socket> {
-  signal.throwIfAborted();
-  const socket = connect({ path });
-  const abort = () => socket.destroy(signal.reason as Error);
-  signal.addEventListener('abort', abort, { once: true });
-  try {
-    await new Promise<void>((resolve, reject) => {
-      socket.once('connect', resolve);
-      socket.once('error', reject);
-    });
-    socket.on('error', () => {});
-    return socket;
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
 }

@@ -1,10 +1,11 @@
 import { closeSync, constants, fstatSync, openSync, watch, type FSWatcher } from 'node:fs';
 import { request } from 'node:http';
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BerthError, fromErrorBody } from '../../../protocol/errors.ts';
+import { connectSocket } from '../../connect-socket.ts';
 import { socketFileName } from './runner-process.ts';
 
 /** O_PATH of asm-generic/fcntl.h, which Node does not name: refers to a file without opening it. */
@@ -22,26 +23,9 @@ export async function connectRunnerSocket(runDir: string, signal: AbortSignal): 
   const fd = openSync(join(runDir, socketFileName), O_PATH | constants.O_NOFOLLOW);
   try {
     if (!fstatSync(fd).isSocket()) throw new BerthError('sandbox_lost', "the runner's socket was replaced");
-    return await connectTo(fd, signal);
+    return await connectSocket(`/proc/self/fd/${fd}`, signal);
   } finally {
     closeSync(fd);
-  }
-}
-
-async function connectTo(fd: number, signal: AbortSignal): Promise<Socket> {
-  const socket = connect({ path: `/proc/self/fd/${fd}` });
-  const abort = () => socket.destroy(signal.reason as Error);
-  signal.addEventListener('abort', abort, { once: true });
-  try {
-    await new Promise<void>((resolve, reject) => {
-      socket.once('connect', resolve);
-      socket.once('error', reject);
-    });
-    // Until its taker listens, and after: a broken stream is told by `close`, and must not end the server.
-    socket.on('error', () => {});
-    return socket;
-  } finally {
-    signal.removeEventListener('abort', abort);
   }
 }
 

@@ -18,6 +18,15 @@ export function checkId(id: string): void {
     throw new BerthError('invalid_request', `not an id: ${JSON.stringify(id)}`, { field: 'id' });
 }
 
+/** The ids of sandboxes that are made together; each is another one's. */
+export function forkIds(specs: readonly SandboxSpec[]): string[] {
+  const ids = specs.map((spec) => spec.id);
+  if (new Set(ids).size !== ids.length) {
+    throw new BerthError('invalid_request', 'each fork needs an id of its own', { field: 'specs' });
+  }
+  return ids;
+}
+
 /**
  * Throws `invalid_request` naming the field. A limit that this host cannot enforce must be 0, which asks for none: a
  * caller that counts on a limit is told, not left without it.

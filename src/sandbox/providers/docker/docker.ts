@@ -11,7 +11,7 @@ import type { DriverFactory } from '../../registry.ts';
 import { placePackagedBundle, type PlaceBundle } from '../../runner-layer/bundle.ts';
 import { createKeyLock } from '../_shared/key-lock.ts';
 import { connectRunnerSocket, dialThroughRunner, waitForRunner } from '../_shared/runner-socket.ts';
-import { checkId, checkLabels, checkLimits, checkSpec } from '../_shared/spec-check.ts';
+import { checkId, checkLabels, checkLimits, checkSpec, forkIds } from '../_shared/spec-check.ts';
 import { engineLimits } from './container-config.ts';
 import { copySandbox, deleteSnapshot, describeSnapshot, findSnapshot, listSnapshots } from './copies.ts';
 import { connectEngine, engineCall, type ConnectEngine } from './engine.ts';
@@ -382,10 +382,7 @@ export function createDockerProvider(options: DockerOptions): SandboxProvider {
     async fork(source, specs, { signal }) {
       const installation = await open();
       for (const spec of specs) check(spec);
-      const ids = specs.map((spec) => spec.id);
-      if (new Set(ids).size !== ids.length) {
-        throw new BerthError('invalid_request', 'each fork needs an id of its own', { field: 'specs' });
-      }
+      const ids = forkIds(specs);
       const origin = 'sandboxId' in source ? source.sandboxId : snapshotKey(source.snapshotId);
       return lock.runAll([origin, ...ids], async () => {
         signal.throwIfAborted();

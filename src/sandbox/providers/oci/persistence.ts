@@ -9,7 +9,7 @@ import type { OuterStreams } from './outer-streams.ts';
 import { waitForRunner } from '../_shared/runner-socket.ts';
 import { sandboxIds, sandboxParts } from './sandbox.ts';
 import { dropSnapshot, listSnapshots, recoverSnapshots, snapshotInfo, takeSnapshot } from './snapshots.ts';
-import { checkId, checkSpec } from '../_shared/spec-check.ts';
+import { checkId, checkSpec, forkIds } from '../_shared/spec-check.ts';
 import { recoverStillness } from './stillness.ts';
 
 type Persistence = Pick<
@@ -165,10 +165,7 @@ export function createPersistence({
       const installation = await open();
       demand('fork');
       for (const spec of specs) checkSpec(spec, { name: 'oci', capabilities: capabilities() });
-      const ids = specs.map((spec) => spec.id);
-      if (new Set(ids).size !== ids.length) {
-        throw new BerthError('invalid_request', 'each fork needs an id of its own', { field: 'specs' });
-      }
+      const ids = forkIds(specs);
       const origin = 'sandboxId' in source ? source.sandboxId : snapshotKey(source.snapshotId);
       return lock.runAll([origin, ...ids], async () => {
         signal.throwIfAborted();

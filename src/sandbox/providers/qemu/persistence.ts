@@ -3,7 +3,7 @@ import type { SandboxInfo, SandboxProvider, SandboxSpec } from '../../../core/po
 import { BerthError } from '../../../protocol/errors.ts';
 import { waitForHealth } from '../../microvm/guest-health.ts';
 import type { KeyLock } from '../_shared/key-lock.ts';
-import { checkId } from '../_shared/spec-check.ts';
+import { checkId, forkIds } from '../_shared/spec-check.ts';
 import { hibernateSandbox, syncGuest, wakeSandbox } from './hibernation.ts';
 import { openQmp } from './qmp.ts';
 import type { SandboxRecord } from './record.ts';
@@ -172,10 +172,7 @@ export function createPersistence({ open, existing, check, lock, making, onResta
       const context = await open();
       const { installation } = context;
       for (const spec of specs) check(spec);
-      const ids = specs.map((spec) => spec.id);
-      if (new Set(ids).size !== ids.length) {
-        throw new BerthError('invalid_request', 'each fork needs an id of its own', { field: 'specs' });
-      }
+      const ids = forkIds(specs);
       const origin = 'sandboxId' in source ? source.sandboxId : snapshotKey(source.snapshotId);
       return locked([origin, ...ids], async () => {
         signal.throwIfAborted();

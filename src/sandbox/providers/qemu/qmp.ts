@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { BerthError } from '../../../protocol/errors.ts';
-import { connectSocket } from '../../microvm/line.ts';
+import { connectSocket } from '../../connect-socket.ts';
 
 /** A machine's monitor (QEMU Machine Protocol), for the time of one operation: the machine takes one connection at a time. */
 export interface Qmp {
