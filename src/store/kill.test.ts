@@ -20,7 +20,7 @@ const writer = fileURLToPath(new URL('kill-writer.fixture.ts', import.meta.url))
 async function writeAndKill(location: string, sessionId: string, lifeMs: number): Promise<number> {
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', writer], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { STORE: location, SESSION: sessionId },
+    env: { STORE: location, SESSION: sessionId, NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] },
   });
   const exited = once(child, 'exit');
   let output = '';

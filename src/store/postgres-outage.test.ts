@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { messageEvent, sessionRecord } from '../../test/conformance/store-records.ts';
 import { missingForPostgres, startPostgres } from '../../test/fixtures/postgres.ts';
 import type { PostgresServer } from '../../test/fixtures/postgres.ts';
@@ -16,8 +16,12 @@ describe.skipIf(missing !== null)('a Postgres that goes away', () => {
   let b: Store;
   let id: string;
 
-  beforeEach(async () => {
+  beforeAll(async () => {
     server = await startPostgres();
+  });
+  afterAll(() => server?.destroy());
+
+  beforeEach(async () => {
     const url = await server.createDatabase();
     [a, b] = await Promise.all([createPostgresStore({ url }), createPostgresStore({ url })]);
     const session = sessionRecord();
@@ -26,7 +30,6 @@ describe.skipIf(missing !== null)('a Postgres that goes away', () => {
   });
   afterEach(async () => {
     await Promise.all([a?.close(), b?.close()]);
-    await server?.destroy();
   });
 
   const append = (store: Store, text: string): Promise<number> =>
@@ -63,6 +66,7 @@ describe.skipIf(missing !== null)('a Postgres that goes away', () => {
   test('can be closed without', async () => {
     await server.stop('immediate');
     await Promise.all([a.close(), b.close()]);
+    await server.start();
   });
 
   test.each(['fast', 'immediate', 'kill'] as const)(

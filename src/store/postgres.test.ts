@@ -12,13 +12,18 @@ if (missing !== null) console.warn(`skipped: postgres.test.ts: ${missing}`);
 
 describe.skipIf(missing !== null)('postgres', () => {
   let server: PostgresServer;
+  /** Migrated, and otherwise empty. */
+  let template: string;
   let url: string;
   beforeAll(async () => {
     server = await startPostgres();
+    template = await server.createDatabase();
+    await (await createPostgresStore({ url: template })).close();
+    await expectNoConnection(template);
   });
   afterAll(() => server?.destroy());
   beforeEach(async () => {
-    url = await server.createDatabase();
+    url = await server.createDatabase(template);
   });
 
   storeSuite('postgres', async () => {
@@ -27,16 +32,16 @@ describe.skipIf(missing !== null)('postgres', () => {
     return {
       store: await open(),
       reopen: open,
-      destroy: expectNoConnection,
+      destroy: () => expectNoConnection(url),
       sql,
       tamper: (statements) => sql(`alter table audit disable trigger all; ${statements}`),
     };
   });
 
-  /** Of the database under test; a closed store has left nothing behind. */
-  async function expectNoConnection(): Promise<void> {
+  /** A closed store has left nothing behind. */
+  async function expectNoConnection(database: string): Promise<void> {
     const others = `select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`;
-    await expect.poll(() => server.query(url, others), { timeout: 5_000 }).toEqual([]);
+    await expect.poll(() => server.query(database, others), { timeout: 5_000 }).toEqual([]);
   }
 
   async function givenSession(): Promise<string> {
@@ -80,7 +85,7 @@ describe.skipIf(missing !== null)('postgres', () => {
     await givenSession();
     await server.query(url, `insert into kysely_migration (name, timestamp) values ('9999-later', '2030-01-01')`);
     await expect(createPostgresStore({ url })).rejects.toMatchObject({ name: 'BerthError' });
-    await expectNoConnection();
+    await expectNoConnection(url);
   });
 
   test.each([
