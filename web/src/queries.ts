@@ -128,6 +128,18 @@ export const sessionBudgetQuery = (id: string) =>
     refetchInterval: slowIntervalMs,
   });
 
+/** Those of a session that are the caller's, or all for an owner. */
+export const snapshotsQuery = (id: string) =>
+  queryOptions({ queryKey: ['snapshots', id], queryFn: ({ signal }) => client.snapshots.list({ session: id, signal }) });
+
+export const branchQuery = (id: string, enabled: boolean) =>
+  queryOptions({
+    queryKey: ['branch', id],
+    queryFn: ({ signal }) => client.sessions.branch(id, { signal }),
+    staleTime: slowIntervalMs,
+    enabled,
+  });
+
 export const egressQuery = (id: string) =>
   queryOptions({
     queryKey: ['egress', id],

@@ -121,6 +121,9 @@ export const routeRules = defineRules({
   'DELETE /api/teams/:team/secrets/:name': { needs: 'team:manage', team: 'team' },
 
   'GET /api/sessions/:id/diff': look,
+  'GET /api/sessions/:id/branch': look,
+  // Who works in it could have the agent push all the same.
+  'POST /api/sessions/:id/pull-request': act,
   'GET /api/sessions/:id/usage': look,
   'GET /api/sessions/:id/files': look,
   'GET /api/sessions/:id/files/stat': look,

@@ -11,7 +11,7 @@ import { Page } from '../ui/page.tsx';
 import { Empty, Failure, Loading } from '../ui/states.tsx';
 import { bytes } from '../ui/time.ts';
 import { toastFailure } from '../ui/toasts.tsx';
-import { SessionLink } from './session-link.tsx';
+import { SessionLink } from '../sessions/session-link.tsx';
 import { Sparkline } from './sparkline.tsx';
 import { Table } from './table.tsx';
 
