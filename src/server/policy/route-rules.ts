@@ -107,6 +107,8 @@ export const routeRules = defineRules({
   'GET /api/sessions/:id/shares': look,
   'PUT /api/sessions/:id/shares/:kind/:name': manage,
   'DELETE /api/sessions/:id/shares/:kind/:name': manage,
+  // Of the sessions that the caller may see.
+  'GET /api/egress': { needs: 'installation:read' },
   'GET /api/sessions/:id/egress': look,
   'PUT /api/sessions/:id/egress': manage,
   'POST /api/sessions/:id/egress/allow': manage,
