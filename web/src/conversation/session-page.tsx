@@ -102,16 +102,16 @@ function OneSession({ sessionId }: { sessionId: string }) {
 
   return (
     <ProvideForking session={session} items={items}>
-    <Split
-      label="Workspace"
-      open={workspace}
-      main={conversation}
-      side={
-        <Suspense fallback={<Loading label="Opening the workspace" />}>
-          <Workspace session={session} facts={facts} onClose={toggleWorkspace} />
-        </Suspense>
-      }
-    />
+      <Split
+        label="Workspace"
+        open={workspace}
+        main={conversation}
+        side={
+          <Suspense fallback={<Loading label="Opening the workspace" />}>
+            <Workspace session={session} facts={facts} onClose={toggleWorkspace} />
+          </Suspense>
+        }
+      />
     </ProvideForking>
   );
 }
