@@ -1,6 +1,6 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { BranchState, OpenedPull } from '../protocol/forge-api.ts';
-import type { ErrorBody } from '../protocol/errors.ts';
+import { BerthError, type ErrorBody } from '../protocol/errors.ts';
 import { createMemoryGit, type MemoryGit } from './testing/memory-git.ts';
 import { createSite, signal, type Site } from './testing/site.ts';
 
@@ -79,7 +79,12 @@ test('is refused with a reason', async () => {
   expect(await refusal(open(id, { base: branch }))).toEqual([400, 'invalid_request', 'base']);
   expect(await refusal(open(id, { title: ' ' }))).toEqual([400, 'invalid_request', 'title']);
   memory.left.set('next', { 'x.txt': 'x\n' });
-  expect(await refusal(open(id, { base: 'nowhere' }))).toEqual([400, 'invalid_request', 'base']);
+  const nowhere = new BerthError('branch_not_found', 'the repository has no branch nowhere', { field: 'branch' });
+  const check = vi.spyOn(memory.git, 'check').mockRejectedValueOnce(nowhere);
+  expect(await refusal(open(id, { base: 'nowhere' }))).toEqual([422, 'branch_not_found', 'base']);
+  // Nothing was committed for it.
+  expect(memory.left.has('next')).toBe(true);
+  check.mockRestore();
 
   const { turn } = await site.core.sessions.prompt(id, { prompt: [{ type: 'text', text: 'go' }] }, 'ada');
   await expect.poll(async () => (await site.store.read.turn(turn.id))?.state).toBe('running');

@@ -75,7 +75,7 @@ test('the branch becomes a pull request, once, and what is new goes to it', asyn
   await accessible(page);
   await workspace.getByLabel('Into the branch').fill('no-such-branch');
   await workspace.getByRole('button', { name: 'Push and create' }).click();
-  await workspace.getByText('takes no pull request').waitFor();
+  await workspace.getByText('has no branch no-such-branch').waitFor();
   await workspace.getByLabel('Into the branch').fill('main');
   await workspace.getByLabel('Title').fill('Greet everybody');
   await workspace.getByLabel('Description').fill('So that they know.');
@@ -99,6 +99,8 @@ test('the branch becomes a pull request, once, and what is new goes to it', asyn
 
 test('snapshots stand in the conversation, and are where another session begins', async () => {
   const { client } = server;
+  await runTurn(client, session.id, 'say Nothing is kept of this.');
+  await runTurn(client, session.id, 'write hello.txt HELLO\\n');
   const page = await people.visit(`/sessions/${session.id}`);
   const log = page.getByRole('log', { name: 'Conversation' });
   await page.getByRole('button', { name: 'More about this session' }).click();
@@ -115,7 +117,7 @@ test('snapshots stand in the conversation, and are where another session begins'
   await log.getByText('Snapshot greeted').waitFor();
   await accessible(page);
 
-  // The first turn was left as it was; nothing of that moment is kept.
+  // Another turn came after it, and no snapshot between.
   const here = log.getByRole('button', { name: 'Fork from here', exact: true });
   await here.first().click();
   await page.getByText('This turn cannot be forked').waitFor();

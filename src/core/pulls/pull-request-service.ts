@@ -17,7 +17,7 @@ export interface PullRequestService {
   /**
    * Commits what the agent left, pushes the session's branch, and opens its pull request; a second call finds the one
    * that is open, with what was new pushed to it. Throws `conflict` while the agent works or where there is nothing to
-   * show, `unsupported` for a repository of no forge that Berth was given, `invalid_request` for the base, and what
+   * show, `unsupported` for a repository of no forge that Berth was given, `invalid_request` or `branch_not_found` for the base, and what
    * `Git.push` and the forge throw.
    */
   open(sessionId: string, request: OpenPullRequest, by: string, signal: AbortSignal): Promise<OpenedPull>;
@@ -67,6 +67,15 @@ export function createPullRequestService({ deps, forge, core }: PullRequestConte
     const task = await store.read.taskBySession(sessionId);
     if (task !== null && ['accepted', 'working', 'publishing'].includes(task.state)) {
       throw refuse('conflict', `task ${task.id} works in this session, and opens the pull request itself`);
+    }
+  }
+
+  async function requireBranch(url: string, branch: string, signal: AbortSignal): Promise<void> {
+    try {
+      await deps.git.check(url, branch, signal);
+    } catch (error) {
+      if (!(error instanceof BerthError) || error.code !== 'branch_not_found') throw error;
+      throw new BerthError(error.code, error.message, { field: 'base', cause: error });
     }
   }
 
@@ -125,6 +134,8 @@ export function createPullRequestService({ deps, forge, core }: PullRequestConte
           throw new BerthError('invalid_request', "it cannot go into the session's own branch", { field: 'base' });
         }
         await requireRest(sessionId);
+        // Before anything is committed or pushed for it.
+        if (baseBranch !== session.baseBranch) await requireBranch(repository.url, baseBranch, signal);
         const title = request.title ?? (session.title === '' ? branch : session.title).slice(0, maxTitleLength);
         const sha = await core.sessions.withRunner(sessionId, signal, (runner, record) =>
           publish(found, { title, by }, record, runner, signal),
