@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { BerthError } from '../../protocol/errors.ts';
+import { gatewayPort } from '../../protocol/runner-api.ts';
+import { createNameServer } from '../names/name-server.ts';
 import type { UpgradeContext } from '../upgrade.ts';
 import { createChannel, type Channel } from './channel.ts';
 import { WaitingRoom } from './waiting-room.ts';
@@ -25,6 +27,7 @@ export function createGateway(waitMs = maxWaitMs): Gateway {
   const listeners = new Map<number, Server>();
   const waiting = new WaitingRoom();
   let channel: Channel | null = null;
+  const names = createNameServer(() => channel?.alive === true);
 
   function route(socket: Socket, deadline: number): void {
     if (socket.destroyed) return;
@@ -52,6 +55,7 @@ export function createGateway(waitMs = maxWaitMs): Gateway {
       });
     }
     listeners.set(port, server);
+    if (port === gatewayPort) names.open();
   }
 
   return {
@@ -73,6 +77,7 @@ export function createGateway(waitMs = maxWaitMs): Gateway {
       for (const { socket, deadline } of waiting.takeAll()) route(socket, deadline);
     },
     close() {
+      names.close();
       for (const server of listeners.values()) server.close();
       for (const { socket } of waiting.takeAll()) socket.resetAndDestroy();
       channel?.retire();

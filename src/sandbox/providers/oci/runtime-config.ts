@@ -54,6 +54,7 @@ const maskedPaths = [
 ];
 const readonlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
 
+const namesPort = 53;
 const openFiles = 65_536;
 /** Killed before the host's own processes when memory runs out. Only upward: lowering it takes a capability. */
 const oomScoreAdj = 500;
@@ -87,6 +88,8 @@ export function createRuntimeConfig(input: RuntimeConfigInput): object {
       cgroupsPath: input.cgroupPath,
       namespaces: ['pid', 'mount', 'uts', 'ipc', 'network', 'cgroup'].map((type) => ({ type })),
       resources: createResources(record, cgroups),
+      // The runner answers names on port 53 inside; gVisor has no such setting, and no network of its own.
+      ...(input.gvisor ? {} : { sysctl: { 'net.ipv4.ip_unprivileged_port_start': String(namesPort) } }),
       seccomp: createSeccompProfile(),
       maskedPaths,
       readonlyPaths,
