@@ -46,7 +46,8 @@ const stateSchema = z.object({ namespace: z.string().nullable() });
 /** Resolves to `null` when it is off or this machine cannot. What belongs to no sandbox is removed. */
 export async function openFullNetwork({ installation, stateFile, settings, sandboxIds }: FullNetworkOptions): Promise<FullNetwork | null> {
   const before = await readState(stateFile);
-  const able = settings !== null && (await checkHost(settings)).problem === null;
+  const found = settings === null ? null : await checkHost(settings);
+  const able = found !== null && found.problem === null;
   const namespace = settings?.namespace ?? null;
   if (before !== null && (!able || before.namespace !== namespace)) {
     await removeAll(openHostNamespace(before.namespace), before.namespace, installation);
@@ -55,8 +56,7 @@ export async function openFullNetwork({ installation, stateFile, settings, sandb
   if (!able) return null;
   await writeAtomic(stateFile, `${JSON.stringify({ namespace })}\n`, 0o600);
   const host = openHostNamespace(namespace);
-  const { ipv6 } = await checkHost(settings);
-  return createFullNetwork(host, installation, ipv6, await adopt(host, installation, sandboxIds));
+  return createFullNetwork(host, installation, found.ipv6, await adopt(host, installation, sandboxIds));
 }
 
 function createFullNetwork(host: HostNamespace, installation: string, ipv6: boolean, attached: Set<string>): FullNetwork {
