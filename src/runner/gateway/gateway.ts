@@ -17,17 +17,24 @@ export interface Gateway {
   close(): void;
 }
 
+export interface GatewayOptions {
+  /** How long a connection waits for a channel. */
+  waitMs?: number;
+  /** Where DNS questions are taken; `null`: nowhere. */
+  namesPort: number | null;
+}
+
 /**
  * Ports on the sandbox's loopback whose connections leave by one HTTP/2 channel to the server. A port stays
  * open once asked for. States of a connection: *waiting* while no channel lives; *opening* from its CONNECT to the
  * answer, back to waiting when the channel dies; *joined* after 200, broken with the channel; reset
  * when refused or at its deadline. A new channel takes over from the old one, which finishes what it has.
  */
-export function createGateway(waitMs = maxWaitMs): Gateway {
+export function createGateway({ waitMs = maxWaitMs, namesPort }: GatewayOptions): Gateway {
   const listeners = new Map<number, Server>();
   const waiting = new WaitingRoom();
   let channel: Channel | null = null;
-  const names = createNameServer(() => channel?.alive === true);
+  const names = namesPort === null ? null : createNameServer(namesPort, () => channel?.alive === true);
 
   function route(socket: Socket, deadline: number): void {
     if (socket.destroyed) return;
@@ -55,7 +62,7 @@ export function createGateway(waitMs = maxWaitMs): Gateway {
       });
     }
     listeners.set(port, server);
-    if (port === gatewayPort) names.open();
+    if (port === gatewayPort) names?.open();
   }
 
   return {
@@ -77,7 +84,7 @@ export function createGateway(waitMs = maxWaitMs): Gateway {
       for (const { socket, deadline } of waiting.takeAll()) route(socket, deadline);
     },
     close() {
-      names.close();
+      names?.close();
       for (const server of listeners.values()) server.close();
       for (const { socket } of waiting.takeAll()) socket.resetAndDestroy();
       channel?.retire();

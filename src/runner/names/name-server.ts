@@ -7,7 +7,7 @@ import { cutForUdp, failedAnswer } from './messages.ts';
 
 /**
  * The sandbox's name server, on 127.0.0.1 where resolvers look when nobody names one: it carries each question to the gateway,
- * over the same port as everything else, and decides nothing itself. Only where the sandbox lets an ordinary user have the port.
+ * over the same port as everything else, and decides nothing itself.
  */
 export interface NameServer {
   /** Idempotent. */
@@ -15,7 +15,6 @@ export interface NameServer {
   close(): void;
 }
 
-const port = 53;
 const address = '127.0.0.1';
 /** A resolver asks again after about this long. */
 const answerTimeoutMs = 5000;
@@ -24,7 +23,7 @@ const maxAsking = 64;
 const maxConnections = 16;
 
 /** `isConnected`: whether a question would go anywhere now; else it fails at once. */
-export function createNameServer(isConnected: () => boolean): NameServer {
+export function createNameServer(port: number, isConnected: () => boolean): NameServer {
   let opened: { close(): void }[] | null = null;
   let asking = 0;
 
@@ -42,7 +41,7 @@ export function createNameServer(isConnected: () => boolean): NameServer {
 
   function openUdp(): { close(): void } {
     const socket = createSocket('udp4');
-    // Without the port there are no names, as on providers that give no network.
+    // Somebody else in the sandbox may have the port.
     socket.on('error', (error) => log(`no names by UDP: ${error.message}`));
     socket.on('message', (query, from) => {
       void answerOf(query).then((answer) => {

@@ -107,6 +107,7 @@ export async function bootSandbox(
     maxOpenFiles: installation.maxOpenFiles,
     templateHasLoader: hasLoader(template, layer.loader),
     gvisor: runtime.name === 'runsc',
+    answersNames: installation.network !== null,
   });
   await writeFile(parts.paths.config, JSON.stringify(config), { mode: 0o600 });
   await ready();
