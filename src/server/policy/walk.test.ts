@@ -142,7 +142,7 @@ function extensions() {
     forgeApp: silent<ForgeApp>(),
     tasks: silent<TaskService>(),
     pulls: silent<PullRequestService>(),
-    egress: createEgressService({ ...deps, defaultPolicy: { presets: [], allow: [] } }),
+    egress: createEgressService({ ...deps, settings: deps.settings.egress, networks: { requireFull() {}, apply: async () => {} } }),
     secrets: silent<SecretService>(),
     keys: silent<KeyService>(),
     templates: silent<TemplateService>(),

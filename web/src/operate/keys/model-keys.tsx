@@ -1,10 +1,10 @@
-import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { useQuery, useQueryClient, type QueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { keyScope, modelApi } from '../../../../src/protocol/keys.ts';
 import { sanitizeLine } from '../../../../src/protocol/inert-text.ts';
 import type { CreateKeyInput, ModelKeyView } from '../../../../src/sdk/index.ts';
 import { client } from '../../api.ts';
-import { keysQuery, meQuery } from '../../queries.ts';
+import { agentsQuery, keysQuery, meQuery } from '../../queries.ts';
 import { Button } from '../../ui/button.tsx';
 import { confirmed } from '../../ui/confirm.tsx';
 import { Field, Input, Select } from '../../ui/field.tsx';
@@ -32,7 +32,7 @@ export function ModelKeys() {
     const lost = 'Agents that call models with it are refused from their next call on. Berth cannot show it again; the provider still knows it.';
     if (!(await confirmed({ title: `Delete the key ${sanitizeLine(key.name)}?`, lost, action: 'Delete the key' }))) return;
     await client.keys.delete(key.id);
-    await queries.invalidateQueries({ queryKey: keysQuery.queryKey });
+    await keysChanged(queries);
   }
   async function rotate(): Promise<void> {
     const lost = 'Every stored secret is sealed anew. The data key in use now goes with the next rotation after this; older ones go now, and backups sealed with them open no more.';
@@ -90,6 +90,13 @@ export function ModelKeys() {
   );
 }
 
+/** Which agents can work hangs on the keys. */
+async function keysChanged(queries: QueryClient): Promise<void> {
+  await Promise.all(
+    [keysQuery, agentsQuery].map(({ queryKey }) => queries.invalidateQueries({ queryKey: queryKey as readonly string[] })),
+  );
+}
+
 function Add() {
   const queries = useQueryClient();
   const me = useQuery(meQuery);
@@ -115,7 +122,7 @@ function Add() {
     setName('');
     setApiKey('');
     setBaseUrl('');
-    await queries.invalidateQueries({ queryKey: keysQuery.queryKey });
+    await keysChanged(queries);
   }
   return (
     <FormCard title="Add a model key" action="Add key" submit={submit} onSubmit={add}>
