@@ -10,6 +10,7 @@ import { snapshotSourceOf } from '../../core/sessions/fork-session.ts';
 import type { SecretService } from '../../core/secrets/secret-service.ts';
 import type { TemplateService } from '../../core/templates/template-service.ts';
 import type { TaskService } from '../../core/tasks/task-service.ts';
+import type { SignInService } from '../../core/users/sign-in/sign-in-service.ts';
 import { givenToken } from '../../core/testing/accounts.ts';
 import { createWorld } from '../../core/testing/doubles.ts';
 import { hashToken } from '../../core/users/principal.ts';
@@ -144,6 +145,8 @@ function extensions() {
     secrets: silent<SecretService>(),
     keys: silent<KeyService>(),
     templates: silent<TemplateService>(),
+    signIn: silent<SignInService>(),
+    browser: dependencies().browser,
     webFiles: { page: '<p>', find: () => null },
     webhookSecret: 'whsec_x',
     isSecure: () => false,
