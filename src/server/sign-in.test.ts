@@ -34,7 +34,7 @@ beforeAll(async () => {
     installations: [{ account: 'acme', permissions: { members: 'read' } }],
     app: { callbackUrls: [callback('github')] },
   });
-  oidc = await startOidcServer([callback('corp')]);
+  oidc = await startOidcServer(() => [callback('corp')]);
 });
 afterAll(async () => {
   await forge.close();
