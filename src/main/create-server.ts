@@ -13,6 +13,7 @@ import type { Store } from '../core/ports/store.ts';
 import type { Dependencies } from '../core/dependencies.ts';
 import { defaultQueueSettings } from '../core/turns/queue-settings.ts';
 import { defaultWebhookSettings } from '../core/webhooks/webhook-worker.ts';
+import { createLookup } from '../gateway/names/lookup.ts';
 import { createPublicDial } from '../gateway/egress/public-dial.ts';
 import { createKeyService } from '../core/keys/key-service.ts';
 import { createModelCredentials } from '../gateway/credentials/model-credentials.ts';
@@ -130,7 +131,13 @@ export async function createServer(config: Config, say: (line: string) => void):
       readsMembers: signInConfig.settings.github?.allow.some((rule) => 'organization' in rule) ?? false,
     });
     onClose.push(() => github.close());
-    const egress = createEgressService({ store, clock: systemClock, logger, defaultPolicy: config.egress });
+    const egress = createEgressService({ 
+      store,
+      clock: systemClock,
+      logger,
+      settings: config.egress,
+      networks: { requireFull: (session) => core.networks.requireFull(session), apply: (id) => core.networks.apply(id) },
+    });
     onClose.push(() => egress.close());
     const secrets = createSecretService({ store, secrets: vault, clock: systemClock, logger });
     onClose.push(() => secrets.close());
@@ -158,6 +165,7 @@ export async function createServer(config: Config, say: (line: string) => void):
       meter,
       placeholderSecret: keys.placeholderSecret,
       egress: { control: egress, secrets, dial: createPublicDial({ allowLoopback: config.egressToLoopback }) },
+      names: { control: egress, lookup: createLookup(config.nameServers), allowLoopback: config.egressToLoopback },
       git: createSessionGit({
         store,
         egress,
@@ -197,6 +205,7 @@ export async function createServer(config: Config, say: (line: string) => void):
         defaultTemplate: 'default',
         defaultLimits: config.sandboxLimits,
         maxLimits: config.maxSandboxLimits,
+        egress: config.egress,
         defaultPermissionTimeoutMs,
         permissionMode: config.permissionMode,
         permissionPolicy: await readPermissions(config.permissionsFile),

@@ -75,7 +75,7 @@ beforeAll(async () => {
       templates: refusing({} as TemplateService),
       signIn: refusing({} as SignInService),
       browser,
-      egress: createEgressService({ ...world.deps, defaultPolicy: { presets: [], allow: [] } }),
+      egress: createEgressService({ ...world.deps, settings: world.deps.settings.egress, networks: core.networks }),
       webFiles: { page: '<p>', find: () => null },
       webhookSecret: 'whsec_x',
       isSecure: () => false,
