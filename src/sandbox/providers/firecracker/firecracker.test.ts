@@ -7,7 +7,8 @@ import { options, patienceMs, runnerOf, sandboxProviderSuite, specFor } from '..
 import type { SandboxProvider, SandboxSpec } from '../../../core/ports/sandbox-provider.ts';
 import { liveProcess } from '../../microvm/processes.ts';
 import { createFirecrackerHarness, type FirecrackerHarness } from './firecracker.fixture.ts';
-import { driverDirectory } from './installation.ts';
+import { driverDirectory } from '../../microvm/driver/installation.ts';
+import { driverName } from './installation.ts';
 
 const wanted = (process.env['BERTH_TEST_PROVIDERS'] ?? '').split(',').includes('firecracker');
 if (!wanted) process.stdout.write('skipped: the whole suites on firecracker, for which BERTH_TEST_PROVIDERS=firecracker asks where KVM boots a guest\n');
@@ -31,7 +32,7 @@ describe('firecracker, held to the description of its interface', () => {
   afterAll(() => harness.cleanup());
 
   const status = async () => (await provider.get(spec.id, options())).status;
-  const fileOf = (name: string) => join(driverDirectory(harness.dataDir), 'sandboxes', spec.id, name);
+  const fileOf = (name: string) => join(driverDirectory(harness.dataDir, driverName), 'sandboxes', spec.id, name);
 
   async function run(script: string, of: SandboxSpec = spec): Promise<string> {
     const runner = runnerOf(provider, of);
