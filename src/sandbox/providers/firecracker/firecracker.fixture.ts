@@ -36,6 +36,8 @@ async function placeKernelStandIn(directory: string): Promise<string> {
   return directory;
 }
 
+export const testDriveLimits = { bytesPerSecond: 200_000_000, operationsPerSecond: 5000 };
+
 /** `live`: with the programs of this machine, on its KVM; else with what holds the driver to their description. */
 export async function createFirecrackerHarness(live: boolean): Promise<FirecrackerHarness> {
   const dataDir = await mkdtemp(join(tmpdir(), 'berth-fc-'));
@@ -45,6 +47,7 @@ export async function createFirecrackerHarness(live: boolean): Promise<Firecrack
   const options: FirecrackerOptions = {
     dataDir,
     stopGraceMs: 500,
+    driveLimits: testDriveLimits,
     ...(programs === null ? {} : { firecracker: programs.firecracker, jailer: programs.jailer, kvmDevice: '/dev/null', kernelDir: await placeKernelStandIn(join(dataDir, 'kernel')) }),
   };
   let provider = createFirecrackerProvider(options);
