@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
-import { open, readFile, rename, rm, stat, statfs } from 'node:fs/promises';
+import { readFile, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BerthError } from '../../../protocol/errors.ts';
 import { mustRun } from '../../run-command.ts';
+import { syncDirectory } from '../../sync-directory.ts';
 import { writeAtomic } from '../../write-atomic.ts';
 import { waitForHealth } from '../guest-health.ts';
 import { wokenUp } from '../woken-up.ts';
@@ -116,15 +117,6 @@ export async function forgetMemory<K extends MachineKind>(context: Context<K>, p
   const { memory } = parts.paths;
   for (const file of memoryFiles(context, parts)) for (const suffix of ['', '.new']) await rm(`${file}${suffix}`, { force: true });
   for (const suffix of ['.waking', '.size']) await rm(`${memory}${suffix}`, { force: true });
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 /** Settles what a crash in the middle left: nothing of a memory that is being woken has run while it is there. */
