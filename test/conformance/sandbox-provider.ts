@@ -88,12 +88,17 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
     });
 
     // What a case leaves running would take its part of the machine from all that follow.
+    const destroyed = new Set<string>();
     afterEach(async () => {
-      for (const id of made) if (id !== shared.id) await provider.destroy(id, options());
+      for (const id of made) {
+        if (id === shared.id || destroyed.has(id)) continue;
+        await provider.destroy(id, options());
+        destroyed.add(id);
+      }
     });
 
     afterAll(async () => {
-      for (const id of made) await provider.destroy(id, options());
+      await provider.destroy(shared.id, options());
       const left = await Promise.all([...made].map((id) => harness.leftovers(id)));
       await harness.cleanup();
       expect(left.flat()).toEqual([]);
