@@ -85,7 +85,7 @@ export function createGithub(options: GithubOptions): Github {
   });
 
   return {
-    forge: createGithubForge(connection, calls),
+    forge: createGithubForge(store, connection, calls),
     credentialsFor: createCredentials(store, connection, calls),
     oauth: createOauthClients(store, secrets),
     forgeApp: {

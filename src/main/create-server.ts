@@ -23,6 +23,7 @@ import { createUsageMeter } from '../core/usage/usage-meter.ts';
 import { hashToken } from '../core/users/principal.ts';
 import { createSignInService } from '../core/users/sign-in/sign-in-service.ts';
 import { createTemplateService } from '../core/templates/template-service.ts';
+import { createPullRequestService } from '../core/pulls/pull-request-service.ts';
 import { createTaskService } from '../core/tasks/task-service.ts';
 import { createGit } from '../git/create-git.ts';
 import { createGithub } from '../github/index.ts';
@@ -292,6 +293,7 @@ export async function createServer(config: Config, say: (line: string) => void):
         forge,
         forgeApp,
         tasks,
+        pulls: createPullRequestService({ deps, forge, core }),
         egress,
         secrets,
         templates,

@@ -1,5 +1,6 @@
 import { Page } from '../../ui/page.tsx';
 import { LinkedAccounts } from './linked-accounts.tsx';
+import { Quotas } from './quotas.tsx';
 import { Teams } from './teams.tsx';
 import { Tokens } from './tokens.tsx';
 import { Users } from './users.tsx';
@@ -10,6 +11,7 @@ export function PeoplePage() {
       <div className="space-y-8">
         <Users />
         <Teams />
+        <Quotas />
         <LinkedAccounts />
         <Tokens />
       </div>
