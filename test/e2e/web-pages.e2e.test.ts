@@ -54,6 +54,8 @@ const pages = [
   ['/usage', 'Usage'],
   ['/people', 'People'],
   ['/keys', 'Keys'],
+  ['/templates', 'Templates'],
+  ['/network', 'Network'],
   ['/audit', 'Audit'],
   ['/nothing', 'There is nothing here'],
 ] as const;
