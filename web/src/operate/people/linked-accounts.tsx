@@ -5,7 +5,7 @@ import type { LinkedAccount } from '../../../../src/sdk/index.ts';
 import { client } from '../../api.ts';
 import { linkedAccountsQuery, signInChoicesQuery } from '../../queries.ts';
 import { Button } from '../../ui/button.tsx';
-import { ConfirmDialog } from '../../ui/dialog.tsx';
+import { confirmed } from '../../ui/confirm.tsx';
 import { Failure, Loading } from '../../ui/states.tsx';
 import { clockTime } from '../../ui/time.ts';
 import { toastFailure } from '../../ui/toasts.tsx';
@@ -63,12 +63,14 @@ function LinkButton({ provider, label }: { provider: string; label: string }) {
 
 function Row({ account }: { account: LinkedAccount }) {
   const queries = useQueryClient();
-  const [asking, setAsking] = useState(false);
   const name = `${sanitizeLine(account.service)} ${sanitizeLine(account.account)}`;
-  const unlink = (): void =>
-    void client.accounts
+  async function unlink(): Promise<void> {
+    const lost = 'It signs you in no more. Browsers that are signed in stay so: see your tokens.';
+    if (!(await confirmed({ title: `Unlink ${name}?`, lost, action: 'Unlink' }))) return;
+    await client.accounts
       .unlink(account.id)
       .then(() => queries.invalidateQueries({ queryKey: linkedAccountsQuery.queryKey }), toastFailure('Not unlinked'));
+  }
   return (
     <tr>
       <td className="font-medium">{sanitizeLine(account.service)}</td>
@@ -76,12 +78,9 @@ function Row({ account }: { account: LinkedAccount }) {
       <td className="whitespace-nowrap text-muted">{clockTime(account.createdAt)}</td>
       <td className="whitespace-nowrap text-muted">{account.lastUsedAt === null ? 'never' : clockTime(account.lastUsedAt)}</td>
       <td className="text-right">
-        <Button size="small" aria-label={`Unlink ${name}`} onClick={() => setAsking(true)}>
+        <Button size="small" aria-label={`Unlink ${name}`} onClick={() => void unlink()}>
           Unlink
         </Button>
-        <ConfirmDialog open={asking} onClose={() => setAsking(false)} title="Unlink this account?" action="Unlink" onConfirm={unlink}>
-          <strong>{name}</strong> signs you in no more. Browsers that are signed in stay so: see your tokens.
-        </ConfirmDialog>
       </td>
     </tr>
   );
