@@ -1,8 +1,9 @@
 import { request as httpRequest, type ClientRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import { Readable } from 'node:stream';
-import { BerthError, fromErrorBody } from '../../protocol/errors.ts';
+import type { BerthError } from '../../protocol/errors.ts';
 import type { DialAgent } from './agent.ts';
 import { badAnswer, transportFailure } from './failure.ts';
+import { runnerFailure } from './runner-error.ts';
 
 /** Of an error's body, which holds no data. */
 const maxErrorBytes = 64 * 1024;
@@ -61,11 +62,13 @@ export async function readJson(response: IncomingMessage, maxBytes: number, sign
 export async function readFailure(response: IncomingMessage, signal: AbortSignal): Promise<BerthError> {
   const status = response.statusCode ?? 500;
   const text = await readText(response, maxErrorBytes, signal);
+  let body: unknown = null;
   try {
-    return fromErrorBody(JSON.parse(text), status);
+    body = JSON.parse(text);
   } catch {
-    return fromErrorBody(null, status);
+    // The status says enough.
   }
+  return runnerFailure(body, status);
 }
 
 export function targetOf({ path, query = {} }: Pick<Call, 'path' | 'query'>): string {
@@ -103,7 +106,11 @@ function responseOf(
     // Node tells an aborted request nothing as long as its connection is being made.
     const onAbort = () => reject(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
-    request.once('close', () => signal.removeEventListener('abort', onAbort));
+    request.once('close', () => {
+      signal.removeEventListener('abort', onAbort);
+      // Node says no more than this when a protocol is switched that nobody asked to switch.
+      reject(new Error('the connection ended without an answer'));
+    });
     request.once('response', resolve);
     // Stays for the request's whole life: a broken connection after the answer is the body's to report.
     request.on('error', reject);

@@ -1,12 +1,13 @@
 import type { Duplex } from 'node:stream';
 import type { WSEvents } from 'hono/ws';
-import { asBerthError, toErrorBody } from '../../protocol/errors.ts';
-import { encodeFrame, FrameDecoder, frameType, maxFrameBytes } from '../../protocol/frames.ts';
+import { asBerthError, BerthError, toErrorBody } from '../../protocol/errors.ts';
+import { encodeFrame, FrameDecoder, frameType, maxFrameBytes, type Frame } from '../../protocol/frames.ts';
 import type { AppDependencies } from '../context.ts';
 import { drained } from './session-socket.ts';
 import { flowOf, toBytes } from './socket-data.ts';
 
 const fromClient: readonly number[] = [frameType.stdin, frameType.stdinEnd, frameType.resize];
+const fromRunner: readonly number[] = [frameType.stdout, frameType.stderr, frameType.exit, frameType.error];
 
 /** A process over one WebSocket: every message is one frame. Closing it leaves the process running. */
 export function openProcessSocket(deps: AppDependencies, sessionId: string, pid: string, from: number): WSEvents {
@@ -33,7 +34,7 @@ export function openProcessSocket(deps: AppDependencies, sessionId: string, pid:
         input.resume();
         const decoder = new FrameDecoder();
         for await (const chunk of stream) {
-          for (const frame of decoder.push(chunk as Uint8Array)) {
+          for (const frame of runnerFrames(decoder, chunk as Uint8Array)) {
             ws.send(encodeFrame(frame.type, frame.payload) as Uint8Array<ArrayBuffer>);
           }
           await drained(ws, stop.signal);
@@ -59,6 +60,18 @@ export function openProcessSocket(deps: AppDependencies, sessionId: string, pid:
     onClose: end,
     onError: end,
   };
+}
+
+/** Throws `upstream_failed`: what is in the runner's place may be anything. */
+function runnerFrames(decoder: FrameDecoder, chunk: Uint8Array): Frame[] {
+  let frames: Frame[];
+  try {
+    frames = decoder.push(chunk);
+  } catch (cause) {
+    throw new BerthError('upstream_failed', "the runner sent an ill-formed stream of a process's output", { cause });
+  }
+  if (frames.every(({ type }) => fromRunner.includes(type))) return frames;
+  throw new BerthError('upstream_failed', 'the runner sent input as output');
 }
 
 function isOneFrame(bytes: Uint8Array): boolean {

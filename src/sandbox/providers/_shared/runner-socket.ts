@@ -4,8 +4,9 @@ import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BerthError, fromErrorBody } from '../../../protocol/errors.ts';
+import { BerthError } from '../../../protocol/errors.ts';
 import { connectSocket } from '../../connect-socket.ts';
+import { runnerFailure } from '../../runner-client/runner-error.ts';
 import { socketFileName } from './runner-process.ts';
 
 /** O_PATH of asm-generic/fcntl.h, which Node does not name: refers to a file without opening it. */
@@ -162,7 +163,7 @@ export async function dialThroughRunner(
       response.on('close', () => {
         settle();
         socket.destroy();
-        reject(fromErrorBody(parseJson(Buffer.concat(chunks).toString('utf8')), response.statusCode ?? 500));
+        reject(runnerFailure(parseJson(Buffer.concat(chunks).toString('utf8')), response.statusCode ?? 500));
       });
     });
     call.on('error', (cause) => {
