@@ -143,19 +143,16 @@ export function openCgroup(layout: CgroupLayout, path: string): SandboxCgroup {
     },
     async usage() {
       const number = async (directory: string | null, file: string) =>
-        directory === null ? 0 : Number((await readOptional(join(directory, file))) ?? 0);
-      if (v2) {
-        const stat = counting === null ? null : await readOptional(join(counting, 'cpu.stat'));
-        return {
-          memoryBytes: await number(of('memory'), 'memory.current'),
-          cpuTimeMs: Number(/^usage_usec (\d+)/m.exec(stat ?? '')?.[1] ?? 0) / 1000,
-          pids: await number(of('pids'), 'pids.current'),
-        };
-      }
+        directory === null ? null : Number((await readOptional(join(directory, file))) ?? 0);
+      const stat = v2 && counting !== null ? await readOptional(join(counting, 'cpu.stat')) : null;
+      const cpuTimeMs = v2
+        ? Number(/^usage_usec (\d+)/m.exec(stat ?? '')?.[1] ?? 0) / 1000
+        : ((await number(of('cpuacct'), 'cpuacct.usage')) ?? 0) / 1e6;
+      // A host without the controller does not limit it either; what is there is counted by hand.
       return {
-        memoryBytes: await number(of('memory'), 'memory.usage_in_bytes'),
-        cpuTimeMs: (await number(of('cpuacct'), 'cpuacct.usage')) / 1e6,
-        pids: await number(of('pids'), 'pids.current'),
+        memoryBytes: (await number(of('memory'), v2 ? 'memory.current' : 'memory.usage_in_bytes')) ?? (await privateMemory(await processes())),
+        cpuTimeMs,
+        pids: (await number(of('pids'), 'pids.current')) ?? (await processes()).length,
       };
     },
   };
