@@ -54,7 +54,8 @@ export function attachGateway(duplex: Duplex, handler: ChannelHandler, logger: L
 
   let controlFrames = 0;
   const countControl = () => {
-    if (++controlFrames <= maxControlFrames) return;
+    controlFrames += 1;
+    if (controlFrames !== maxControlFrames + 1) return;
     logger.warn({ controlFrames }, 'a gateway channel was flooded');
     duplex.destroy();
   };
@@ -63,6 +64,8 @@ export function attachGateway(duplex: Duplex, handler: ChannelHandler, logger: L
 
   session.on('stream', (stream: ServerHttp2Stream, headers) => {
     stream.on('error', (error) => logger.debug({ cause: error.message }, 'gateway stream broke'));
+    // One that was reset in the same read as it was opened is told of all the same, and throws when it is answered.
+    if (stream.destroyed || stream.closed) return;
     if (headers[':method'] !== 'CONNECT') {
       stream.respond({ ':status': 405 }, { endStream: true });
       return;

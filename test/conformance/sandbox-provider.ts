@@ -206,12 +206,13 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
     });
 
     test('a bad spec is refused with the field, and leaves nothing', async () => {
+      const { limits } = specFor(provider, harness.template);
       const cases: [Partial<SandboxSpec>, string][] = [
         [{ template: 'no-such-template' }, 'template'],
         [{ template: '../../etc' }, 'template'],
         [{ id: '../escape' }, 'id'],
-        [{ limits: { ...wanted, memoryBytes: 1 } }, 'limits.memoryBytes'],
-        [{ limits: { ...wanted, cpus: Number.NaN } }, 'limits.cpus'],
+        [{ limits: { ...limits, memoryBytes: 1 } }, 'limits.memoryBytes'],
+        [{ limits: { ...limits, cpus: Number.NaN } }, 'limits.cpus'],
         [{ env: { 'A B': 'c' } }, 'env'],
       ];
       for (const [more, field] of cases) {

@@ -1,6 +1,6 @@
 // Takes the place of the runner's socket. Connections go on to the runner that was there, byte by byte, until one of them asks
-// for `hostile/NAME`, `hostile-NAME` or, for the gateway's channel and the journal, until the file `impostor-does` names an attack: from
-// there on this answers in the runner's place. What happens is told in `impostor-log`, a line each.
+// for the file `hostile/NAME` or, where it is to be a stream, until the file `impostor-does` names an attack on such: from there on
+// this answers in the runner's place. What happens is told in `impostor-log`, a line each.
 import { appendFileSync, readFileSync, unlinkSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 
@@ -74,6 +74,10 @@ const answers = {
   blame_berth: (socket) => socket.end(refusal(500, 'internal', 'an internal error occurred')),
   unknown_code: (socket) => socket.end(refusal(418, 'teapot', 'x'.repeat(30_000))),
   terminal: (socket) => socket.end(refusal(404, 'not_found', '\u001b]0;owned\u0007\u001b[2J\u202egnp.exe')),
+};
+
+/** Of a process's input and output. */
+const processes = {
   frame_too_long: attach(frame(1, 0xffff_ffff, 'x')),
   frame_unknown: attach(frame(99, 1, 'x')),
   frame_cut: attach(frame(1, 1000, 'x')),
@@ -112,7 +116,7 @@ const channels = {
   channel_continued: (socket) => flood(socket, Buffer.concat([hello, http2Frame(headers, 0, 1, ask('CONNECT', 'gateway'))]), http2Frame(continuation, 0, 1, Buffer.alloc(16_000, 0x40)), most),
 };
 
-/** A journal with entries of others' turns: `journal_of OTHER_TURN`. */
+/** A journal with entries of others' turns: `journal_of TURN SESSION`. */
 function journalOf(socket, request, [otherTurn, otherSession]) {
   const from = Number(/[?&]from=(\d+)/.exec(request)?.[1] ?? 0);
   const at = new Date().toISOString();
@@ -130,6 +134,8 @@ function journalOf(socket, request, [otherTurn, otherSession]) {
   socket.end(`${chunked}${lines.map((line) => chunk(line)).join('')}0\r\n\r\n`);
 }
 
+const journals = { journal_of: journalOf };
+
 function takeOver(socket, runner, name, attack) {
   runner.unpipe(socket);
   runner.destroy();
@@ -137,7 +143,7 @@ function takeOver(socket, runner, name, attack) {
   socket.on('close', () => tell(`${name} closed`));
   socket.removeAllListeners('data');
   socket.resume();
-  attack(socket);
+  attack();
 }
 
 const channelSockets = new Set();
@@ -151,13 +157,17 @@ function serve(socket) {
   socket.on('end', () => runner.end());
   socket.on('data', (bytes) => {
     const text = bytes.toString('latin1');
-    const isChannel = text.startsWith('GET /gateway');
-    const [order, ...words] = isChannel || text.startsWith('GET /sessions/') ? orders().split(' ') : [];
-    const named = isChannel ? undefined : /hostile(?:\/|%2F|-)([a-z0-9_]+)/i.exec(text)?.[1];
+    const path = /^GET (\S+) HTTP/.exec(text)?.[1] ?? '';
+    const isChannel = path.startsWith('/gateway');
     if (isChannel) channelSockets.add(socket.on('close', () => channelSockets.delete(socket)));
-    if (isChannel && order in channels) return takeOver(socket, runner, order, channels[order]);
-    if (order === 'journal_of' && / ?\/journal\?/.test(text)) return takeOver(socket, runner, order, () => journalOf(socket, text, words));
-    if (named !== undefined && named in answers) return takeOver(socket, runner, named, answers[named]);
+    const streams = isChannel ? channels : /^\/processes\/[^/]+\/attach\b/.test(path) ? processes : /\/journal\?/.test(path) ? journals : null;
+    if (streams === null) {
+      const named = /hostile%2F([a-z0-9_]+)/i.exec(path)?.[1] ?? '';
+      if (named in answers) return takeOver(socket, runner, named, () => answers[named](socket));
+    } else {
+      const [order, ...words] = orders().split(' ');
+      if (order in streams) return takeOver(socket, runner, order, () => streams[order](socket, text, words));
+    }
     if (!runner.write(bytes)) {
       socket.pause();
       runner.once('drain', () => socket.resume());

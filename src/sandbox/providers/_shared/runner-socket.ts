@@ -122,11 +122,13 @@ async function askHealth(runDir: string, signal: AbortSignal): Promise<'answered
   }
   return new Promise((resolve) => {
     const call = request({ path: '/health', createConnection: () => socket, signal, timeout: 5000 }, (response) => {
-      response.resume();
-      response.on('close', () => resolve(response.statusCode === 200 ? 'answered' : 'silent'));
+      resolve(response.statusCode === 200 ? 'answered' : 'silent');
+      // What it says besides is not read: an impostor's answer need not end.
+      response.destroy();
     });
     call.on('timeout', () => call.destroy());
     call.on('error', () => resolve('silent'));
+    call.on('close', () => resolve('silent'));
     call.setHeader('connection', 'close');
     call.end();
   });

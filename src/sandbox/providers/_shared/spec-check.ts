@@ -9,7 +9,7 @@ import { BerthError } from '../../../protocol/errors.ts';
 const idPattern = /^[a-z][a-z0-9_-]{0,62}$/;
 /** Below these not even the runner starts. */
 const minimum: SandboxLimits = { cpus: 0.05, memoryBytes: 64 * 1024 ** 2, pids: 32, diskBytes: 16 * 1024 ** 2 };
-/** gVisor's kernel is some eighty threads of the host before anything runs in it. */
+/** gVisor's kernel is some fifty threads of the host before anything runs in it. */
 const minimumPidsOfUserKernel = 128;
 const maxLabels = 32;
 const maxLabelLength = 256;

@@ -13,6 +13,8 @@ import { cgroupDirectories, type CgroupLayout } from '../../host/cgroups.ts';
  */
 export interface SandboxCgroup {
   processes(): Promise<number[]>;
+  /** Whether nothing is left of any process. On v2 the list has none any more that is ending, while its files and sockets are still open. */
+  isEmpty(): Promise<boolean>;
   /** Ends every process, frozen ones too, and resolves when none is left. */
   kill(): Promise<void>;
   /** The process that is number 1 inside; `null` when nothing runs. */
@@ -53,6 +55,12 @@ export function openCgroup(layout: CgroupLayout, path: string): SandboxCgroup {
     if (counting === null) return [];
     const text = await readOptional(join(counting, 'cgroup.procs'));
     return text === null ? [] : text.split('\n').filter(Boolean).map(Number);
+  }
+
+  async function isEmpty(): Promise<boolean> {
+    if (!v2 || counting === null) return (await processes()).length === 0;
+    const events = await readOptional(join(counting, 'cgroup.events'));
+    return events === null || /^populated 0$/m.test(events);
   }
 
   async function thaw(): Promise<void> {
@@ -109,11 +117,12 @@ export function openCgroup(layout: CgroupLayout, path: string): SandboxCgroup {
   return {
     directories,
     processes,
+    isEmpty,
     async kill() {
       const deadline = performance.now() + killDeadlineMs;
       for (let waitMs = 1; ; waitMs = Math.min(waitMs * 2, 20)) {
+        if (await isEmpty()) return;
         const pids = await processes();
-        if (pids.length === 0) return;
         if (performance.now() > deadline) {
           throw new BerthError('upstream_failed', `${pids.length} processes of ${path} do not end`, {
             context: { pids },
