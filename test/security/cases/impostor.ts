@@ -93,7 +93,7 @@ export function impostorCases(range: () => Range): void {
         await told(`${name} closed`);
       }
     });
-    expect((await log()).filter((line) => line in answers).toSorted()).toEqual(Object.keys(answers).toSorted());
+    expect(new Set((await log()).filter((line) => line in answers))).toEqual(new Set(Object.keys(answers)));
     const peakKib = Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))?.[1]);
     expect(peakKib).toBeLessThan(1024 ** 2);
   });
