@@ -25,6 +25,7 @@ import { createTaskService } from '../core/tasks/task-service.ts';
 import { createGit } from '../git/create-git.ts';
 import { createGithub } from '../github/index.ts';
 import { BerthError } from '../protocol/errors.ts';
+import { modelApi } from '../protocol/keys.ts';
 import { createRedisQueue } from '../queue/redis-queue.ts';
 import { joinHosts } from '../core/hosts/membership.ts';
 import { createForwarding } from '../server/forwarding/index.ts';
@@ -242,6 +243,8 @@ export async function createServer(config: Config, say: (line: string) => void):
       useUp: usedCodes(store),
     });
     const limits = await openLimits(config, logger, (step) => onClose.push(step));
+    const environmentApis = modelApi.options.filter((api) => environment[api] !== undefined);
+    const keyService = createKeyService({ store, vault, clock: systemClock, environmentApis });
     const app = createApp(
       {
         core,
@@ -252,6 +255,7 @@ export async function createServer(config: Config, say: (line: string) => void):
         providerName: providers.first.name,
         version,
         report: () => findings(config),
+        usableApis: (principal) => keyService.usableApis(principal),
         ...(isShared ? { forwarding } : {}),
         limits,
         browser: { login, publicUrl: () => config.publicUrl },
@@ -259,7 +263,7 @@ export async function createServer(config: Config, say: (line: string) => void):
       },
       serverExtensions({
         store,
-        keys: createKeyService({ store, vault, clock: systemClock }),
+        keys: keyService,
         agents,
         logger,
         forge,

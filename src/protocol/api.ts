@@ -381,6 +381,8 @@ export const agentInfo = z.object({
   name: z.string(),
   title: z.string(),
   model: z.enum(['anthropic', 'openai', 'gemini', 'none']),
+  /** The caller's own sessions have a key for its model, or it needs none. */
+  hasKey: z.boolean(),
   installed: z.boolean(),
 });
 export type AgentInfo = z.infer<typeof agentInfo>;
