@@ -32,7 +32,7 @@ export function mergeOutcomes(runs: readonly Outcomes[], current: Record<string,
         suite,
         provider,
         capabilities: last((run) => run.capabilities) ?? null,
-        ranOn: last((run) => run.ranOn) ?? [],
+        ranOn: last(({ ranOn }) => (ranOn === undefined || ranOn.length === 0 ? null : ranOn)) ?? [],
         cases: (current[suite] ?? []).flatMap((name) => cases.get(name) ?? []),
       };
     })

@@ -25,11 +25,6 @@ export interface CaseOutcome {
   lacks: string | null;
 }
 
-export interface SuiteFacts {
-  capabilities: SandboxCapabilities | null;
-  findings: readonly Finding[];
-}
-
 /** By the whole name of a case: what it is about and the provider does not declare. */
 const lacking = new Map<string, string>();
 
@@ -38,7 +33,12 @@ export function noteLack(capability: string): void {
 }
 
 /** To be called in the suite's `describe`. A run of some of the cases alone tells of these. */
-export function recordOutcomes(suite: string, provider: string, facts: () => SuiteFacts): void {
+export function recordOutcomes(
+  suite: string,
+  provider: string,
+  capabilities: () => SandboxCapabilities | null,
+  findings: () => readonly Finding[] = () => [],
+): void {
   // oxlint-disable-next-line no-empty-pattern -- Vitest reads this parameter's text, and takes no other for none
   afterAll(async ({}, { name: group, tasks }) => {
     const ran = tasks.filter(({ mode }) => mode !== 'skip');
@@ -48,9 +48,8 @@ export function recordOutcomes(suite: string, provider: string, facts: () => Sui
       if (result?.state === 'pass') return { name, outcome: lacks === null ? 'passed' : 'refused', lacks };
       return { name, outcome: result?.state === 'fail' ? 'failed' : 'skipped', lacks };
     });
-    const { capabilities, findings } = facts();
     const at = new Date().toISOString();
-    const outcome: SuiteOutcome = { suite, provider, capabilities, ranOn: ranOn(findings), at, cases };
+    const outcome: SuiteOutcome = { suite, provider, capabilities: capabilities(), ranOn: ranOn(findings()), at, cases };
     await mkdir(outcomesDir, { recursive: true });
     const file = `${suite}-${provider}-${at}`.replaceAll(/[^A-Za-z0-9.-]+/g, '-');
     await writeFile(join(outcomesDir, `${file}.json`), `${JSON.stringify(outcome, null, 2)}\n`);

@@ -16,7 +16,7 @@ export function sandboxPersistenceSuite(name: string, open: () => Promise<Provid
     let busy: BusySandbox;
     const made = new Set<string>();
     let findings: readonly Finding[] = [];
-    recordOutcomes('persistence', name, () => ({ capabilities: provider?.capabilities ?? null, findings }));
+    recordOutcomes('persistence', name, () => provider?.capabilities ?? null, () => findings);
 
     beforeAll(async () => {
       harness = await open();

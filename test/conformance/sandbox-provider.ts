@@ -79,7 +79,7 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
     let shared: SandboxSpec;
     const made = new Set<string>();
     let findings: readonly Finding[] = [];
-    recordOutcomes('provider', name, () => ({ capabilities: provider?.capabilities ?? null, findings }));
+    recordOutcomes('provider', name, () => provider?.capabilities ?? null, () => findings);
 
     beforeAll(async () => {
       harness = await open();

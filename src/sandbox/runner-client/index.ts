@@ -14,6 +14,7 @@ import {
   runnerPort,
   type FileChange,
 } from '../../protocol/runner-api.ts';
+import { parseShallowJson } from '../../protocol/shallow-json.ts';
 import { DialAgent, type Dial } from './agent.ts';
 import { badAnswer, transportFailure } from './failure.ts';
 import { readJournal } from './follow-journal.ts';
@@ -184,7 +185,7 @@ export function createRunnerClient(options: RunnerClientOptions): RunnerClient {
 function parseChange(line: string): FileChange {
   let value: unknown;
   try {
-    value = JSON.parse(line);
+    value = parseShallowJson(line);
   } catch (cause) {
     throw badAnswer('a change that is not JSON', cause);
   }

@@ -1,9 +1,10 @@
 import { request as httpRequest, type ClientRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import { Readable } from 'node:stream';
 import type { BerthError } from '../../protocol/errors.ts';
+import { runnerFailure } from '../../protocol/runner-failure.ts';
+import { parseShallowJson } from '../../protocol/shallow-json.ts';
 import type { DialAgent } from './agent.ts';
 import { badAnswer, transportFailure } from './failure.ts';
-import { runnerFailure } from './runner-error.ts';
 
 /** Of an error's body, which holds no data. */
 const maxErrorBytes = 64 * 1024;
@@ -52,7 +53,7 @@ export async function send(connection: Connection, call: Call, signal: AbortSign
 export async function readJson(response: IncomingMessage, maxBytes: number, signal: AbortSignal): Promise<unknown> {
   const text = await readText(response, maxBytes, signal);
   try {
-    return JSON.parse(text);
+    return parseShallowJson(text);
   } catch (cause) {
     throw badAnswer('an answer that is not JSON', cause);
   }
@@ -64,7 +65,7 @@ export async function readFailure(response: IncomingMessage, signal: AbortSignal
   const text = await readText(response, maxErrorBytes, signal);
   let body: unknown = null;
   try {
-    body = JSON.parse(text);
+    body = parseShallowJson(text);
   } catch {
     // The status says enough.
   }

@@ -29,7 +29,7 @@ const answers: Record<string, RegExp> = {
   unknown_code: /^(invalid_request|upstream_failed)$/,
   terminal: /^not_found$/,
 };
-const frames = ['frame_too_long', 'frame_unknown', 'frame_cut', 'exit_ill_formed', 'other_upgrade', 'no_upgrade'];
+const frames = ['frame_too_long', 'frame_unknown', 'frame_of_input', 'frame_cut', 'exit_ill_formed', 'error_of_account', 'other_upgrade', 'no_upgrade'];
 const channels = ['garbage', 'other_upgrade', 'too_long', 'settings', 'pings', 'never_opened', 'resets', 'continued'].map((name) => `channel_${name}`);
 /** What a terminal or a reader would take for more than text. */
 // oxlint-disable-next-line no-control-regex -- control characters are what is looked for

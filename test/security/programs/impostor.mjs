@@ -45,6 +45,7 @@ function frame(type, length, payload = '') {
   head.writeUInt32BE(length, 1);
   return Buffer.concat([head, Buffer.from(payload)]);
 }
+const signIn = JSON.stringify({ code: 'unauthorized', message: 'sign in again' });
 const attach = (...frames) => (socket) => socket.end(Buffer.concat([Buffer.from(switched('berth-process')), ...frames]));
 
 /** By what a request names. */
@@ -80,6 +81,8 @@ const answers = {
 const processes = {
   frame_too_long: attach(frame(1, 0xffff_ffff, 'x')),
   frame_unknown: attach(frame(99, 1, 'x')),
+  frame_of_input: attach(frame(0, 1, 'x')),
+  error_of_account: attach(frame(6, signIn.length, signIn)),
   frame_cut: attach(frame(1, 1000, 'x')),
   exit_ill_formed: attach(frame(3, 9, '{"exit":1')),
   frames_endless: (socket) => flood(socket, switched('berth-process'), frame(1, 32 * kibibyte, 'y'.repeat(32 * kibibyte))),

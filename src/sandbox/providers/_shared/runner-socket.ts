@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BerthError } from '../../../protocol/errors.ts';
+import { runnerFailure } from '../../../protocol/runner-failure.ts';
+import { parseShallowJson } from '../../../protocol/shallow-json.ts';
 import { connectSocket } from '../../connect-socket.ts';
-import { runnerFailure } from '../../runner-client/runner-error.ts';
 import { socketFileName } from './runner-process.ts';
 
 /** O_PATH of asm-generic/fcntl.h, which Node does not name: refers to a file without opening it. */
@@ -182,7 +183,7 @@ const maxErrorChunks = 16;
 
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseShallowJson(text);
   } catch {
     return null;
   }

@@ -1,5 +1,5 @@
-import { BerthError, fromErrorBody, type ErrorCode } from '../../protocol/errors.ts';
-import { sanitizeLine } from '../../protocol/inert-text.ts';
+import { BerthError, fromErrorBody, type ErrorCode } from './errors.ts';
+import { sanitizeLine } from './inert-text.ts';
 
 /** What a runner may say of what it was asked for. Anything else would tell our caller something of Berth that a sandbox does not know. */
 const runnerCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
