@@ -20,7 +20,7 @@ const columns: readonly Column[] = [
 /** Others, such as a driver that is being written, have no place in the table. */
 export const hasColumn = ({ provider }: Pick<MergedSuite, 'provider'>): boolean => columns.some((column) => column.provider === provider);
 
-const suiteTitles: Record<string, string> = { provider: 'Lifecycle, limits and what is inside', persistence: 'Pause, hibernate, snapshot, fork' };
+const suiteTitles: Record<string, string> = { provider: 'Lifecycle, limits and what is inside', persistence: 'Pause, hibernate, snapshot, fork', network: 'Full network' };
 
 const capabilityNames: readonly (keyof SandboxCapabilities)[] = ['isolation', 'pause', 'hibernate', 'snapshot', 'fork', 'update', 'limits', 'network', 'ports', 'sharedObjects'];
 
@@ -61,7 +61,7 @@ export function matrixPage(merged: readonly MergedSuite[], current: Record<strin
     '',
     '<!-- Written by scripts/provider-matrix.ts from what the conformance suites found. Not by hand: a test compares. -->',
     '',
-    'One contract ([`sandbox-provider.ts`](../../src/core/ports/sandbox-provider.ts)), one pair of suites in `test/conformance/`, each run on the real',
+    'One contract ([`sandbox-provider.ts`](../../src/core/ports/sandbox-provider.ts)), its suites in `test/conformance/`, each run on the real',
     'backend. **green**: the case passed. **refused**: the provider declares that it lacks what is named, and the case saw it refuse with `unsupported`.',
     '**failed**: it does not do what the contract says. **-**: no run yet. After runs of the suites, `make provider-matrix` writes this page anew.',
     '',

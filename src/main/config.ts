@@ -1,3 +1,4 @@
+import { Resolver } from 'node:dns';
 import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -5,6 +6,7 @@ import type { WarmSettings } from '../core/pool/warm-plan.ts';
 import { parseBudgetLimits, type BudgetLimits, type UserBudget } from '../protocol/budget.ts';
 import { priority, type Priority } from '../protocol/api.ts';
 import { parseEgressPolicy, type EgressPolicy } from '../protocol/egress.ts';
+import type { EgressSettings } from '../core/egress/network-mode.ts';
 import { permissionMode } from '../protocol/permission-policy.ts';
 import { parseQuota, type Quota } from '../protocol/quota.ts';
 import { handle } from '../protocol/users-api.ts';
@@ -55,6 +57,9 @@ const environment = z.object({
   BERTH_DOCKER_RUNTIME: z.string().regex(/^[\w.-]+$/, 'the name of a runtime').optional(),
   /** Images of that engine by template name: `node=node:24,go=golang:1.25`. */
   BERTH_DOCKER_IMAGES: z.string().default('').transform(parseImages),
+  /** What each disk of a machine of the provider `firecracker` may have of the host's; default no bound. */
+  BERTH_FIRECRACKER_DISK_MIB_PER_SECOND: wholePositive.optional(),
+  BERTH_FIRECRACKER_DISK_OPERATIONS_PER_SECOND: wholePositive.optional(),
   /** OCI runtime: `runc`, `crun` or `runsc`; default what suits the host. */
   BERTH_RUNTIME: z.enum(['runc', 'crun', 'runsc']).optional(),
   BERTH_SLOTS: wholePositive.optional(),
@@ -84,8 +89,14 @@ const environment = z.object({
   BERTH_TRUSTED_PROXIES: z.string().default('').transform(readTrustedProxies),
   /** The user whose the sessions are that GitHub asks for. */
   BERTH_TASK_OWNER: handle.default('owner'),
-  /** Where sandboxes may connect to unless a session says otherwise: `none`, or of `packages`, `git`, `open` and hosts. */
+  /** Where sandboxes may connect to unless a session says otherwise: `none`, or of `packages`, `git`, `open`, `full` and hosts. */
   BERTH_EGRESS: z.string().default('packages,git').transform(readEgress),
+  /** `true` lets sessions have a network of their own beside the gateway: the preset `full`; see docs/guides/network.md. */
+  BERTH_ALLOW_FULL_NETWORK: z.enum(['true', 'false']).default('false'),
+  /** The network namespace, a path, by which those networks go out. Default the one that Berth runs in. */
+  BERTH_FULL_NETWORK_NAMESPACE: z.string().startsWith('/').optional(),
+  /** Name servers for the names of those networks, with commas: `192.0.2.53,192.0.2.54:5353`. Default those of the machine. */
+  BERTH_FULL_NETWORK_DNS: z.string().optional().transform(readNameServers),
   /** Who answers what agents ask in sessions that do not say: `policy`, `ask` (a person) or `allow`. */
   BERTH_PERMISSION_MODE: permissionMode.default('policy'),
   /** A JSON file with the rules that hold in every session, in place of Berth's own; see `docs/guides/permissions.md`. */
@@ -144,6 +155,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
   const memoryBytes = (e.BERTH_SANDBOX_MEMORY_MIB ?? defaultMemoryMib()) * 1024 ** 2;
   const slots = e.BERTH_SLOTS ?? defaultSlots(memoryBytes);
   const allowLocalRepositories = e.BERTH_LOCAL_REPOSITORIES === 'true';
+  const allowFullNetwork = e.BERTH_ALLOW_FULL_NETWORK === 'true';
+  if (e.BERTH_EGRESS.presets.includes('full') && !allowFullNetwork) {
+    throw new BerthError('invalid_request', 'BERTH_EGRESS: full needs BERTH_ALLOW_FULL_NETWORK=true', { field: 'BERTH_EGRESS' });
+  }
   requireIdleOrder(e);
   return {
     dataDir: e.BERTH_DATA_DIR,
@@ -164,6 +179,12 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
       socketPath: e.BERTH_DOCKER_HOST?.slice('unix://'.length) ?? '/var/run/docker.sock',
       runtime: e.BERTH_DOCKER_RUNTIME ?? null,
       images: e.BERTH_DOCKER_IMAGES,
+    },
+    firecracker: {
+      driveLimits: {
+        bytesPerSecond: e.BERTH_FIRECRACKER_DISK_MIB_PER_SECOND === undefined ? undefined : e.BERTH_FIRECRACKER_DISK_MIB_PER_SECOND * 1024 ** 2,
+        operationsPerSecond: e.BERTH_FIRECRACKER_DISK_OPERATIONS_PER_SECOND,
+      },
     },
     runtime: e.BERTH_RUNTIME ?? null,
     slots,
@@ -196,7 +217,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     rateLimits: e.BERTH_RATE_LIMITS,
     isTrustedProxy: e.BERTH_TRUSTED_PROXIES,
     taskOwner: e.BERTH_TASK_OWNER,
-    egress: e.BERTH_EGRESS,
+    egress: { defaultPolicy: e.BERTH_EGRESS, allowFullNetwork } satisfies EgressSettings,
+    nameServers: e.BERTH_FULL_NETWORK_DNS,
+    fullNetwork: allowFullNetwork ? { namespace: e.BERTH_FULL_NETWORK_NAMESPACE ?? null } : null,
     permissionMode: e.BERTH_PERMISSION_MODE,
     permissionsFile: e.BERTH_PERMISSIONS ?? null,
     egressToLoopback: e.BERTH_EGRESS_TO_LOOPBACK === 'true',
@@ -283,12 +306,24 @@ function parseImages(text: string, context: z.RefinementCtx): Record<string, str
   return images;
 }
 
+function readNameServers(text: string | undefined, context: z.RefinementCtx): readonly string[] | null {
+  if (text === undefined) return null;
+  const servers = text.split(',').map((entry) => entry.trim());
+  try {
+    new Resolver().setServers(servers);
+    return servers;
+  } catch {
+    context.addIssue(`"${text}" is not a list of addresses, each with or without a port`);
+    return z.NEVER;
+  }
+}
+
 function readEgress(text: string, context: z.RefinementCtx): EgressPolicy {
   try {
     return parseEgressPolicy(text);
   } catch (error) {
     const issue = error instanceof z.ZodError ? error.issues[0]?.message : String(error);
-    context.addIssue(`"${text}" is not none, or of packages, git, open and hosts (${issue})`);
+    context.addIssue(`"${text}" is not none, or of packages, git, open, full and hosts (${issue})`);
     return z.NEVER;
   }
 }

@@ -13,6 +13,7 @@ import type { Store } from '../core/ports/store.ts';
 import type { Dependencies } from '../core/dependencies.ts';
 import { defaultQueueSettings } from '../core/turns/queue-settings.ts';
 import { defaultWebhookSettings } from '../core/webhooks/webhook-worker.ts';
+import { createLookup } from '../gateway/names/lookup.ts';
 import { createPublicDial } from '../gateway/egress/public-dial.ts';
 import { createKeyService } from '../core/keys/key-service.ts';
 import { createModelCredentials } from '../gateway/credentials/model-credentials.ts';
@@ -21,6 +22,7 @@ import { createBudgetGate } from '../core/budgets/budget-gate.ts';
 import { createUsageMeter } from '../core/usage/usage-meter.ts';
 import { hashToken } from '../core/users/principal.ts';
 import { createTemplateService } from '../core/templates/template-service.ts';
+import { createPullRequestService } from '../core/pulls/pull-request-service.ts';
 import { createTaskService } from '../core/tasks/task-service.ts';
 import { createGit } from '../git/create-git.ts';
 import { createGithub } from '../github/index.ts';
@@ -125,7 +127,13 @@ export async function createServer(config: Config, say: (line: string) => void):
       pacing: config.github.pacing,
     });
     onClose.push(() => github.close());
-    const egress = createEgressService({ store, clock: systemClock, logger, defaultPolicy: config.egress });
+    const egress = createEgressService({ 
+      store,
+      clock: systemClock,
+      logger,
+      settings: config.egress,
+      networks: { requireFull: (session) => core.networks.requireFull(session), apply: (id) => core.networks.apply(id) },
+    });
     onClose.push(() => egress.close());
     const secrets = createSecretService({ store, secrets: vault, clock: systemClock, logger });
     onClose.push(() => secrets.close());
@@ -153,6 +161,7 @@ export async function createServer(config: Config, say: (line: string) => void):
       meter,
       placeholderSecret: keys.placeholderSecret,
       egress: { control: egress, secrets, dial: createPublicDial({ allowLoopback: config.egressToLoopback }) },
+      names: { control: egress, lookup: createLookup(config.nameServers), allowLoopback: config.egressToLoopback },
       git: createSessionGit({
         store,
         egress,
@@ -192,6 +201,7 @@ export async function createServer(config: Config, say: (line: string) => void):
         defaultTemplate: 'default',
         defaultLimits: config.sandboxLimits,
         maxLimits: config.maxSandboxLimits,
+        egress: config.egress,
         defaultPermissionTimeoutMs,
         permissionMode: config.permissionMode,
         permissionPolicy: await readPermissions(config.permissionsFile),
@@ -269,6 +279,7 @@ export async function createServer(config: Config, say: (line: string) => void):
         forge,
         forgeApp,
         tasks,
+        pulls: createPullRequestService({ deps, forge, core }),
         egress,
         secrets,
         templates,

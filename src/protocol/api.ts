@@ -410,6 +410,8 @@ export const sandboxUsage = z.object({
   cpuTimeMs: z.number(),
   pids: z.number(),
   diskBytes: z.number(),
+  /** Of a full network, since it was last connected. Absent: it has none. */
+  connections: z.object({ asked: z.number(), refused: z.number() }).optional(),
 });
 export type SandboxUsage = z.infer<typeof sandboxUsage>;
 

@@ -1,12 +1,15 @@
 import { z } from 'zod';
 
 /**
- * Where a session may connect to. Nothing is reached without the gateway, and the gateway connects only to what a
- * preset or a rule names, and never to a private address, whatever the name says.
+ * Where a session may connect to. But for `full` nothing is reached without the gateway, and the gateway connects only to
+ * what a preset or a rule names, and never to a private address, whatever the name says.
  */
 
-/** `packages`: package registries. `git`: code hosts, the session's own repository's included. `open`: every public host. */
-export const egressPreset = z.enum(['packages', 'git', 'open']);
+/**
+ * `packages`: package registries. `git`: code hosts, the session's own repository's included. `open`: every public host. `full`: the
+ * same, and beside the gateway a network of the sandbox's own, for any protocol; where the operator allows it.
+ */
+export const egressPreset = z.enum(['packages', 'git', 'open', 'full']);
 export type EgressPreset = z.infer<typeof egressPreset>;
 
 const label = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
@@ -48,6 +51,23 @@ export const egressView = z.object({
   decisions: z.array(egressDecision),
 });
 export type EgressView = z.infer<typeof egressView>;
+
+/** One of any session's. */
+export const egressEntry = egressDecision.extend({
+  sessionId: z.string(),
+  /** Refused, and its session's policy would allow it now. */
+  allowedSince: z.boolean(),
+});
+export type EgressEntry = z.infer<typeof egressEntry>;
+
+export const egressQuery = z.object({
+  session: z.string().min(1).max(100).optional(),
+  /** What the host's name has in it. */
+  host: z.string().regex(/^[\w.:-]{1,253}$/, 'a part of a host\'s name').optional(),
+  verdict: z.enum(['allowed', 'refused']).optional(),
+  limit: z.coerce.number().int().min(1).max(1000).default(200),
+});
+export type EgressQuery = Partial<z.infer<typeof egressQuery>>;
 
 export const allowEgressRequest = z.strictObject({ rule: egressRule });
 

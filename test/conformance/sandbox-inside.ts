@@ -150,7 +150,7 @@ export function insideCases(shared: () => SharedSandbox): void {
     expect(facts.stdout.split('\n')).toEqual(['lo', '1']);
     // A public address, a neighbour's, the metadata service of clouds, a name server.
     const targets = ['1.1.1.1', '10.0.0.1', '169.254.169.254', '192.168.1.1'].map((host) => `${host}/80`);
-    const tries = targets.map((target) => `(exec 3<>/dev/tcp/${target}) 2>&1 | grep -q unreachable && echo refused`).join('; ');
+    const tries = targets.map((target) => `(exec 3<>/dev/tcp/${target}) 2>&1 | grep -qiE "unreachable|no route" && echo refused`).join('; ');
     const { stdout } = await shell(provider, spec, `timeout 20 bash -c '${tries}'`);
     expect(stdout.split('\n')).toEqual(targets.map(() => 'refused'));
   });
@@ -170,7 +170,7 @@ export function insideCases(shared: () => SharedSandbox): void {
       resume: () => provider.resume(spec.id, given),
       hibernate: () => provider.hibernate(spec.id, given),
       snapshot: () => provider.snapshot(spec.id, { snapshotId: 'snp_given_up', memory: false }, given),
-      update: () => provider.update(spec.id, { labels: { ...labels, changed: 'yes' }, limits }, given),
+      update: () => provider.update(spec.id, { labels: { ...labels, changed: 'yes' }, limits, network: 'none' }, given),
       fork: () => provider.fork({ sandboxId: spec.id }, [{ ...spec, id: `${spec.id}-given-up` }], given),
     };
     for (const [name, call] of Object.entries(calls)) await expect(call(), name).rejects.toThrow();

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { RunnerClient } from '../../src/core/ports/runner.ts';
 import {
   guestHome,
@@ -90,8 +90,18 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
       shared = await create({ labels: { session: 'ses_1', purpose: 'a test' }, env: { GREETING: 'good day' } });
     });
 
+    // What a case leaves running would take its part of the machine from all that follow.
+    const destroyed = new Set<string>();
+    afterEach(async () => {
+      for (const id of made) {
+        if (id === shared.id || destroyed.has(id)) continue;
+        await provider.destroy(id, options());
+        destroyed.add(id);
+      }
+    });
+
     afterAll(async () => {
-      for (const id of made) await provider.destroy(id, options());
+      await provider.destroy(shared.id, options());
       const left = await Promise.all([...made].map((id) => harness.leftovers(id)));
       await harness.cleanup();
       expect(left.flat()).toEqual([]);
@@ -291,7 +301,7 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
 
     test('a sandbox outlives the provider and is found again', async () => {
       const spec = await create({ labels: { session: 'ses_adopted' } });
-      await shell(provider, spec, `(while :; do date +%s%N > ${guestHome}/clock; sleep 0.05; done) >/dev/null 2>&1 &`);
+      await shell(provider, spec, `(i=0; while :; do i=$((i+1)); echo $i > ${guestHome}/clock; sleep 0.2; done) >/dev/null 2>&1 &`);
       provider = await harness.restart();
       expect(await provider.get(spec.id, options())).toMatchObject({
         status: 'running',
@@ -366,7 +376,7 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
         await expect.poll(async () => (await shell(provider, spec, 'true')).exitCode, { timeout: patienceMs }).toBe(0);
       }
       if (enforced.includes('diskBytes')) {
-        const fill = await shell(provider, spec, `head -c ${wanted.diskBytes * 2} /dev/urandom > ${guestHome}/fill`);
+        const fill = await shell(provider, spec, `head -c ${wanted.diskBytes * 2} /dev/zero > ${guestHome}/fill`);
         expect(fill.exitCode).not.toBe(0);
         expect(fill.stderr).toMatch(/quota exceeded|no space left/i);
         expect(
@@ -381,22 +391,33 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
       }
     });
 
+    test('a network that it does not have is refused, for a new one and for one that runs', async () => {
+      if (provider.capabilities.network.includes('full')) return;
+      noteLack('network');
+      const unsupported = { code: 'unsupported', field: 'network' };
+      await expect(provider.create(specFor(provider, harness.template, { network: 'full' }), options())).rejects.toMatchObject(unsupported);
+      if (provider.capabilities.update === 'none') return;
+      const { labels, limits } = shared;
+      await expect(provider.update(shared.id, { labels, limits, network: 'full' }, options())).rejects.toMatchObject(unsupported);
+    });
+
     test('labels and limits change under what runs, or the change is refused', async () => {
       const spec = await create({ labels: { purpose: 'first' } });
       const limits = { ...spec.limits };
       if (limits.memoryBytes > 0) limits.memoryBytes *= 2;
       const change = { labels: { session: 'ses_bound' }, limits };
+      const network = 'none' as const;
       if (provider.capabilities.update === 'none') {
         noteLack('update');
-        await expect(provider.update(spec.id, change, options())).rejects.toMatchObject({ code: 'unsupported' });
+        await expect(provider.update(spec.id, { ...change, network }, options())).rejects.toMatchObject({ code: 'unsupported' });
         return;
       }
       await shell(provider, spec, 'sleep 600 >/dev/null 2>&1 &');
-      expect(await provider.update(spec.id, change, options())).toMatchObject(change);
+      expect(await provider.update(spec.id, { ...change, network }, options())).toMatchObject(change);
       expect(await provider.get(spec.id, options())).toMatchObject({ status: 'running', ...change });
       expect((await shell(provider, spec, 'cat /proc/[0-9]*/comm | grep -c sleep')).stdout).toBe('1');
       if (limits.pids > 0) {
-        const few = { ...change, limits: { ...limits, pids: 32 } };
+        const few = { ...change, network, limits: { ...limits, pids: 32 } };
         if (provider.capabilities.isolation === 'user-kernel') {
           // Its kernel alone takes more.
           await expect(provider.update(spec.id, few, options())).rejects.toMatchObject({ code: 'invalid_request', field: 'limits.pids' });
@@ -405,15 +426,15 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
           const forks = await shell(provider, spec, 'for i in $(seq 60); do sleep 1 & done; wait; exit 7');
           expect(`${forks.exitCode} ${forks.stderr}`).toMatch(/fork|Resource temporarily unavailable/i);
         }
-        await provider.update(spec.id, change, options());
+        await provider.update(spec.id, { ...change, network }, options());
       }
-      const bad = { ...change, limits: { ...limits, cpus: Number.NaN } };
+      const bad = { ...change, network, limits: { ...limits, cpus: Number.NaN } };
       await expect(provider.update(spec.id, bad, options())).rejects.toMatchObject({ field: 'limits.cpus' });
       await provider.stop(spec.id, options());
-      await provider.update(spec.id, { labels: {}, limits: spec.limits }, options());
+      await provider.update(spec.id, { labels: {}, limits: spec.limits, network }, options());
       await provider.start(spec.id, options());
       expect(await provider.get(spec.id, options())).toMatchObject({ status: 'running', labels: {}, limits: spec.limits });
-      await expect(provider.update(newId('sandbox'), change, options())).rejects.toMatchObject({ code: 'not_found' });
+      await expect(provider.update(newId('sandbox'), { ...change, network }, options())).rejects.toMatchObject({ code: 'not_found' });
     });
 
     test('objects of the host are readable inside and not writable', async () => {

@@ -256,6 +256,7 @@ describe('running the installation', () => {
     await page.getByRole('button', { name: 'Put it away' }).last().click();
     expect(await page.content()).not.toContain(secret);
     await page.getByRole('button', { name: 'Revoke ci' }).click();
+    await page.getByRole('alertdialog').getByRole('button', { name: 'Revoke' }).click();
     await row(page, 'Your tokens', 'ci').waitFor({ state: 'detached' });
 
     await page.goto(`${server.url}/usage`);
@@ -283,6 +284,7 @@ describe('running the installation', () => {
     expect(await page.getByLabel('The key', { exact: true }).inputValue()).toBe('');
     await accessible(page);
     await page.getByRole('button', { name: 'Delete work' }).click();
+    await page.getByRole('alertdialog').getByRole('button', { name: 'Delete the key' }).click();
     await row(page, 'Model keys', 'work').waitFor({ state: 'detached' });
 
     await page.goto(`${server.url}/audit`);

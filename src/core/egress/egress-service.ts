@@ -1,16 +1,23 @@
-import type { EgressPolicy, EgressView } from '../../protocol/egress.ts';
+import type { EgressEntry, EgressPolicy, EgressView } from '../../protocol/egress.ts';
 import { BerthError } from '../../protocol/errors.ts';
 import { actorOf } from '../audit/actor.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { EgressControl } from '../ports/egress.ts';
 import type { Logger } from '../ports/logger.ts';
-import type { SessionRecord, Store } from '../ports/store.ts';
+import type { EgressFilter, SessionRecord, Store } from '../ports/store.ts';
 import { createEgressRecorder } from './egress-recorder.ts';
+import type { SessionNetworks } from '../sandboxes/session-network.ts';
 import { judgeEgress } from './judge-egress.ts';
+import { networkModeOf, requireAllowedPolicy, type EgressSettings } from './network-mode.ts';
 
 export interface EgressService extends EgressControl {
   view(sessionId: string): Promise<EgressView>;
-  /** `null`: the server's default again. Holds from the next connection on. */
+  /** What was decided for all sessions, latest first. */
+  list(filter: EgressFilter): Promise<EgressEntry[]>;
+  /**
+   * `null`: the server's default again. Holds from the next connection on; with `full` taken away, open ones of the sandbox's own
+   * network end. Throws `forbidden` or `unsupported` for `full` where there is none.
+   */
   set(sessionId: string, policy: EgressPolicy | null, by: string): Promise<EgressView>;
   /** Adds one rule to what the session has. No-op when it is there. */
   allow(sessionId: string, rule: string, by: string): Promise<EgressView>;
@@ -22,15 +29,16 @@ export interface EgressServiceOptions {
   store: Store;
   clock: Clock;
   logger: Logger;
-  /** Of a session that has no policy of its own. */
-  defaultPolicy: EgressPolicy;
+  settings: EgressSettings;
+  networks: SessionNetworks;
 }
 
 /** Decisions that `view` shows. */
 const shownDecisions = 200;
 
 /** Who may connect where. The policy is read at each connection, so a change holds at once. */
-export function createEgressService({ store, clock, logger, defaultPolicy }: EgressServiceOptions): EgressService {
+export function createEgressService({ store, clock, logger, settings, networks }: EgressServiceOptions): EgressService {
+  const { defaultPolicy } = settings;
   const recorder = createEgressRecorder({ store, clock, logger });
 
   async function existing(reads: Pick<Store['read'], 'session'>, id: string): Promise<SessionRecord> {
@@ -45,6 +53,8 @@ export function createEgressService({ store, clock, logger, defaultPolicy }: Egr
     await store.transaction(async (tx) => {
       const session = await existing(tx, id);
       const policy = next(session.egress ?? defaultPolicy);
+      requireAllowedPolicy(settings, policy, 'policy');
+      if (networkModeOf(settings, { egress: policy }) === 'full') networks.requireFull(session);
       if (JSON.stringify(policy) === JSON.stringify(session.egress)) return;
       const at = clock.now().toISOString();
       await tx.updateSession(id, { egress: policy, updatedAt: at });
@@ -52,6 +62,8 @@ export function createEgressService({ store, clock, logger, defaultPolicy }: Egr
       const detail = { default: policy === null, ...(policy ?? defaultPolicy) };
       await tx.appendAudit([{ at, actor: actorOf(by), action: 'egress.policy_set', target: id, sessionId: id, detail }]);
     });
+    // Also when nothing was changed: what failed the last time is tried again.
+    await networks.apply(id);
     return view(id);
   }
 
@@ -76,8 +88,31 @@ export function createEgressService({ store, clock, logger, defaultPolicy }: Egr
         return { allowed: false, reason: 'the policy could not be read' };
       }
     },
+    async hasFullNetwork(sessionId) {
+      try {
+        return networkModeOf(settings, await existing(store.read, sessionId)) === 'full';
+      } catch (error) {
+        logger.warn({ sessionId, err: error }, 'it could not be told whether a session has a network');
+        return false;
+      }
+    },
     record: recorder.record,
     view,
+    async list(filter) {
+      await recorder.flush();
+      const records = await store.read.egressDecisionsOfAll(filter);
+      const ids = [...new Set(records.map(({ sessionId }) => sessionId))];
+      const sessions = ids.length === 0 ? [] : await store.read.sessions({ ids, limit: ids.length });
+      const byId = new Map(sessions.map((session) => [session.id, session]));
+      return records.map((record) => {
+        const session = byId.get(record.sessionId);
+        const allowedSince =
+          !record.allowed &&
+          session !== undefined &&
+          judgeEgress(session.egress ?? defaultPolicy, gitHostOf(session), record).allowed;
+        return { ...record, allowedSince };
+      });
+    },
     set: (id, policy, by) => change(id, by, () => policy),
     allow: (id, rule, by) =>
       change(id, by, (before) => (before.allow.includes(rule) ? before : { ...before, allow: [...before.allow, rule] })),
