@@ -57,6 +57,9 @@ const environment = z.object({
   BERTH_DOCKER_RUNTIME: z.string().regex(/^[\w.-]+$/, 'the name of a runtime').optional(),
   /** Images of that engine by template name: `node=node:24,go=golang:1.25`. */
   BERTH_DOCKER_IMAGES: z.string().default('').transform(parseImages),
+  /** What each disk of a machine of the provider `firecracker` may have of the host's; default no bound. */
+  BERTH_FIRECRACKER_DISK_MIB_PER_SECOND: wholePositive.optional(),
+  BERTH_FIRECRACKER_DISK_OPERATIONS_PER_SECOND: wholePositive.optional(),
   /** OCI runtime: `runc`, `crun` or `runsc`; default what suits the host. */
   BERTH_RUNTIME: z.enum(['runc', 'crun', 'runsc']).optional(),
   BERTH_SLOTS: wholePositive.optional(),
@@ -176,6 +179,12 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
       socketPath: e.BERTH_DOCKER_HOST?.slice('unix://'.length) ?? '/var/run/docker.sock',
       runtime: e.BERTH_DOCKER_RUNTIME ?? null,
       images: e.BERTH_DOCKER_IMAGES,
+    },
+    firecracker: {
+      driveLimits: {
+        bytesPerSecond: e.BERTH_FIRECRACKER_DISK_MIB_PER_SECOND === undefined ? undefined : e.BERTH_FIRECRACKER_DISK_MIB_PER_SECOND * 1024 ** 2,
+        operationsPerSecond: e.BERTH_FIRECRACKER_DISK_OPERATIONS_PER_SECOND,
+      },
     },
     runtime: e.BERTH_RUNTIME ?? null,
     slots,
