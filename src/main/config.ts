@@ -57,6 +57,9 @@ const environment = z.object({
   BERTH_DOCKER_RUNTIME: z.string().regex(/^[\w.-]+$/, 'the name of a runtime').optional(),
   /** Images of that engine by template name: `node=node:24,go=golang:1.25`. */
   BERTH_DOCKER_IMAGES: z.string().default('').transform(parseImages),
+  /** What each disk of a machine of the provider `firecracker` may have of the host's; default no bound. */
+  BERTH_FIRECRACKER_DISK_MIB_PER_SECOND: wholePositive.optional(),
+  BERTH_FIRECRACKER_DISK_OPERATIONS_PER_SECOND: wholePositive.optional(),
   /** OCI runtime: `runc`, `crun` or `runsc`; default what suits the host. */
   BERTH_RUNTIME: z.enum(['runc', 'crun', 'runsc']).optional(),
   BERTH_SLOTS: wholePositive.optional(),
@@ -84,6 +87,8 @@ const environment = z.object({
   BERTH_RATE_LIMITS: z.string().default('').transform(readRateLimits),
   /** Proxies in front of this server, whose `x-forwarded-for` counts: addresses and networks, with commas. */
   BERTH_TRUSTED_PROXIES: z.string().default('').transform(readTrustedProxies),
+  /** A JSON file that says by which other services people may sign in, and who; see `docs/guides/users.md`. */
+  BERTH_SIGN_IN: z.string().startsWith('/').optional(),
   /** The user whose the sessions are that GitHub asks for. */
   BERTH_TASK_OWNER: handle.default('owner'),
   /** Where sandboxes may connect to unless a session says otherwise: `none`, or of `packages`, `git`, `open`, `full` and hosts. */
@@ -177,6 +182,12 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
       runtime: e.BERTH_DOCKER_RUNTIME ?? null,
       images: e.BERTH_DOCKER_IMAGES,
     },
+    firecracker: {
+      driveLimits: {
+        bytesPerSecond: e.BERTH_FIRECRACKER_DISK_MIB_PER_SECOND === undefined ? undefined : e.BERTH_FIRECRACKER_DISK_MIB_PER_SECOND * 1024 ** 2,
+        operationsPerSecond: e.BERTH_FIRECRACKER_DISK_OPERATIONS_PER_SECOND,
+      },
+    },
     runtime: e.BERTH_RUNTIME ?? null,
     slots,
     warm: {
@@ -207,6 +218,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     quotas: { user: e.BERTH_QUOTA_USER, team: e.BERTH_QUOTA_TEAM },
     rateLimits: e.BERTH_RATE_LIMITS,
     isTrustedProxy: e.BERTH_TRUSTED_PROXIES,
+    signInFile: e.BERTH_SIGN_IN ?? null,
     taskOwner: e.BERTH_TASK_OWNER,
     egress: { defaultPolicy: e.BERTH_EGRESS, allowFullNetwork } satisfies EgressSettings,
     nameServers: e.BERTH_FULL_NETWORK_DNS,

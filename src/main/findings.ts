@@ -7,7 +7,7 @@ import { providerOptions } from './provider-options.ts';
 
 /** What this machine has, and the services that the settings name. Changes nothing. */
 export async function findings(
-  config: Pick<Config, 'providers' | 'dataDir' | 'agentsDir' | 'runtime' | 'docker' | 'fullNetwork' | 'databaseUrl' | 'redisUrl'>,
+  config: Pick<Config, 'providers' | 'dataDir' | 'agentsDir' | 'runtime' | 'docker' | 'firecracker' | 'fullNetwork' | 'databaseUrl' | 'redisUrl'>,
 ): Promise<readonly Finding[]> {
   const { databaseUrl, redisUrl } = config;
   const [ofProviders, templates, ...services] = await Promise.all([

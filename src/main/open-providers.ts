@@ -12,7 +12,7 @@ import { providerOptions } from './provider-options.ts';
  * lost, and whoever named it wants it. `opened` is told of each before it is used.
  */
 export async function openProviders(
-  config: Pick<Config, 'providers' | 'dataDir' | 'agentsDir' | 'runtime' | 'docker' | 'fullNetwork'>,
+  config: Pick<Config, 'providers' | 'dataDir' | 'agentsDir' | 'runtime' | 'docker' | 'firecracker' | 'fullNetwork'>,
   logger: Logger,
   opened: (provider: SandboxProvider) => void,
   say: (line: string) => void,

@@ -104,6 +104,12 @@ export interface SandboxProvider {
   /** Makes objects on the host readable inside, read-only, at `guestObjectsPath`. See `SandboxCapabilities.sharedObjects`. */
   shareObjects?(id: string, objectsDir: string, options: CallOptions): Promise<void>;
 
+  /**
+   * Removes what the driver made of templates that this machine has no more, where no sandbox and no snapshot needs it. Called
+   * after templates were removed, and after a start. A driver that makes nothing of its own of them does not have it.
+   */
+  removeUnusedTemplates?(options: CallOptions): Promise<void>;
+
   /** Releases what the driver holds in this process (sockets, watchers). Sandboxes go on. */
   close(): Promise<void>;
 }
@@ -172,6 +178,7 @@ export interface SandboxCapabilities {
   /**
    * What stands between a sandbox and the host's kernel. With `user-kernel` that kernel is itself under the limits of memory and pids:
    * reaching one ends the sandbox (`sandbox_lost`, then `stopped` with its disk), where elsewhere one process is ended or a fork fails.
+   * Its `pids` are what it takes of the host's: processes that wait inside may be more, and take memory alone.
    */
   isolation: 'namespaces' | 'user-kernel' | 'vm' | 'remote';
 }

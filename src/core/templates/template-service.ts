@@ -109,6 +109,7 @@ export function createTemplateService(options: TemplateServiceOptions): Template
   async function purge(signal: AbortSignal): Promise<void> {
     const uses = await templateUses(store, providers, signal);
     await workshop.purge((name) => uses.has(name));
+    for (const name of providers.names) await providers.of(name).removeUnusedTemplates?.({ signal });
   }
 
   async function purgeLater(): Promise<void> {
