@@ -1,9 +1,11 @@
 import { resolve } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
+const greedy = ['test/security/attacks.e2e.test.ts', 'test/security/floods.e2e.test.ts'];
+
 /**
- * Every test that makes sandboxes has an installation of its own, so files run beside each other. Those under
- * `test/security` that fill disks, memory and process tables run last, and alone.
+ * Every test that makes sandboxes has an installation of its own, so files run beside each other. Those that fill disks, memory
+ * and process tables run last, and alone.
  */
 export default defineConfig({
   test: {
@@ -23,7 +25,8 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'e2e',
-          include: ['test/e2e/**/*.e2e.test.ts', 'src/sandbox/providers/**/*.test.ts'],
+          include: ['test/**/*.e2e.test.ts', 'src/sandbox/providers/**/*.test.ts'],
+          exclude: [...greedy, '**/node_modules/**'],
           testTimeout: 300_000,
           hookTimeout: 300_000,
           // Minutes of real servers on a machine that others use too; what needed a second try is printed.
@@ -35,7 +38,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'security',
-          include: ['test/security/**/*.e2e.test.ts'],
+          include: greedy,
           fileParallelism: false,
           testTimeout: 300_000,
           hookTimeout: 300_000,
