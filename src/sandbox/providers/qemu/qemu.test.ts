@@ -5,9 +5,8 @@ import { sandboxPersistenceSuite } from '../../../../test/conformance/sandbox-pe
 import { options, patienceMs, sandboxProviderSuite, shell, specFor } from '../../../../test/conformance/sandbox-provider.ts';
 import type { SandboxProvider, SandboxSpec } from '../../../core/ports/sandbox-provider.ts';
 import { driverDirectory } from '../../microvm/driver/installation.ts';
-import { findProgram } from '../../find-program.ts';
-import { findGuestKernel } from '../../microvm/guest-kernel.ts';
-import { driverName, qemuProgram } from './installation.ts';
+import { missingForQemu } from '../../microvm/qemu-missing.fixture.ts';
+import { driverName } from './installation.ts';
 import { liveProcess } from '../../microvm/processes.ts';
 import { createSharedHarness, type QemuHarness } from './qemu.fixture.ts';
 
@@ -16,7 +15,7 @@ afterAll(() => shared.remove());
 
 const wanted = (process.env['BERTH_TEST_PROVIDERS'] ?? '').split(',').includes('qemu');
 if (!wanted) process.stdout.write('skipped: the whole suites on qemu, minutes without KVM, for which BERTH_TEST_PROVIDERS=qemu asks\n');
-const missing = (await findProgram(qemuProgram)) === null ? qemuProgram : (await findGuestKernel()) === null ? 'the guest kernel' : null;
+const missing = await missingForQemu();
 if (missing !== null) process.stdout.write(`skipped: qemu, for want of ${missing} (scripts/setup.sh test)\n`);
 
 describe.skipIf(!wanted)('the whole suites', () => {
