@@ -28,6 +28,8 @@ need=(
 )
 [ "$mode" = run ] || need+=("pgrep:procps" "musl-gcc:musl-tools" "gcc:gcc" "/usr/include/dlfcn.h:libc6-dev" "/usr/lib/postgresql:postgresql" "redis-server:redis-server" "/usr/bin/chromium:chromium" "dockerd:docker.io" "qemu-system-x86_64:qemu-system-x86" "qemu-img:qemu-utils" "skopeo:skopeo" "umoci:umoci" "buildah:buildah" "/bin/busybox:busybox-static" "nft:nftables" "python3:python3")
 
+case ",${BERTH_TEST_PROVIDERS:-}," in *,crun,*) need+=("crun:crun" "unshare:util-linux") ;; esac
+
 export PATH="$PATH:/usr/sbin:/sbin"
 missing=()
 for entry in "${need[@]}"; do
@@ -82,6 +84,7 @@ fi
 say "$(node_modules/.bin/node --disable-warning=ExperimentalWarning scripts/fetch-criu.ts || true)"
 # For the virtual machines of the tests; a server fetches it when it first needs it.
 [ "$mode" = run ] || say "$(node_modules/.bin/node --disable-warning=ExperimentalWarning scripts/fetch-kernel.ts || true)"
+case ",${BERTH_TEST_PROVIDERS:-}," in *,runsc,*) say "$(node_modules/.bin/node --disable-warning=ExperimentalWarning scripts/fetch-runsc.ts)" ;; esac
 # esbuild's own install script only checks; its binary is in the platform package.
 say "Node $(node_modules/.bin/node --version) and packages are ready"
 scripts/build-web.sh
