@@ -13,6 +13,7 @@ import { asBerthError, BerthError } from '../protocol/errors.ts';
 import { trustedProxies, type IsTrustedProxy } from '../server/limits/client-address.ts';
 import { parseRateLimits, type RateLimits } from '../server/limits/rate-limits.ts';
 import { providerNames } from '../sandbox/registry.ts';
+import { readProviderOptions } from './provider-settings.ts';
 
 const gibibyte = 1024 ** 3;
 
@@ -49,14 +50,6 @@ const environment = z.object({
   BERTH_PROVIDERS: z.string().default('oci').transform(parseProviders),
   /** A JSON file that says which sessions go to which provider; see docs/guides/providers.md. */
   BERTH_PLACEMENT: z.string().startsWith('/').optional(),
-  /** The socket of Docker or Podman, for the provider `docker`. */
-  BERTH_DOCKER_HOST: z.string().regex(/^unix:\/\/\//, 'unix:///path: the engine must run on this machine').optional(),
-  /** A runtime of that engine, as `runsc` or `kata`; default the engine's own. */
-  BERTH_DOCKER_RUNTIME: z.string().regex(/^[\w.-]+$/, 'the name of a runtime').optional(),
-  /** Images of that engine by template name: `node=node:24,go=golang:1.25`. */
-  BERTH_DOCKER_IMAGES: z.string().default('').transform(parseImages),
-  /** OCI runtime: `runc`, `crun` or `runsc`; default what suits the host. */
-  BERTH_RUNTIME: z.enum(['runc', 'crun', 'runsc']).optional(),
   BERTH_SLOTS: wholePositive.optional(),
   /** Sandboxes kept running for sessions to come; 0: none. Default by what slots and memory allow. */
   BERTH_WARM: z.coerce.number().int().min(0).max(100).optional(),
@@ -134,13 +127,7 @@ export type Config = ReturnType<typeof readConfig>;
 export function readConfig(env: Readonly<Record<string, string | undefined>>) {
   // An empty variable is an unset one: `FOO= berth up` is how people clear a setting.
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
-  const parsed = environment.safeParse(given);
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    const name = issue?.path.join('.') ?? 'environment';
-    throw new BerthError('invalid_request', `${name}: ${issue?.message ?? 'is not valid'}`, { field: name });
-  }
-  const e = parsed.data;
+  const [e, providerOptions] = named(() => [environment.parse(given), readProviderOptions(given)] as const);
   const memoryBytes = (e.BERTH_SANDBOX_MEMORY_MIB ?? defaultMemoryMib()) * 1024 ** 2;
   const slots = e.BERTH_SLOTS ?? defaultSlots(memoryBytes);
   const allowLocalRepositories = e.BERTH_LOCAL_REPOSITORIES === 'true';
@@ -160,12 +147,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     keyFile: e.BERTH_KEY_FILE ?? join(e.BERTH_DATA_DIR, 'key'),
     providers: e.BERTH_PROVIDERS,
     placementFile: e.BERTH_PLACEMENT ?? null,
-    docker: {
-      socketPath: e.BERTH_DOCKER_HOST?.slice('unix://'.length) ?? '/var/run/docker.sock',
-      runtime: e.BERTH_DOCKER_RUNTIME ?? null,
-      images: e.BERTH_DOCKER_IMAGES,
-    },
-    runtime: e.BERTH_RUNTIME ?? null,
+    providerOptions,
     slots,
     warm: {
       count: e.BERTH_WARM ?? defaultWarm(slots),
@@ -223,6 +205,18 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
   };
 }
 
+/** What a schema refuses, as an error that names the variable. */
+function named<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    if (!(cause instanceof z.ZodError)) throw cause;
+    const [issue] = cause.issues;
+    const name = issue?.path.join('.') ?? 'environment';
+    throw new BerthError('invalid_request', `${name}: ${issue?.message ?? 'is not valid'}`, { field: name, cause });
+  }
+}
+
 function parseProviders(text: string, context: z.RefinementCtx): string[] {
   const names = text.split(',').map((name) => name.trim());
   const unknown = names.find((name) => !providerNames.includes(name));
@@ -271,16 +265,6 @@ function readBudget(text: string | undefined, context: z.RefinementCtx): BudgetL
     context.addIssue(`"${text}" is not of the form usd=5,tokens=2m,turns=20,minutes=90 (${issue})`);
     return z.NEVER;
   }
-}
-
-function parseImages(text: string, context: z.RefinementCtx): Record<string, string> {
-  const images: Record<string, string> = {};
-  for (const entry of text.split(',').filter((each) => each.trim() !== '')) {
-    const [, name, image] = /^\s*([a-z0-9][a-z0-9._-]*)=(\S+)\s*$/.exec(entry) ?? [];
-    if (name === undefined || image === undefined) context.addIssue(`"${entry}" is not of the form template=image`);
-    else images[name] = image;
-  }
-  return images;
 }
 
 function readEgress(text: string, context: z.RefinementCtx): EgressPolicy {
