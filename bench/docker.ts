@@ -14,6 +14,7 @@ import { limits } from './host.ts';
 export interface Docker {
   /** The start of every command line. */
   argv: readonly [string, ...string[]];
+  socketPath: string;
   image: string;
   /** Of `docker run`: the same limits as Berth's sandboxes, and no network either. */
   confined: readonly string[];
@@ -38,6 +39,7 @@ export async function startDocker(): Promise<Docker | NoDocker> {
   const daemon = await startDaemon(dir, socket);
   const docker: Docker = {
     argv,
+    socketPath: socket.slice('unix://'.length),
     image,
     confined: [
       '--network=none',
@@ -70,6 +72,11 @@ export async function startDocker(): Promise<Docker | NoDocker> {
     await rm(dir, { recursive: true, force: true });
     return { reason: `${reason}: ${said}` };
   }
+}
+
+/** A container with the limits of Berth's sandboxes, which sleeps. */
+export async function startContainer({ argv: [program, ...args], confined, image: of }: Docker, name: string): Promise<void> {
+  await mustRun(program, [...args, 'run', '--detach', `--name=${name}`, ...confined, of, 'sleep', 'infinity']);
 }
 
 async function startDaemon(dir: string, socket: string) {
