@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { chmod, copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build as esbuild, type BuildOptions, type Metafile, type Plugin } from 'esbuild';
 
@@ -12,29 +12,34 @@ export const runnerBuildDir = join(root, 'build/runner');
 /** Programs of the runner's layer: the runner, and the `shell` agent that it can start. */
 const entries = { main: 'src/runner/main.ts', 'shell-agent': 'src/runner/shell-agent/main.ts' };
 
+/** What decides, beside the sources, what is made of them. */
+const recipe = ['scripts/build-runner.ts', 'package-lock.json'];
+
 /**
  * Bundles the runner into `outDir`, which it replaces at one stroke: `main.mjs`, `shell-agent.mjs`, their
- * chunks, `pty.node`, and `version`, the hash of all of them. No network; under a second.
+ * chunks, `pty.node`, and `version`, the hash of all of them. No network; under a second. `inputs` are the files, relative to
+ * the root, that it was made of.
  */
-export async function buildRunner(outDir: string = runnerBuildDir): Promise<{ version: string }> {
+export async function buildRunner(outDir: string = runnerBuildDir): Promise<{ version: string; inputs: string[] }> {
   const staging = join(dirname(outDir), `.${basename(outDir)}-${process.pid}`);
   await rm(staging, { recursive: true, force: true });
   await mkdir(staging, { recursive: true });
   try {
-    await bundle(staging);
+    const sources = await bundle(staging);
     await copyFile(ptyBinary(), join(staging, 'pty.node'));
     await chmod(join(staging, 'pty.node'), 0o755);
     const version = await hashDirectory(staging);
     await writeFile(join(staging, 'version'), `${version}\n`);
     await rm(outDir, { recursive: true, force: true });
     await rename(staging, outDir);
-    return { version };
+    return { version, inputs: [...sources, ...recipe, relative(root, ptyBinary())] };
   } finally {
     await rm(staging, { recursive: true, force: true });
   }
 }
 
-async function bundle(outDir: string): Promise<void> {
+/** Resolves to the files that it bundles. */
+async function bundle(outDir: string): Promise<string[]> {
   const present = Object.entries(entries).filter(([, file]) => existsSync(join(root, file)));
   const options = {
     absWorkingDir: root,
@@ -55,7 +60,9 @@ async function bundle(outDir: string): Promise<void> {
     plugins: [englishOnly, httpWithoutGetters],
   } as const satisfies BuildOptions;
   const { metafile } = await esbuild({ ...options, write: false, metafile: true });
-  await esbuild({ ...options, plugins: [...options.plugins, startInOneChunk(metafile)] });
+  const { metafile: final } = await esbuild({ ...options, metafile: true, plugins: [...options.plugins, startInOneChunk(metafile)] });
+  // The others are made here: `builtin:http`, `berth:start`.
+  return Object.keys(final.inputs).filter((file) => !file.includes(':'));
 }
 
 /**

@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chmod, copyFile, link, mkdir, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
+import { chmod, copyFile, link, mkdir, readdir, realpath, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { guestRunnerPath } from '../../core/ports/sandbox-provider.ts';
 import { BerthError } from '../../protocol/errors.ts';
 import { findProgram } from '../find-program.ts';
 import { mustRun } from '../run-command.ts';
 import type { PlaceBundle } from './bundle.ts';
+import { checkoutCacheDir, isCheckout } from './checkout.ts';
+import { moveInto } from './kept-build.ts';
 import { sharedLibraries, type SharedLibraries } from './libraries.ts';
 
 /**
@@ -20,6 +22,8 @@ export interface RunnerLayer {
   /** The loader's place on an ordinary glibc system, where programs other than ours look for it. */
   loader: string;
 }
+
+const layerParts = ['bin', 'lib'] as const;
 
 /** Changes when the way of building does, so that an upgrade builds anew. */
 const recipe = '4';
@@ -52,7 +56,7 @@ async function buildLayer(directory: string, placeBundle: PlaceBundle): Promise<
   const node = await realpath(process.execPath);
   const libraries = await sharedLibraries(node);
   const base = join(directory, `base-${await baseVersion(node, libraries)}`);
-  if (!existsSync(base)) await built(base, (staging) => buildBase(staging, node, libraries));
+  if (!existsSync(base)) await built(base, (staging) => placeBase(staging, basename(base), (into) => buildBase(into, node, libraries)));
   const bundle = join(directory, `.bundle-${process.pid}`);
   await rm(bundle, { recursive: true, force: true });
   try {
@@ -76,6 +80,31 @@ async function baseVersion(node: string, { loader, libraries }: SharedLibraries)
     hash.update(`\0${file}\0${size}\0${mtimeMs}`);
   }
   return hash.digest('hex').slice(0, 16);
+}
+
+/**
+ * A quarter of a gigabyte is copied and rewritten: in a checkout, where installations come and go, once for all of them. They share
+ * the files by hard link where the file system can.
+ */
+async function placeBase(staging: string, name: string, build: (into: string) => Promise<void>): Promise<void> {
+  if (!isCheckout) return build(staging);
+  const kept = join(checkoutCacheDir, name);
+  if (!existsSync(kept)) {
+    await mkdir(checkoutCacheDir, { recursive: true });
+    await built(kept, build);
+  }
+  for (const part of layerParts) {
+    await mkdir(join(staging, part));
+    for (const file of await readdir(join(kept, part))) await linkOrCopy(join(kept, part, file), join(staging, part, file));
+  }
+}
+
+async function linkOrCopy(from: string, to: string): Promise<void> {
+  await link(from, to).catch(async (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EXDEV' && error.code !== 'EMLINK' && error.code !== 'EPERM') throw error;
+    await copyFile(from, to);
+    await chmod(to, (await stat(from)).mode & 0o777);
+  });
 }
 
 async function buildBase(staging: string, node: string, { loader, libraries }: SharedLibraries): Promise<void> {
@@ -104,21 +133,23 @@ async function buildBase(staging: string, node: string, { loader, libraries }: S
 
 /** The large files are shared between versions by hard link. */
 async function assemble(staging: string, base: string, bundle: string): Promise<void> {
-  for (const part of ['bin', 'lib']) {
+  for (const part of layerParts) {
     await mkdir(join(staging, part));
     for (const name of await readdir(join(base, part))) await link(join(base, part, name), join(staging, part, name));
   }
   for (const name of await readdir(bundle)) await copyFile(join(bundle, name), join(staging, name));
 }
 
+let nextStaging = 0;
+
 /** Builds a directory that is there whole or not at all. */
 async function built(path: string, build: (staging: string) => Promise<void>): Promise<void> {
-  const staging = `${path}.${process.pid}`;
+  const staging = `${path}.${process.pid}-${(nextStaging += 1)}`;
   await rm(staging, { recursive: true, force: true });
   await mkdir(staging, { mode: 0o755 });
   try {
     await build(staging);
-    await rename(staging, path);
+    await moveInto(staging, path);
   } finally {
     await rm(staging, { recursive: true, force: true });
   }
