@@ -33,7 +33,7 @@ refuseUnknown('provider', values.provider ?? [], localProviders);
 const wanted = (name: string) => values.only === undefined || values.only.includes(name);
 const chosen = cases.filter(({ name }) => wanted(name));
 const only = localProviders.filter((name) => values.provider === undefined || values.provider.includes(name));
-const say = (line: string) => void process.stderr.write(`bench: ${line}\n`);
+const say = (line: string) => void process.stderr.write(`bench: ${Math.round(performance.now() / 1000)} s: ${line}\n`);
 
 const needsDocker = chosen.some((each) => each.needsDocker) || (wanted('providers') && only.includes('docker'));
 const docker = needsDocker ? await startDocker() : { reason: 'not needed' };
