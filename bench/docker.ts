@@ -9,6 +9,7 @@ import { unmountBelow } from '../src/sandbox/mount-table.ts';
 import { hostEnv, mustRun, runCommand } from '../src/sandbox/run-command.ts';
 import { sharedLibraries } from '../src/sandbox/runner-layer/libraries.ts';
 import { limits } from './host.ts';
+import { removable } from './when-cut.ts';
 
 /** A Docker daemon of this run's own, with an image that holds `true` and `sleep`. */
 export interface Docker {
@@ -47,7 +48,7 @@ export async function startDocker(): Promise<Docker | NoDocker> {
       `--memory=${limits.memoryBytes}`,
       `--pids-limit=${limits.pids}`,
     ],
-    async remove() {
+    remove: removable(async () => {
       const containers = (await mustRun(argv[0], [...argv.slice(1), 'ps', '--all', '--quiet']))
         .split('\n')
         .filter(Boolean);
@@ -55,7 +56,7 @@ export async function startDocker(): Promise<Docker | NoDocker> {
       await daemon.end();
       await unmountBelow(dir);
       await rm(dir, { recursive: true, force: true });
-    },
+    }),
   };
   try {
     if (!(await daemon.answers(argv))) return await giveUp('dockerd did not start');

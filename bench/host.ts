@@ -12,6 +12,7 @@ import { driverDirectory, machineRunDir } from '../src/sandbox/providers/qemu/in
 import { loadProvider } from '../src/sandbox/registry.ts';
 import { createRunnerClient } from '../src/sandbox/runner-client/index.ts';
 import { releaseStorage } from '../src/sandbox/storage/release.ts';
+import { removable } from './when-cut.ts';
 
 export const limits: SandboxLimits = { cpus: 1, memoryBytes: 2 ** 30, pids: 512, diskBytes: 2 ** 30 };
 export const silent = pino({ level: 'silent' });
@@ -90,14 +91,14 @@ export async function openHost(choice: HostChoice = plainOci): Promise<BenchHost
     async runtimeConfig(id) {
       return JSON.parse(await readFile(join(dataDir, 'sandboxes', id, 'config.json'), 'utf8')) as RuntimeConfig;
     },
-    async remove() {
+    remove: removable(async () => {
       for (const id of ids) await host.destroy(id);
       await provider.close();
       await releaseStorage(dataDir);
       const machines = driverDirectory(dataDir);
       if (existsSync(join(machines, 'installation'))) await rm(machineRunDir(await installationId(machines)), { recursive: true, force: true });
       await rm(dataDir, { recursive: true, force: true });
-    },
+    }),
   };
   return host;
 }

@@ -12,6 +12,7 @@ import { openQmp, type Qmp } from '../src/sandbox/providers/qemu/qmp.ts';
 import { hostEnv, mustRun } from '../src/sandbox/run-command.ts';
 import { limits, soon } from './host.ts';
 import type { Pair } from './measure.ts';
+import { removable } from './when-cut.ts';
 
 type Halves = Pick<Pair, 'first' | 'second'>;
 
@@ -58,7 +59,8 @@ export async function startRawMachine(directory: string): Promise<RawMachine> {
     }
   }
 
-  async function end(): Promise<void> {
+  const end = removable(endMachine);
+  async function endMachine(): Promise<void> {
     if (child === null || child.exitCode !== null || child.signalCode !== null) return;
     child.kill('SIGKILL');
     await once(child, 'exit');
@@ -80,7 +82,7 @@ export async function startRawMachine(directory: string): Promise<RawMachine> {
           await qmp.run('stop');
           await saveMemory(qmp, transfer, 0, memory, soon());
         });
-        await end();
+        await endMachine();
       },
       async second() {
         await start(['-incoming', `exec:cat ${memory}`, '-S']);
