@@ -159,9 +159,9 @@ async function measureClaim({ subjects, quick }: Measuring): Promise<Line[]> {
   return [{ what: 'warm claim, to the first command done', cells }];
 }
 
-/** On a host of its own: a core destroys the sandboxes that it does not know. */
-async function claims(choice: HostChoice, quick: boolean): Promise<Sample> {
-  const host = await openHost(choice);
+/** On a host of its own, as a core destroys the sandboxes that it does not know; with the default template, as sessions want a git. */
+async function claims({ provider, options }: HostChoice, quick: boolean): Promise<Sample> {
+  const host = await openHost({ provider, options });
   const bench = await openCore(host, oneWarm);
   try {
     const first = await bench.core.sessions.create({ agent: 'shell', permissions: 'allow' }, 'bench', soon());

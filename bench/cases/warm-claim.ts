@@ -70,7 +70,11 @@ export async function claimOnce(core: Core): Promise<number> {
 }
 
 export async function untilWarm(core: Core): Promise<void> {
-  while ((await core.pool.overview()).warm.ready === 0) await sleep(20);
+  for (const signal = soon(); ; await sleep(20)) {
+    const { ready, held } = (await core.pool.overview()).warm;
+    if (ready > 0) return;
+    if (signal.aborted) throw new Error(`no sandbox gets warm: ${held ?? 'no reason is told'}`);
+  }
 }
 
 export async function runTrue(core: Core, sessionId: string): Promise<void> {
