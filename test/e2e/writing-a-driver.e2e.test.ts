@@ -109,7 +109,7 @@ test('the driver on it passes the conformance suites', async () => {
   const report = join(copy, 'report.json');
   const suites = await run([
     ...['--disable-warning=ExperimentalWarning', 'node_modules/vitest/vitest.mjs', 'run', '--project', 'e2e', '--no-cache'],
-    ...['--reporter=json', `--outputFile=${report}`, 'src/sandbox/providers/unshare/unshare.test.ts'],
+    ...['--reporter=default', '--reporter=json', `--outputFile.json=${report}`, 'src/sandbox/providers/unshare/unshare.test.ts'],
   ]);
   expect(suites.exitCode, suites.stdout + suites.stderr).toBe(0);
   const { numPassedTests, numTotalTests } = JSON.parse(readFileSync(report, 'utf8')) as Record<string, number>;
