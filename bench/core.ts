@@ -60,6 +60,7 @@ export async function openCore(host: BenchHost, settings: Partial<Settings>): Pr
       maxLimits: host.limits,
       permissionMode: 'ask',
         permissionPolicy: { rules: [] },
+      egress: { defaultPolicy: { presets: [], allow: [] }, allowFullNetwork: false },
       defaultPermissionTimeoutMs: 60_000,
       idle: { pauseMs: null, hibernateMs: null, archiveMs: null, hibernateAskingMs: null, lastStep: 'archive' },
       logLimits: defaultLogLimits,

@@ -12,13 +12,14 @@ import { pause } from './cases/pause.ts';
 import { wakeToEvent } from './cases/wake-to-event.ts';
 import { warmClaim } from './cases/warm-claim.ts';
 import { sleepers } from './cases/sleepers.ts';
+import { web } from './cases/web.ts';
 import { startDocker } from './docker.ts';
 import { openHost } from './host.ts';
 import { describeMachine } from './machine.ts';
 import { renderTable, type Row } from './table.ts';
 
 /** Every figure in docs/benchmarks.md comes from this command. Needs root; see there. */
-const cases = [coldCreate, warmClaim, exec, pause, hibernate, wakeToEvent, fork, clone, queue, idleMemory, sleepers, gateway];
+const cases = [coldCreate, warmClaim, exec, pause, hibernate, wakeToEvent, fork, clone, queue, idleMemory, sleepers, gateway, web];
 
 const { values } = parseArgs({
   options: {

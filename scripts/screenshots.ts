@@ -1,5 +1,6 @@
 /**
- * Makes the pictures of docs/images from a real server, a real sandbox and the scripted agent:
+ * Makes the pictures of docs/images from a real server, real sandboxes, the scripted agent, and Claude Code with a model that
+ * plays a script:
  *   node scripts/screenshots.ts
  * Needs what `scripts/setup.sh test` installs.
  */
@@ -11,6 +12,7 @@ import type { Page } from 'playwright-core';
 import type { BerthClient, Session } from '../src/sdk/index.ts';
 import { createInstallation } from '../test/e2e/harness.ts';
 import { scriptedSession } from '../test/e2e/scripted.ts';
+import { createModelServer } from '../test/fixtures/model-server/index.ts';
 import { launchBrowser, newVisitor, type VisitorOptions } from '../test/e2e/web/browser.ts';
 
 const root = resolve(import.meta.dirname, '..');
@@ -47,15 +49,40 @@ async function untilAsking(client: BerthClient, id: string): Promise<void> {
 execFileSync(join(root, 'scripts/build-web.sh'), { stdio: 'inherit' });
 mkdirSync(images, { recursive: true });
 const repository = makeRepository();
-const installation = await createInstallation({ BERTH_SLOTS: '2' });
+const modelKey = 'sk-for-the-pictures';
+const model = await createModelServer({
+  key: modelKey,
+  script: { rules: [{ when: { prompt: /./ }, steps: [{ usage: { inputTokens: 38_200, outputTokens: 1_450 } }, { text: 'It makes addresses of titles.' }] }] },
+});
+const installation = await createInstallation({
+  BERTH_SLOTS: '2',
+  ANTHROPIC_BASE_URL: model.url,
+  ANTHROPIC_API_KEY: modelKey,
+  BERTH_PRICES: join(root, 'docs/examples/prices.json'),
+});
 const browser = await launchBrowser();
 try {
   const server = await installation.start();
   const { client } = server;
   const session: Session = await scriptedSession(client, { repository: `file://${repository}` });
-  await client.prompt({ agent: 'shell', title: 'Which tools are here?', prompt: 'node --version; git --version' });
+  await client.users.add({ handle: 'ada' });
+  await client.teams.add({ name: 'compilers' });
+  await client.teams.setMember('compilers', 'ada', 'member');
+  const asked = await client.prompt({
+    agent: 'claude',
+    repository: `file://${repository}`,
+    title: 'What does this project do?',
+    prompt: 'What does this project do?',
+  });
+  await client.sessions.waitForTurn(asked.sessionId, asked.turnId);
+  await client.shares.set(asked.sessionId, { kind: 'team', name: 'compilers' }, ['prompt']);
   await client.sessions.prompt(session.id, work);
   await untilAsking(client, session.id);
+  // One works and one asks, so both slots are taken and the rest waits.
+  const busy = { agent: 'shell', prompt: 'npm test; sleep 600' };
+  await client.prompt({ ...busy, title: 'Watch the tests' });
+  await client.prompt({ ...busy, title: 'Update the dependencies' });
+  await client.prompt({ ...busy, title: 'Draft the release notes' });
 
   const shoot = async (
     name: string,
@@ -83,9 +110,24 @@ try {
       .getByRole('button', { name: /src\/slug\.js/ })
       .waitFor();
   });
+  const desk = { width: 1280, height: 760 };
+  const of = (page: Page, name: string) => page.getByRole('heading', { name, level: 1 }).waitFor();
+  await shoot('queue', '/queue', desk, async (page) => {
+    await of(page, 'Queue');
+    await page.getByRole('main').getByText('Draft the release notes').waitFor();
+  });
+  await shoot('usage', '/usage', { ...desk, dark: true }, async (page) => {
+    await of(page, 'Usage');
+    await page.getByRole('main').getByRole('row').nth(1).waitFor();
+  });
+  await shoot('audit', '/audit', desk, async (page) => {
+    await of(page, 'Audit');
+    await page.getByRole('main').getByRole('row').nth(1).waitFor();
+  });
   await shoot('phone', `/sessions/${session.id}`, { width: 390, height: 760, dark: true }, asking);
 } finally {
   await browser.close();
   await installation.remove();
+  await model.close();
   rmSync(resolve(repository, '../..'), { recursive: true, force: true });
 }

@@ -26,7 +26,7 @@ need=(
   "ip:iproute2"
   "/etc/ssl/certs/ca-certificates.crt:ca-certificates"
 )
-[ "$mode" = run ] || need+=("pgrep:procps" "musl-gcc:musl-tools" "gcc:gcc" "/usr/include/dlfcn.h:libc6-dev" "/usr/lib/postgresql:postgresql" "redis-server:redis-server" "/usr/bin/chromium:chromium" "dockerd:docker.io" "qemu-system-x86_64:qemu-system-x86" "qemu-img:qemu-utils" "skopeo:skopeo" "umoci:umoci" "buildah:buildah" "/bin/busybox:busybox-static")
+[ "$mode" = run ] || need+=("pgrep:procps" "musl-gcc:musl-tools" "gcc:gcc" "/usr/include/dlfcn.h:libc6-dev" "/usr/lib/postgresql:postgresql" "redis-server:redis-server" "/usr/bin/chromium:chromium" "dockerd:docker.io" "qemu-system-x86_64:qemu-system-x86" "qemu-img:qemu-utils" "skopeo:skopeo" "umoci:umoci" "buildah:buildah" "/bin/busybox:busybox-static" "nft:nftables" "python3:python3")
 
 export PATH="$PATH:/usr/sbin:/sbin"
 missing=()

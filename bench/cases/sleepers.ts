@@ -134,6 +134,7 @@ async function fill(server: BenchServer, count: number): Promise<void> {
     runtime: null,
     storage: 'auto',
     placeBundle: placePackagedBundle,
+    fullNetwork: null,
   });
   const store = await createSqliteStore({ path: join(dataDir, 'berth.db') });
   try {

@@ -45,7 +45,7 @@ beforeAll(async () => {
     { core, store, browser: { login, publicUrl: () => null }, agents, installer, logger, providerName: 'memory', version: '0', report: async () => [] },
     {
       authenticated: [
-        keyRoutes(createKeyService({ store, vault, clock })),
+        keyRoutes(createKeyService({ store, vault, clock, environmentApis: [] })),
         secretRoutes(createSecretService({ store, secrets: vault, clock, logger })),
         usageRoutes(store),
       ],

@@ -8,6 +8,7 @@ import { createPoolService, type PoolService } from './pool/pool-service.ts';
 import { keepsMirrors } from './pool/warm-plan.ts';
 import { createWarmPool } from './pool/warm-pool.ts';
 import { createQuotaService, type QuotaService } from './quotas/quota-service.ts';
+import { createSessionNetworks, type SessionNetworks } from './sandboxes/session-network.ts';
 import { createSessionSandboxes, type SessionSandboxes } from './sandboxes/session-sandboxes.ts';
 import { createBudgetService, type BudgetService } from './budgets/budget-service.ts';
 import { createBudgetAnswers } from './budgets/budget-answers.ts';
@@ -32,6 +33,7 @@ export interface Core {
   pool: PoolService;
   audit: AuditService;
   accounts: Accounts;
+  networks: SessionNetworks;
   /** Recovers what the last process left, then takes up its turns. */
   start(signal: AbortSignal): Promise<void>;
   /** This host was away and has registered anew: takes up what it still has. */
@@ -97,6 +99,7 @@ export function createCore(deps: Dependencies): Core {
     pool: createPoolService(deps, warm, figures),
     audit: createAuditService(deps),
     accounts: createAccounts(deps),
+    networks: createSessionNetworks(deps, sandboxes),
     async start(signal) {
       await recover(deps, sandboxes, signal);
       await dispatcher.start();

@@ -1,3 +1,4 @@
+import type { EgressSettings } from './egress/network-mode.ts';
 import type { PlacementPolicy } from './placement/policy.ts';
 import type { Providers } from './providers.ts';
 import type { PermissionMode, PermissionPolicy } from '../protocol/permission-policy.ts';
@@ -52,6 +53,7 @@ export interface Settings {
   defaultLimits: SandboxLimits;
   /** The most a session may ask for. */
   maxLimits: SandboxLimits;
+  egress: EgressSettings;
   defaultPermissionTimeoutMs: number;
   /** The rules that hold in every session, behind its own and its repository's. */
   permissionPolicy: PermissionPolicy;

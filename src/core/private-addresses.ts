@@ -5,9 +5,9 @@ import { BlockList, isIP } from 'node:net';
  * service, and whatever else IANA's special-purpose registries keep off the public internet
  * (https://www.iana.org/assignments/iana-ipv4-special-registry, .../iana-ipv6-special-registry). Addresses that
  * carry an IPv4 address within (mapped, NAT64, 6to4, Teredo) are refused whole but for the mapped, which are
- * judged by the address they carry.
+ * judged by the address they carry. The gateway judges connections by these ranges, and the firewall of full networks is made of them.
  */
-const ipv4Ranges: readonly [string, number][] = [
+export const ipv4Ranges: readonly [string, number][] = [
   ['0.0.0.0', 8],
   ['10.0.0.0', 8],
   ['100.64.0.0', 10],
@@ -29,7 +29,7 @@ const ipv4Ranges: readonly [string, number][] = [
 ];
 
 /** All of IPv6 but what has been given out as global unicast, less the parts of that which are not. */
-const ipv6Ranges: readonly [string, number][] = [
+export const ipv6Ranges: readonly [string, number][] = [
   ['::', 96],
   ['64:ff9b::', 16],
   ['100::', 8],

@@ -4,6 +4,7 @@ import type { Dependencies } from './dependencies.ts';
 import { recoverUnowned } from './pool/recover-warm.ts';
 import type { SandboxInfo, SandboxProvider } from './ports/sandbox-provider.ts';
 import type { SandboxRecord, StoreTransaction } from './ports/store.ts';
+import { settleNetwork } from './sandboxes/session-network.ts';
 import type { SessionSandboxes } from './sandboxes/session-sandboxes.ts';
 import { finishDeletion } from './sessions/session-service.ts';
 import { recoverSnapshots } from './snapshots/remove-snapshot.ts';
@@ -24,6 +25,7 @@ export async function recover(deps: Dependencies, sandboxes: SessionSandboxes, s
   const uses = new Map((await deps.store.read.sandboxUses({ hostId })).map((use) => [use.sandboxId, use.work]));
   for (const record of known) {
     const info = existing.get(keyOf(record))?.info;
+    if (record.sessionId !== null && info?.network === 'full') await withdrawNetwork(deps, record, info, signal);
     const asLeft = afterRestart(record.status, info?.status ?? 'none', 'none') === record.status;
     if (asLeft && uses.get(record.id) === 'none') continue;
     if (record.sessionId !== null) await settleSandbox(deps, record, info);
@@ -80,6 +82,12 @@ async function removeOrphans(deps: Dependencies, orphans: readonly Existing[], s
     deps.logger.warn({ sandboxId: info.id, provider: provider.name }, 'removing a sandbox that no session knows');
     await provider.destroy(info.id, { signal });
   }
+}
+
+/** A policy that was changed, by a person or the operator, and not carried out. What is to be given is given at the next use. */
+async function withdrawNetwork(deps: Dependencies, record: SandboxRecord, info: SandboxInfo, signal: AbortSignal): Promise<void> {
+  const session = record.sessionId === null ? null : await deps.store.read.session(record.sessionId);
+  if (session !== null) await settleNetwork(deps, session, record, info, signal);
 }
 
 async function settleSandbox(deps: Dependencies, record: SandboxRecord, info: SandboxInfo | undefined): Promise<void> {

@@ -12,6 +12,7 @@ import { createGitGateway, type GitGateway } from './git/git-gateway.ts';
 import { gitPrefix } from './git/git-target.ts';
 import { createModelProxy } from './model-proxy.ts';
 import type { ModelProxy } from './model-proxy.ts';
+import { createNameService, type NameService, type NameServiceOptions } from './names/name-service.ts';
 import { placeholderKey } from './placeholder.ts';
 import { modelApis } from './upstreams.ts';
 import type { ModelApi } from './upstreams.ts';
@@ -25,6 +26,8 @@ export interface GatewayOptions {
   placeholderSecret: string | Uint8Array;
   /** Absent: a sandbox reaches its model and nothing else. */
   egress?: EgressProxyOptions;
+  /** Absent: no name is answered. */
+  names?: NameServiceOptions;
   /** Absent: no repository is reached through the gateway. */
   git?: GitControl;
   logger: Logger;
@@ -49,13 +52,14 @@ export function createGateway(options: GatewayOptions): Gateway {
   const proxy = createModelProxy(options);
   const egress = options.egress === undefined ? null : createEgressProxy(options.egress);
   const git = options.git === undefined ? null : createGitGateway({ control: options.git, logger: options.logger });
+  const names = options.names === undefined ? null : createNameService(options.names);
   const attachments = new Set<GatewayAttachment>();
   const placeholderOf = (sessionId: string): string => placeholderKey(sessionId, options.placeholderSecret);
   return {
     placeholderKey: placeholderOf,
     attach(sessionId, duplex) {
       const logger = options.logger.child({ sessionId });
-      const server = createSessionServer(sessionId, placeholderOf(sessionId), proxy, egress, git);
+      const server = createSessionServer(sessionId, placeholderOf(sessionId), proxy, egress, git, names);
       const attachment = attachGateway(
         duplex,
         {
@@ -84,6 +88,7 @@ function createSessionServer(
   proxy: ModelProxy,
   egress: EgressProxy | null,
   git: GitGateway | null,
+  names: NameService | null,
 ): Server {
   const server = createServer({ maxHeaderSize: 32 * 1024, keepAliveTimeout: 60_000, noDelay: false }, onRequest);
   server.maxHeadersCount = 100;
@@ -114,6 +119,7 @@ function createSessionServer(
   function onRequest(request: IncomingMessage, response: ServerResponse): void {
     arrived(request.socket);
     if (git !== null && request.url?.startsWith(gitPrefix) === true) return git.handle(sessionId, request, response);
+    if (names?.handle(sessionId, request, response) === true) return;
     const target = parseTarget(request.url ?? '');
     if (target === null) {
       if (egress?.forward(sessionId, request, response) === true) return;

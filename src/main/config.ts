@@ -1,3 +1,4 @@
+import { Resolver } from 'node:dns';
 import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -5,6 +6,7 @@ import type { WarmSettings } from '../core/pool/warm-plan.ts';
 import { parseBudgetLimits, type BudgetLimits, type UserBudget } from '../protocol/budget.ts';
 import { priority, type Priority } from '../protocol/api.ts';
 import { parseEgressPolicy, type EgressPolicy } from '../protocol/egress.ts';
+import type { EgressSettings } from '../core/egress/network-mode.ts';
 import { permissionMode } from '../protocol/permission-policy.ts';
 import { parseQuota, type Quota } from '../protocol/quota.ts';
 import { handle } from '../protocol/users-api.ts';
@@ -77,8 +79,12 @@ const environment = z.object({
   BERTH_TRUSTED_PROXIES: z.string().default('').transform(readTrustedProxies),
   /** The user whose the sessions are that GitHub asks for. */
   BERTH_TASK_OWNER: handle.default('owner'),
-  /** Where sandboxes may connect to unless a session says otherwise: `none`, or of `packages`, `git`, `open` and hosts. */
+  /** Where sandboxes may connect to unless a session says otherwise: `none`, or of `packages`, `git`, `open`, `full` and hosts. */
   BERTH_EGRESS: z.string().default('packages,git').transform(readEgress),
+  /** `true` lets sessions have a network of their own beside the gateway: the preset `full`; see docs/guides/network.md. */
+  BERTH_ALLOW_FULL_NETWORK: z.enum(['true', 'false']).default('false'),
+  /** Name servers for the names of those networks, with commas: `192.0.2.53,192.0.2.54:5353`. Default those of the machine. */
+  BERTH_FULL_NETWORK_DNS: z.string().optional().transform(readNameServers),
   /** Who answers what agents ask in sessions that do not say: `policy`, `ask` (a person) or `allow`. */
   BERTH_PERMISSION_MODE: permissionMode.default('policy'),
   /** A JSON file with the rules that hold in every session, in place of Berth's own; see `docs/guides/permissions.md`. */
@@ -131,6 +137,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
   const memoryBytes = (e.BERTH_SANDBOX_MEMORY_MIB ?? defaultMemoryMib()) * 1024 ** 2;
   const slots = e.BERTH_SLOTS ?? defaultSlots(memoryBytes);
   const allowLocalRepositories = e.BERTH_LOCAL_REPOSITORIES === 'true';
+  const allowFullNetwork = e.BERTH_ALLOW_FULL_NETWORK === 'true';
+  if (e.BERTH_EGRESS.presets.includes('full') && !allowFullNetwork) {
+    throw new BerthError('invalid_request', 'BERTH_EGRESS: full needs BERTH_ALLOW_FULL_NETWORK=true', { field: 'BERTH_EGRESS' });
+  }
   requireIdleOrder(e);
   return {
     dataDir: e.BERTH_DATA_DIR,
@@ -178,7 +188,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     rateLimits: e.BERTH_RATE_LIMITS,
     isTrustedProxy: e.BERTH_TRUSTED_PROXIES,
     taskOwner: e.BERTH_TASK_OWNER,
-    egress: e.BERTH_EGRESS,
+    egress: { defaultPolicy: e.BERTH_EGRESS, allowFullNetwork } satisfies EgressSettings,
+    nameServers: e.BERTH_FULL_NETWORK_DNS,
     permissionMode: e.BERTH_PERMISSION_MODE,
     permissionsFile: e.BERTH_PERMISSIONS ?? null,
     egressToLoopback: e.BERTH_EGRESS_TO_LOOPBACK === 'true',
@@ -267,12 +278,24 @@ function readBudget(text: string | undefined, context: z.RefinementCtx): BudgetL
   }
 }
 
+function readNameServers(text: string | undefined, context: z.RefinementCtx): readonly string[] | null {
+  if (text === undefined) return null;
+  const servers = text.split(',').map((entry) => entry.trim());
+  try {
+    new Resolver().setServers(servers);
+    return servers;
+  } catch {
+    context.addIssue(`"${text}" is not a list of addresses, each with or without a port`);
+    return z.NEVER;
+  }
+}
+
 function readEgress(text: string, context: z.RefinementCtx): EgressPolicy {
   try {
     return parseEgressPolicy(text);
   } catch (error) {
     const issue = error instanceof z.ZodError ? error.issues[0]?.message : String(error);
-    context.addIssue(`"${text}" is not none, or of packages, git, open and hosts (${issue})`);
+    context.addIssue(`"${text}" is not none, or of packages, git, open, full and hosts (${issue})`);
     return z.NEVER;
   }
 }

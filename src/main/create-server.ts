@@ -13,6 +13,7 @@ import type { Store } from '../core/ports/store.ts';
 import type { Dependencies } from '../core/dependencies.ts';
 import { defaultQueueSettings } from '../core/turns/queue-settings.ts';
 import { defaultWebhookSettings } from '../core/webhooks/webhook-worker.ts';
+import { createLookup } from '../gateway/names/lookup.ts';
 import { createPublicDial } from '../gateway/egress/public-dial.ts';
 import { createKeyService } from '../core/keys/key-service.ts';
 import { createModelCredentials } from '../gateway/credentials/model-credentials.ts';
@@ -25,6 +26,7 @@ import { createTaskService } from '../core/tasks/task-service.ts';
 import { createGit } from '../git/create-git.ts';
 import { createGithub } from '../github/index.ts';
 import { BerthError } from '../protocol/errors.ts';
+import { modelApi } from '../protocol/keys.ts';
 import { createRedisQueue } from '../queue/redis-queue.ts';
 import { joinHosts } from '../core/hosts/membership.ts';
 import { createForwarding } from '../server/forwarding/index.ts';
@@ -124,7 +126,13 @@ export async function createServer(config: Config, say: (line: string) => void):
       pacing: config.github.pacing,
     });
     onClose.push(() => github.close());
-    const egress = createEgressService({ store, clock: systemClock, logger, defaultPolicy: config.egress });
+    const egress = createEgressService({ 
+      store,
+      clock: systemClock,
+      logger,
+      settings: config.egress,
+      networks: { requireFull: (session) => core.networks.requireFull(session), apply: (id) => core.networks.apply(id) },
+    });
     onClose.push(() => egress.close());
     const secrets = createSecretService({ store, secrets: vault, clock: systemClock, logger });
     onClose.push(() => secrets.close());
@@ -152,6 +160,7 @@ export async function createServer(config: Config, say: (line: string) => void):
       meter,
       placeholderSecret: keys.placeholderSecret,
       egress: { control: egress, secrets, dial: createPublicDial({ allowLoopback: config.egressToLoopback }) },
+      names: { control: egress, lookup: createLookup(config.nameServers), allowLoopback: config.egressToLoopback },
       git: createSessionGit({
         store,
         egress,
@@ -191,6 +200,7 @@ export async function createServer(config: Config, say: (line: string) => void):
         defaultTemplate: 'default',
         defaultLimits: config.sandboxLimits,
         maxLimits: config.maxSandboxLimits,
+        egress: config.egress,
         defaultPermissionTimeoutMs,
         permissionMode: config.permissionMode,
         permissionPolicy: await readPermissions(config.permissionsFile),
@@ -242,6 +252,8 @@ export async function createServer(config: Config, say: (line: string) => void):
       useUp: usedCodes(store),
     });
     const limits = await openLimits(config, logger, (step) => onClose.push(step));
+    const environmentApis = modelApi.options.filter((api) => environment[api] !== undefined);
+    const keyService = createKeyService({ store, vault, clock: systemClock, environmentApis });
     const app = createApp(
       {
         core,
@@ -252,6 +264,7 @@ export async function createServer(config: Config, say: (line: string) => void):
         providerName: providers.first.name,
         version,
         report: () => findings(config),
+        usableApis: (principal) => keyService.usableApis(principal),
         ...(isShared ? { forwarding } : {}),
         limits,
         browser: { login, publicUrl: () => config.publicUrl },
@@ -259,7 +272,7 @@ export async function createServer(config: Config, say: (line: string) => void):
       },
       serverExtensions({
         store,
-        keys: createKeyService({ store, vault, clock: systemClock }),
+        keys: keyService,
         agents,
         logger,
         forge,

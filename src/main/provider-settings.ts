@@ -17,8 +17,20 @@ const providerSettings = {
       images: e.BERTH_DOCKER_IMAGES,
     }),
   ),
-  /** OCI runtime: `runc`, `crun` or `runsc`; default what suits the host. */
-  oci: entry({ BERTH_RUNTIME: z.enum(['runc', 'crun', 'runsc']).optional() }, (e) => ({ runtime: e.BERTH_RUNTIME ?? null })),
+  oci: entry(
+    {
+      /** OCI runtime: `runc`, `crun` or `runsc`; default what suits the host. */
+      BERTH_RUNTIME: z.enum(['runc', 'crun', 'runsc']).optional(),
+      /** The server's setting too, which refuses a policy of `full` without it. */
+      BERTH_ALLOW_FULL_NETWORK: z.enum(['true', 'false']).default('false'),
+      /** The network namespace, a path, by which full networks go out. Default the one that Berth runs in. */
+      BERTH_FULL_NETWORK_NAMESPACE: z.string().startsWith('/').optional(),
+    },
+    (e) => ({
+      runtime: e.BERTH_RUNTIME ?? null,
+      fullNetwork: e.BERTH_ALLOW_FULL_NETWORK === 'true' ? { namespace: e.BERTH_FULL_NETWORK_NAMESPACE ?? null } : null,
+    }),
+  ),
 };
 
 /** The options of every provider that has settings, by its name. Throws a `ZodError` whose path is the variable at fault. */

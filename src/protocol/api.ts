@@ -381,6 +381,8 @@ export const agentInfo = z.object({
   name: z.string(),
   title: z.string(),
   model: z.enum(['anthropic', 'openai', 'gemini', 'none']),
+  /** The caller's own sessions have a key for its model, or it needs none. */
+  hasKey: z.boolean(),
   installed: z.boolean(),
 });
 export type AgentInfo = z.infer<typeof agentInfo>;
@@ -408,6 +410,8 @@ export const sandboxUsage = z.object({
   cpuTimeMs: z.number(),
   pids: z.number(),
   diskBytes: z.number(),
+  /** Of a full network, since it was last connected. Absent: it has none. */
+  connections: z.object({ asked: z.number(), refused: z.number() }).optional(),
 });
 export type SandboxUsage = z.infer<typeof sandboxUsage>;
 

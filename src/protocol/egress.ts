@@ -1,12 +1,15 @@
 import { z } from 'zod';
 
 /**
- * Where a session may connect to. Nothing is reached without the gateway, and the gateway connects only to what a
- * preset or a rule names, and never to a private address, whatever the name says.
+ * Where a session may connect to. But for `full` nothing is reached without the gateway, and the gateway connects only to
+ * what a preset or a rule names, and never to a private address, whatever the name says.
  */
 
-/** `packages`: package registries. `git`: code hosts, the session's own repository's included. `open`: every public host. */
-export const egressPreset = z.enum(['packages', 'git', 'open']);
+/**
+ * `packages`: package registries. `git`: code hosts, the session's own repository's included. `open`: every public host. `full`: the
+ * same, and beside the gateway a network of the sandbox's own, for any protocol; where the operator allows it.
+ */
+export const egressPreset = z.enum(['packages', 'git', 'open', 'full']);
 export type EgressPreset = z.infer<typeof egressPreset>;
 
 const label = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';

@@ -38,6 +38,8 @@ import { prompt } from './content.ts';
 export const runnerPort = 8080;
 /** Where agents and tools in the sandbox reach the gateway. */
 export const gatewayPort = 8079;
+/** Where on it the runner takes the DNS questions of the sandbox (RFC 8484, POST). */
+export const namesPath = '/dns-query';
 export const runnerHeartbeatMs = 10_000;
 
 export const absolutePath = z.string().min(1).max(4096).startsWith('/');

@@ -18,6 +18,8 @@ export const runnerEnv = {
    * sandbox's environment then come from there; until they do the runner answers nothing but its health.
    */
   link: 'BERTH_RUNNER_LINK',
+  /** Port on 127.0.0.1 where it answers DNS questions by the gateway. Optional; absent, it answers none. */
+  namesPort: 'BERTH_RUNNER_NAMES_PORT',
   /** Where the journals are kept. Must be on the sandbox's disk. Default `$HOME/.local/state/berth`. */
   stateDir: 'BERTH_RUNNER_STATE_DIR',
   /** Directories that the file routes may touch, with `:` between. Default `/home/user:/tmp`. */

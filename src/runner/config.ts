@@ -9,6 +9,8 @@ export interface RunnerConfig {
   token: string | null;
   /** See `runnerEnv.link`. */
   linkDir: string | null;
+  /** `null`: no names are answered. */
+  namesPort: number | null;
   stateDir: string;
   fileRoots: readonly string[];
 }
@@ -21,7 +23,8 @@ export function readConfig(env: NodeJS.ProcessEnv): RunnerConfig {
   const home = env['HOME'] ?? '/home/user';
   return {
     socketPath: env[runnerEnv.socket] ?? null,
-    port: readPort(env[runnerEnv.port]),
+    port: readPort(runnerEnv.port, env[runnerEnv.port] ?? String(defaultPort)),
+    namesPort: readPort(runnerEnv.namesPort, env[runnerEnv.namesPort] ?? 'none'),
     linkDir: env[runnerEnv.link] ?? null,
     token: env[runnerEnv.link] === undefined ? takeToken(env[runnerEnv.tokenFile]) : null,
     stateDir: env[runnerEnv.stateDir] ?? `${home}/.local/state/berth`,
@@ -29,12 +32,11 @@ export function readConfig(env: NodeJS.ProcessEnv): RunnerConfig {
   };
 }
 
-function readPort(value: string | undefined): number | null {
-  if (value === undefined) return defaultPort;
+function readPort(name: string, value: string): number | null {
   if (value === 'none') return null;
   const port = Number(value);
   if (!Number.isInteger(port) || port < 1 || port > 65_535)
-    throw new Error(`${runnerEnv.port} is not a port: ${value}`);
+    throw new Error(`${name} is not a port: ${value}`);
   return port;
 }
 

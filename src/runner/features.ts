@@ -17,7 +17,11 @@ export interface Features {
  * Everything but health and exec, each loaded when it is first asked for: an idle runner is half its size
  * without them.
  */
-export function createFeatures(options: { stateDir: string; fileRoots: readonly string[] }): Features {
+export function createFeatures(options: {
+  stateDir: string;
+  fileRoots: readonly string[];
+  namesPort?: number | null;
+}): Features {
   const sessions = once(async (): Promise<Route[]> => {
     const { createSessionRoutes } = await import('./sessions/routes.ts');
     return createSessionRoutes({ stateDir: options.stateDir });
@@ -30,7 +34,7 @@ export function createFeatures(options: { stateDir: string; fileRoots: readonly 
   let gateway: Gateway | null = null;
   const openGateway = once(async () => {
     const { createGateway } = await import('./gateway/gateway.ts');
-    gateway = createGateway();
+    gateway = createGateway({ namesPort: options.namesPort ?? null });
     return gateway;
   });
   let processesLoaded = false;

@@ -13,6 +13,8 @@ export interface RunnerServerOptions {
   version: string;
   stateDir: string;
   fileRoots: readonly string[];
+  /** Absent or `null`: no names are answered. */
+  namesPort?: number | null;
   /** Called at each request. */
   onActivity(): void;
   /** Called when it has been answered that the socket goes away for a while. */

@@ -9,6 +9,7 @@ import type { Principal } from '../core/users/principal.ts';
 import type { RequestLimits } from './limits/request-limits.ts';
 import type { Forwarding } from './forwarding/index.ts';
 import { BerthError } from '../protocol/errors.ts';
+import type { ModelApi } from '../protocol/keys.ts';
 import type { BrowserLogin } from './browser-login.ts';
 import type { PreviewSettings } from './previews/preview-addresses.ts';
 import type { PreviewLinks } from './previews/preview-links.ts';
@@ -24,6 +25,8 @@ export interface AppDependencies {
   version: string;
   /** What this host has and what was chosen; slow, so made on demand. */
   report: () => Promise<readonly Finding[]>;
+  /** The model APIs that a person's own sessions have a key for. Default: none. */
+  usableApis?: (principal: Principal) => Promise<ReadonlySet<ModelApi>>;
   /** Where several servers share a database. */
   forwarding?: Forwarding;
   browser: BrowserAccess;

@@ -170,7 +170,7 @@ export function insideCases(shared: () => SharedSandbox): void {
       resume: () => provider.resume(spec.id, given),
       hibernate: () => provider.hibernate(spec.id, given),
       snapshot: () => provider.snapshot(spec.id, { snapshotId: 'snp_given_up', memory: false }, given),
-      update: () => provider.update(spec.id, { labels: { ...labels, changed: 'yes' }, limits }, given),
+      update: () => provider.update(spec.id, { labels: { ...labels, changed: 'yes' }, limits, network: 'none' }, given),
       fork: () => provider.fork({ sandboxId: spec.id }, [{ ...spec, id: `${spec.id}-given-up` }], given),
     };
     for (const [name, call] of Object.entries(calls)) await expect(call(), name).rejects.toThrow();

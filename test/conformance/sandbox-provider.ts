@@ -368,34 +368,45 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
       }
     });
 
+    test('a network that it does not have is refused, for a new one and for one that runs', async () => {
+      if (provider.capabilities.network.includes('full')) return;
+      noteLack('network');
+      const unsupported = { code: 'unsupported', field: 'network' };
+      await expect(provider.create(specFor(provider, harness.template, { network: 'full' }), options())).rejects.toMatchObject(unsupported);
+      if (provider.capabilities.update === 'none') return;
+      const { labels, limits } = shared;
+      await expect(provider.update(shared.id, { labels, limits, network: 'full' }, options())).rejects.toMatchObject(unsupported);
+    });
+
     test('labels and limits change under what runs, or the change is refused', async () => {
       const spec = await create({ labels: { purpose: 'first' } });
       const limits = { ...spec.limits };
       if (limits.memoryBytes > 0) limits.memoryBytes *= 2;
       const change = { labels: { session: 'ses_bound' }, limits };
+      const network = 'none' as const;
       if (provider.capabilities.update === 'none') {
         noteLack('update');
-        await expect(provider.update(spec.id, change, options())).rejects.toMatchObject({ code: 'unsupported' });
+        await expect(provider.update(spec.id, { ...change, network }, options())).rejects.toMatchObject({ code: 'unsupported' });
         return;
       }
       await shell(provider, spec, 'sleep 600 >/dev/null 2>&1 &');
-      expect(await provider.update(spec.id, change, options())).toMatchObject(change);
+      expect(await provider.update(spec.id, { ...change, network }, options())).toMatchObject(change);
       expect(await provider.get(spec.id, options())).toMatchObject({ status: 'running', ...change });
       expect((await shell(provider, spec, 'cat /proc/[0-9]*/comm | grep -c sleep')).stdout).toBe('1');
       if (limits.pids > 0) {
-        await provider.update(spec.id, { ...change, limits: { ...limits, pids: 32 } }, options());
+        await provider.update(spec.id, { ...change, network, limits: { ...limits, pids: 32 } }, options());
         // More than 60 are there already where a kernel's threads are counted too.
         const forks = await atLimit(spec, 'for i in $(seq 60); do sleep 1 & done; wait; exit 7');
         if (forks !== null) expect(`${forks.exitCode} ${forks.stderr}`).toMatch(/fork|Resource temporarily unavailable/i);
-        await provider.update(spec.id, change, options());
+        await provider.update(spec.id, { ...change, network }, options());
       }
-      const bad = { ...change, limits: { ...limits, cpus: Number.NaN } };
+      const bad = { ...change, network, limits: { ...limits, cpus: Number.NaN } };
       await expect(provider.update(spec.id, bad, options())).rejects.toMatchObject({ field: 'limits.cpus' });
       await provider.stop(spec.id, options());
-      await provider.update(spec.id, { labels: {}, limits: spec.limits }, options());
+      await provider.update(spec.id, { labels: {}, limits: spec.limits, network }, options());
       await provider.start(spec.id, options());
       expect(await provider.get(spec.id, options())).toMatchObject({ status: 'running', labels: {}, limits: spec.limits });
-      await expect(provider.update(newId('sandbox'), change, options())).rejects.toMatchObject({ code: 'not_found' });
+      await expect(provider.update(newId('sandbox'), { ...change, network }, options())).rejects.toMatchObject({ code: 'not_found' });
     });
 
     test('objects of the host are readable inside and not writable', async () => {

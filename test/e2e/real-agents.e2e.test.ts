@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createModelServer } from '../fixtures/model-server/index.ts';
 import { createInstallation, type TestInstallation, type TestServer } from './harness.ts';
-import { allEvents, runTurn } from './scripted.ts';
+import { allEvents, answerPermissions, runTurn } from './scripted.ts';
 
 const realKey = 'sk-real-key-that-must-not-enter-a-sandbox';
 
@@ -27,6 +27,10 @@ beforeAll(async () => {
             { text: 'It is done.' },
           ],
         },
+        ...['allowed', 'denied', 'asked', 'late'].map((name) => ({
+          when: { prompt: new RegExp(`the ${name} one`) },
+          steps: [{ tool: 'bash' as const, command: `touch ${name}.txt` }, { text: `That was ${name}: {{result}}` }],
+        })),
         { when: { prompt: /how many/ }, steps: [{ text: 'This is turn {{turn}}.' }] },
       ],
     },
@@ -79,4 +83,52 @@ describe.each(agents)('%s, the real one, in a real sandbox', (agent) => {
     expect(events.map((event) => event.seq)).toEqual(events.map((_, index) => index + 1));
     await client.sessions.delete(id);
   });
+});
+
+/** A question waits so long here; whoever answers is quicker. */
+const timeoutSeconds = 10;
+
+test('permissions of a real Claude Code: by a rule, against one, by a person, and by nobody in time', async () => {
+  const { client } = server;
+  const rule = (name: string, answer: 'allow' | 'deny' | 'ask') => ({ name, answer, commands: [`touch ${name}*`] });
+  const { id } = await client.sessions.create({
+    agent: 'claude',
+    permissions: 'policy',
+    permissionTimeoutSeconds: timeoutSeconds,
+    permissionPolicy: { rules: [rule('allowed', 'allow'), rule('denied', 'deny'), rule('asked', 'ask'), rule('late', 'ask')] },
+  });
+  const exists = async (name: string) => (await client.sessions.exec(id, { argv: ['test', '-e', `${name}.txt`] })).exitCode === 0;
+  /** What one turn came to: what was asked, who answered what, and whether it was done. */
+  async function turn(name: string, answer: 'allow_once' | null) {
+    const { turnId } = await client.sessions.prompt(id, `Please do the ${name} one.`);
+    const stop = new AbortController();
+    const answering = answer === null ? null : answerPermissions(client, id, answer, stop.signal);
+    const ended = await client.sessions.waitForTurn(id, turnId);
+    stop.abort();
+    await answering;
+    const events = (await allEvents(client, id)).filter((event) => event.turnId === turnId);
+    const resolved = events.flatMap((event) => (event.type === 'permission.resolved' ? [event.data] : []));
+    return { ended, asked: events.filter((event) => event.type === 'permission.requested').length, resolved, done: await exists(name) };
+  }
+
+  const allowed = await turn('allowed', null);
+  expect(allowed).toMatchObject({ ended: { state: 'completed' }, asked: 1, resolved: [{ outcome: 'selected', by: 'policy:allowed' }], done: true });
+
+  const denied = await turn('denied', null);
+  expect(denied).toMatchObject({ asked: 1, resolved: [{ outcome: 'selected', by: 'policy:denied' }], done: false });
+
+  const asked = await turn('asked', 'allow_once');
+  expect(asked).toMatchObject({ ended: { state: 'completed' }, asked: 1, resolved: [{ outcome: 'selected', by: 'user:owner' }], done: true });
+
+  const late = await turn('late', null);
+  expect(late).toMatchObject({ asked: 1, resolved: [{ outcome: 'expired', optionId: null }], done: false });
+
+  // The agent was told of the refusal, and told its model.
+  await client.sessions.waitForTurn(id, (await client.sessions.prompt(id, 'And how many turns is that?')).turnId);
+  const conversation = JSON.stringify(model.requests.findLast((request) => request.purpose === 'turn')!.body);
+  expect(conversation.match(/refused|denied|doesn't want|rejected/gi)?.length ?? 0).toBeGreaterThanOrEqual(2);
+
+  const audit = await client.audit.list({ session: id, action: 'permission.*' });
+  console.log(JSON.stringify(audit.entries.map(({ actor, action, detail }) => ({ actor, action, detail }))));
+  await client.sessions.delete(id);
 });

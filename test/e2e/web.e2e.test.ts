@@ -1,16 +1,18 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { BerthClient, Session } from '../../src/sdk/index.ts';
 import { createInstallation, root, type TestInstallation, type TestServer } from './harness.ts';
 import { allEvents, scriptedSession } from './scripted.ts';
+import { violationsOf } from './web/axe.ts';
 import { launchBrowser, newVisitor, type Visitor, type VisitorOptions } from './web/browser.ts';
 import { createCuttableProxy } from './web/cuttable-proxy.ts';
+import { firstLoadBytes } from './web/first-load.ts';
+import { foundIn, nothingFound } from './web/hostile-answers.ts';
 import { askedAboutEdit, hostileEvents, longConversation, serveEvents } from './web/made-events.ts';
+import { makeRepository } from './web/made-repository.ts';
 
 let installation: TestInstallation;
 let server: TestServer;
@@ -22,7 +24,7 @@ const visitors: Visitor[] = [];
 
 beforeAll(async () => {
   execFileSync(join(root, 'scripts/build-web.sh'), { stdio: 'pipe' });
-  repository = makeRepository();
+  repository = makeRepository({ 'README.md': '# Widget\n', 'src/lines.txt': 'one\ntwo\nthree\n' });
   installation = await createInstallation({ BERTH_SLOTS: '4' });
   [server, browser] = await Promise.all([installation.start(), launchBrowser()]);
   client = server.client;
@@ -41,18 +43,6 @@ afterEach(async () => {
   await Promise.all(visitors.splice(0).map((visitor) => visitor.context.close()));
   expect(wrong).toEqual([]);
 });
-
-function makeRepository(): string {
-  const dir = mkdtempSync(join(tmpdir(), 'berth-web-'));
-  const git = (...args: string[]) => execFileSync('git', args, { cwd: dir, stdio: 'pipe' });
-  git('init', '-q', '-b', 'main');
-  execFileSync('sh', ['-c', 'echo "# Widget" > README.md; mkdir src; printf "one\\ntwo\\nthree\\n" > src/lines.txt'], {
-    cwd: dir,
-  });
-  git('add', '-A');
-  git('-c', 'user.email=a@b.c', '-c', 'user.name=A', 'commit', '-qm', 'first');
-  return dir;
-}
 
 async function visit(path: string, options: VisitorOptions & { origin?: string } = {}): Promise<Page> {
   const origin = options.origin ?? server.url;
@@ -389,22 +379,7 @@ describe('what is hostile', () => {
     await workspace.getByRole('tab', { name: 'Git' }).click();
     await workspace.getByText('Pull request #1').waitFor();
 
-    const found = await page.evaluate(() => ({
-      links: [...document.querySelectorAll('a')]
-        .map((link) => link.protocol)
-        .filter((protocol) => !/^https?:$/.test(protocol)),
-      handlers: document.querySelectorAll('[onerror], [onload], iframe, object, embed').length,
-      pictures: [...document.querySelectorAll('img')]
-        .map((image) => image.src)
-        .filter((src) => !src.startsWith(location.origin)),
-      scripts: [...document.scripts].filter((script) => new URL(script.src).origin !== location.origin).length,
-      opened: [...document.querySelectorAll('a[target=_blank]')].filter(
-        (link) => !(link.getAttribute('rel') ?? '').includes('noopener'),
-      ).length,
-      // oxlint-disable-next-line no-control-regex -- finding them is the point
-      controls: /[\u0000-\u0008\u001b\u202a-\u202e\u2066-\u2069]/.test(document.body.innerText + document.title),
-    }));
-    expect(found).toEqual({ links: [], handlers: 0, pictures: [], scripts: 0, opened: 0, controls: false });
+    expect(await foundIn(page)).toEqual(nothingFound);
     // The answer that allows is the one the key allows by, whatever it is called.
     const allowing = page.getByRole('button', { name: /^No / });
     expect(await allowing.getAttribute('title')).toBe('allows it once');
@@ -474,44 +449,6 @@ describe('the page itself', () => {
   });
 
   test('a session view needs less than 250 kB of compressed script and style to begin', () => {
-    const dir = join(root, 'dist/web');
-    const manifest = JSON.parse(readFileSync(join(dir, '.vite/manifest.json'), 'utf8')) as Record<
-      string,
-      { file: string; imports?: string[]; css?: string[] }
-    >;
-    const files = new Set<string>();
-    const add = (name: string): void => {
-      const entry = manifest[name];
-      if (entry === undefined) throw new Error(`${name} is not in the build`);
-      if (files.has(entry.file)) return;
-      files.add(entry.file);
-      for (const file of entry.css ?? []) files.add(file);
-      for (const each of entry.imports ?? []) add(each);
-    };
-    add('index.html');
-    add('src/conversation/session-page.tsx');
-    const kilobytes =
-      [...files].map((file) => statSync(join(dir, `${file}.br`)).size).reduce((sum, size) => sum + size, 0) / 1000;
-    expect(kilobytes).toBeLessThan(250);
+    expect(firstLoadBytes() / 1000).toBeLessThan(250);
   });
 });
-
-const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
-/** What axe finds, as `rule: element`; the colours in a terminal are those of the program in it. */
-async function violationsOf(page: Page): Promise<string[]> {
-  await page.evaluate(axeSource);
-  return page.evaluate(async () => {
-    const { axe } = globalThis as unknown as {
-      axe: {
-        run: (
-          context: object,
-        ) => Promise<{ violations: { id: string; nodes: { html: string; failureSummary?: string }[] }[] }>;
-      };
-    };
-    const { violations } = await axe.run({ exclude: ['.xterm'] });
-    return violations.flatMap(({ id, nodes }) =>
-      nodes.map((node) => `${id}: ${node.html.slice(0, 160)} ${(node.failureSummary ?? '').slice(0, 200)}`),
-    );
-  });
-}

@@ -70,7 +70,7 @@ beforeAll(async () => {
       secrets: refusing({} as SecretService),
       keys: refusing({} as KeyService),
       templates: refusing({} as TemplateService),
-      egress: createEgressService({ ...world.deps, defaultPolicy: { presets: [], allow: [] } }),
+      egress: createEgressService({ ...world.deps, settings: world.deps.settings.egress, networks: core.networks }),
       webFiles: { page: '<p>', find: () => null },
       webhookSecret: 'whsec_x',
       isSecure: () => false,

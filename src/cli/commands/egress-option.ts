@@ -6,6 +6,6 @@ export function egressPolicy(value: string): EgressPolicy {
   try {
     return parseEgressPolicy(value);
   } catch {
-    throw new InvalidArgumentError('expected none, or of packages, git, open and hosts such as *.example.org:8443, with commas.');
+    throw new InvalidArgumentError('expected none, or of packages, git, open, full and hosts such as *.example.org:8443, with commas.');
   }
 }

@@ -36,7 +36,7 @@ export function register(program: Command): void {
     .command('set')
     .description('Replace the policy of a session.')
     .argument('<session>', 'session id')
-    .argument('<list>', 'none, default, or of packages, git, open and hosts, with commas')
+    .argument('<list>', 'none, default, or of packages, git, open, full and hosts, with commas')
     .action(
       action(async (context, { argument: [id = '', list = ''] }) => {
         const policy: EgressPolicy | null = list === 'default' ? null : egressPolicy(list);

@@ -51,7 +51,7 @@ export function register(program: Command): void {
     .option('--template <name>', 'what the sandbox starts from')
     .option('--provider <name>', 'where the sandbox runs')
     .option('--env <name=value>', 'environment of the sandbox, any number of times', collectEnv)
-    .option('--egress <list>', 'where it may connect to: none, or of packages, git, open and hosts, with commas', egressPolicy)
+    .option('--egress <list>', 'where it may connect to: none, or of packages, git, open, full and hosts, with commas', egressPolicy)
     .option('--permissions <policy>', 'who answers what it asks: policy, ask, allow, or a JSON file of rules')
     .option('--budget <limits>', 'where it asks before it goes on: usd=5,tokens=2m,turns=20,minutes=90', budgetLimits)
     .option('--cpus <count>', 'limit', positiveNumber)

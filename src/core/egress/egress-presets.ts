@@ -1,7 +1,7 @@
 import type { EgressPreset } from '../../protocol/egress.ts';
 
-/** The hosts of each preset; `open` has no list. */
-export const presetRules: Record<Exclude<EgressPreset, 'open'>, readonly string[]> = {
+/** The hosts of each preset; `open` and `full` have no list. */
+export const presetRules: Record<Exclude<EgressPreset, 'open' | 'full'>, readonly string[]> = {
   packages: [
     'registry.npmjs.org',
     'registry.yarnpkg.com',

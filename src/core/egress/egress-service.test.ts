@@ -5,19 +5,33 @@ import { createSqliteStore } from '../../store/sqlite.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Store } from '../ports/store.ts';
 import { createVirtualClock } from '../testing/virtual-clock.ts';
+import { BerthError } from '../../protocol/errors.ts';
+import type { EgressSettings } from './network-mode.ts';
 import { createEgressService, type EgressService } from './egress-service.ts';
 
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
 const site = { host: 'site.test', port: 443 };
 const no = { allowed: false, reason: 'no' };
 
+let settings: EgressSettings;
+let applied: string[];
+let hasFull: boolean;
 let store: Store;
 let egress: EgressService;
 let id: string;
 
 beforeEach(async () => {
+  settings = { defaultPolicy: parseEgressPolicy('packages'), allowFullNetwork: false };
+  applied = [];
+  hasFull = true;
+  const networks = {
+    requireFull() {
+      if (!hasFull) throw new BerthError('unsupported', 'no network', { field: 'policy' });
+    },
+    apply: async (sessionId: string) => void applied.push(sessionId),
+  };
   store = await createSqliteStore({ path: ':memory:' });
-  egress = createEgressService({ store, clock: createVirtualClock(), logger: silent, defaultPolicy: parseEgressPolicy('packages') });
+  egress = createEgressService({ store, clock: createVirtualClock(), logger: silent, settings, networks });
   const session = sessionRecord();
   id = session.id;
   await store.transaction((tx) => tx.insertSession(session));
@@ -39,6 +53,27 @@ test('a rule that a person adds holds at once, and the log says who', async () =
   expect(await events()).toEqual([{ type: 'egress.changed', data: { by: 'ada', presets: ['packages'], allow: ['site.test'] } }]);
   expect(await egress.set(id, null, 'ada')).toMatchObject({ isDefault: true });
   expect(await egress.judge(id, site)).toMatchObject({ allowed: false });
+});
+
+test('a full network is refused until the operator allows it, and then given and taken with the policy', async () => {
+  const full = parseEgressPolicy('full');
+  await expect(egress.set(id, full, 'ada')).rejects.toMatchObject({ code: 'forbidden', field: 'policy', message: expect.stringContaining('BERTH_ALLOW_FULL_NETWORK') });
+  expect(await egress.hasFullNetwork(id)).toBe(false);
+  settings.allowFullNetwork = true;
+  hasFull = false;
+  await expect(egress.set(id, full, 'ada')).rejects.toMatchObject({ code: 'unsupported', field: 'policy' });
+  expect([await egress.hasFullNetwork(id), applied]).toEqual([false, []]);
+  hasFull = true;
+  await egress.set(id, full, 'ada');
+  expect([await egress.hasFullNetwork(id), applied]).toEqual([true, [id]]);
+  expect(await egress.judge(id, { host: 'any.test', port: 5432 })).toEqual({ allowed: true, reason: 'preset full' });
+  // The operator's word counts, whatever the policy says.
+  settings.allowFullNetwork = false;
+  expect(await egress.hasFullNetwork(id)).toBe(false);
+  settings.allowFullNetwork = true;
+  await egress.set(id, null, 'ada');
+  expect([await egress.hasFullNetwork(id), applied]).toEqual([false, [id, id]]);
+  expect(await egress.hasFullNetwork('ses_none')).toBe(false);
 });
 
 test('an unknown session reaches nothing', async () => {

@@ -6,11 +6,16 @@ import type { EgressControl } from '../ports/egress.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { SessionRecord, Store } from '../ports/store.ts';
 import { createEgressRecorder } from './egress-recorder.ts';
+import type { SessionNetworks } from '../sandboxes/session-network.ts';
 import { judgeEgress } from './judge-egress.ts';
+import { networkModeOf, requireAllowedPolicy, type EgressSettings } from './network-mode.ts';
 
 export interface EgressService extends EgressControl {
   view(sessionId: string): Promise<EgressView>;
-  /** `null`: the server's default again. Holds from the next connection on. */
+  /**
+   * `null`: the server's default again. Holds from the next connection on; with `full` taken away, open ones of the sandbox's own
+   * network end. Throws `forbidden` or `unsupported` for `full` where there is none.
+   */
   set(sessionId: string, policy: EgressPolicy | null, by: string): Promise<EgressView>;
   /** Adds one rule to what the session has. No-op when it is there. */
   allow(sessionId: string, rule: string, by: string): Promise<EgressView>;
@@ -22,15 +27,16 @@ export interface EgressServiceOptions {
   store: Store;
   clock: Clock;
   logger: Logger;
-  /** Of a session that has no policy of its own. */
-  defaultPolicy: EgressPolicy;
+  settings: EgressSettings;
+  networks: SessionNetworks;
 }
 
 /** Decisions that `view` shows. */
 const shownDecisions = 200;
 
 /** Who may connect where. The policy is read at each connection, so a change holds at once. */
-export function createEgressService({ store, clock, logger, defaultPolicy }: EgressServiceOptions): EgressService {
+export function createEgressService({ store, clock, logger, settings, networks }: EgressServiceOptions): EgressService {
+  const { defaultPolicy } = settings;
   const recorder = createEgressRecorder({ store, clock, logger });
 
   async function existing(reads: Pick<Store['read'], 'session'>, id: string): Promise<SessionRecord> {
@@ -45,6 +51,8 @@ export function createEgressService({ store, clock, logger, defaultPolicy }: Egr
     await store.transaction(async (tx) => {
       const session = await existing(tx, id);
       const policy = next(session.egress ?? defaultPolicy);
+      requireAllowedPolicy(settings, policy, 'policy');
+      if (networkModeOf(settings, { egress: policy }) === 'full') networks.requireFull(session);
       if (JSON.stringify(policy) === JSON.stringify(session.egress)) return;
       const at = clock.now().toISOString();
       await tx.updateSession(id, { egress: policy, updatedAt: at });
@@ -52,6 +60,8 @@ export function createEgressService({ store, clock, logger, defaultPolicy }: Egr
       const detail = { default: policy === null, ...(policy ?? defaultPolicy) };
       await tx.appendAudit([{ at, actor: actorOf(by), action: 'egress.policy_set', target: id, sessionId: id, detail }]);
     });
+    // Also when nothing was changed: what failed the last time is tried again.
+    await networks.apply(id);
     return view(id);
   }
 
@@ -74,6 +84,14 @@ export function createEgressService({ store, clock, logger, defaultPolicy }: Egr
       } catch (error) {
         logger.warn({ sessionId, err: error }, 'a connection could not be judged');
         return { allowed: false, reason: 'the policy could not be read' };
+      }
+    },
+    async hasFullNetwork(sessionId) {
+      try {
+        return networkModeOf(settings, await existing(store.read, sessionId)) === 'full';
+      } catch (error) {
+        logger.warn({ sessionId, err: error }, 'it could not be told whether a session has a network');
+        return false;
       }
     },
     record: recorder.record,

@@ -21,7 +21,7 @@ export function judgeEgress(policy: EgressPolicy, gitHost: string | null, target
   const rule = policy.allow.find((each) => matches(each, target, webPorts));
   if (rule !== undefined) return { allowed: true, reason: `rule ${rule}` };
   for (const preset of policy.presets) {
-    if (preset === 'open') return { allowed: true, reason: 'preset open' };
+    if (preset === 'open' || preset === 'full') return { allowed: true, reason: `preset ${preset}` };
     const ports = preset === 'git' ? [...webPorts, sshPort] : webPorts;
     const rules = preset === 'git' && gitHost !== null ? [gitHost, ...presetRules.git] : presetRules[preset];
     if (rules.some((each) => matches(each, target, ports))) return { allowed: true, reason: `preset ${preset}` };

@@ -9,7 +9,7 @@ import { createRefusedPushes } from './refused-pushes.ts';
 
 export interface SessionGitOptions {
   store: Store;
-  egress: EgressControl;
+  egress: Pick<EgressControl, 'judge' | 'record'>;
   git: GitReceiver;
   readCredential: GitControl['readCredential'];
   clock: Clock;

@@ -1,4 +1,4 @@
-import type { CreateKeyRequest, ModelKeyView, Rotation } from '../../protocol/keys.ts';
+import type { CreateKeyRequest, ModelApi, ModelKeyView, Rotation } from '../../protocol/keys.ts';
 import { BerthError } from '../../protocol/errors.ts';
 import { newId } from '../../protocol/ids.ts';
 import { actorOf } from '../audit/actor.ts';
@@ -13,6 +13,8 @@ import { sealSecret } from './stored-secret.ts';
 export interface KeyService {
   /** Those of the caller, of their teams, and the server's; the owner of the installation sees all. */
   list(principal: Principal): Promise<ModelKeyView[]>;
+  /** The APIs that the caller's own sessions have a key for: theirs, the server's, or its environment's. Not what only a team's have. */
+  usableApis(principal: Principal): Promise<ReadonlySet<ModelApi>>;
   /** Throws `conflict` for a name that is taken, `forbidden` for what is not the caller's to set. */
   create(principal: Principal, request: CreateKeyRequest): Promise<ModelKeyView>;
   delete(principal: Principal, id: string): Promise<void>;
@@ -20,8 +22,14 @@ export interface KeyService {
   rotate(principal: Principal, signal: AbortSignal): Promise<Rotation>;
 }
 
-export function createKeyService(deps: { store: Store; vault: SecretVault; clock: Clock }): KeyService {
-  const { store, vault, clock } = deps;
+export function createKeyService(deps: {
+  store: Store;
+  vault: SecretVault;
+  clock: Clock;
+  /** What the server's environment has a key for. */
+  environmentApis: readonly ModelApi[];
+}): KeyService {
+  const { store, vault, clock, environmentApis } = deps;
 
   async function requireMay(principal: Principal, { scope, subject }: Pick<ModelKeyRecord, 'scope' | 'subject'>): Promise<void> {
     if (principal.role === 'owner' || (scope === 'user' && subject === principal.user)) return;
@@ -55,6 +63,11 @@ export function createKeyService(deps: { store: Store; vault: SecretVault; clock
       if (principal.role === 'owner') return (await store.read.modelKeys()).map(viewKey);
       const teams = (await store.read.teamMembers({ member: principal.user })).map(({ team }) => team);
       return (await store.read.modelKeys({ user: principal.user, teams })).map(viewKey);
+    },
+
+    async usableApis(principal) {
+      const kept = await store.read.modelKeys({ user: principal.user, teams: [] });
+      return new Set([...environmentApis, ...kept.map(({ api }) => api)]);
     },
 
     async create(principal, request) {

@@ -5,7 +5,8 @@ import { chooseProvider, type Wish } from './choose-provider.ts';
 import { noPolicy, placementPolicy } from './policy.ts';
 
 const every: SandboxCapabilities['limits'] = ['cpus', 'memoryBytes', 'pids', 'diskBytes'];
-const named = (name: string, limits = every) => ({ name, capabilities: { limits } }) as unknown as SandboxProvider;
+const named = (name: string, limits = every) =>
+  ({ name, capabilities: { limits, network: name === 'oci' ? ['none', 'full'] : ['none'] } }) as unknown as SandboxProvider;
 const providers = createProviders([named('oci'), named('docker', ['cpus', 'memoryBytes', 'pids']), named('qemu')]);
 
 const policy = placementPolicy.parse({
@@ -22,7 +23,7 @@ const policy = placementPolicy.parse({
 });
 
 function choose(more: Partial<Wish>, by = policy) {
-  const wish = { owner: 'eve', teams: [], repositoryUrl: null, labels: [], gpu: false, residency: null, limits: {}, provider: null };
+  const wish = { owner: 'eve', teams: [], repositoryUrl: null, labels: [], gpu: false, residency: null, network: 'none' as const, limits: {}, provider: null };
   const { provider, placement } = chooseProvider(providers, by, { ...wish, ...more });
   return [provider.name, placement.others, placement.reason] as const;
 }
@@ -55,6 +56,7 @@ describe('a need that nobody meets, and a name that is not allowed, are refused'
   test.each<[string, Partial<Wish>, object]>([
     ['an unknown provider', { provider: 'moon' }, { code: 'invalid_request', field: 'provider' }],
     ['one that the rule does not name', { teams: ['payments'], provider: 'oci' }, { code: 'invalid_request', field: 'provider' }],
+    ['a full network', { provider: 'docker', network: 'full' as const }, { code: 'unsupported', field: 'egress' }],
     ['a residency', { residency: 'us' }, { code: 'unsupported', field: 'needs.residency' }],
     ['a GPU on the one asked for', { gpu: true, provider: 'oci' }, { code: 'unsupported', field: 'needs.gpu' }],
     ['a limit', { owner: 'alan', limits: { diskBytes: 1 } }, { code: 'invalid_request', field: 'limits.diskBytes' }],

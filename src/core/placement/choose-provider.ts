@@ -1,5 +1,5 @@
 import { BerthError } from '../../protocol/errors.ts';
-import type { SandboxLimits, SandboxProvider } from '../ports/sandbox-provider.ts';
+import type { NetworkMode, SandboxLimits, SandboxProvider } from '../ports/sandbox-provider.ts';
 import type { Placement } from '../ports/store.ts';
 import type { Providers } from '../providers.ts';
 import type { PlacementPolicy, PlacementRule } from './policy.ts';
@@ -15,6 +15,7 @@ export interface Wish {
   labels: readonly string[];
   gpu: boolean;
   residency: string | null;
+  network: NetworkMode;
   /** Those that were asked for; others are the server's own and cut to what a provider enforces. */
   limits: Partial<SandboxLimits>;
   /** Asked for by name. */
@@ -79,6 +80,7 @@ function refusalOf({ name, capabilities }: SandboxProvider, policy: PlacementPol
   if (wish.residency !== null && offer?.residency.includes(wish.residency) !== true) {
     return lacks(`keeps no data in "${wish.residency}"`, 'needs.residency');
   }
+  if (!capabilities.network.includes(wish.network)) return lacks('has no full network on this host (see "berth doctor")', 'egress');
   if (offer?.memoryMib !== undefined && (wish.limits.memoryBytes ?? 0) > offer.memoryMib * mebibyte) {
     return lacks(`has at most ${offer.memoryMib} MiB for a sandbox`, 'limits.memoryBytes');
   }

@@ -93,7 +93,8 @@ export interface SandboxProvider {
   fork(source: ForkSource, specs: readonly SandboxSpec[], options: CallOptions): Promise<SandboxInfo[]>;
 
   /**
-   * Gives a sandbox other labels and limits, running or not; what runs in it goes on. Whole or not at all: after a
+   * Gives a sandbox other labels, limits and network, running or not; what runs in it goes on, but for the connections of
+   * a network that it loses. Whole or not at all: after a
    * crash `get` tells the old ones or the new ones, and the same call again completes it. Throws `invalid_request`
    * for limits it cannot enforce, `conflict` for one below what is in use, `not_found`. Refused with `unsupported`
    * where `capabilities.update` is `none`.
@@ -114,7 +115,7 @@ export interface WakeResult {
   reason: string | null;
 }
 
-export type SandboxUpdate = Pick<SandboxSpec, 'labels' | 'limits'>;
+export type SandboxUpdate = Pick<SandboxSpec, 'labels' | 'limits' | 'network'>;
 
 export interface SnapshotRequest {
   snapshotId: string;
@@ -164,7 +165,7 @@ export interface SandboxCapabilities {
   network: readonly NetworkMode[];
   /** Limits that are enforced; one that is not listed is refused in a spec. */
   limits: readonly (keyof SandboxLimits)[];
-  /** `live`: labels and limits can be changed while it runs. Default `none`: no warm sandboxes are kept, for none could become a session's own. */
+  /** `live`: labels, limits and network can be changed while it runs. Default `none`: no warm sandboxes are kept, for none could become a session's own. */
   update: 'live' | 'none';
   /** Whether a host git object store can be lent to a sandbox. Without it a clone is sent as a bundle. */
   sharedObjects: 'hardlink' | 'none';
@@ -175,7 +176,11 @@ export interface SandboxCapabilities {
   isolation: 'namespaces' | 'user-kernel' | 'vm' | 'remote';
 }
 
-/** `none`: loopback only, the gateway reached through the runner. */
+/**
+ * `none`: loopback only, the gateway reached through the runner. `full`: beside it an interface by which public addresses are reached
+ * with any protocol, and nothing else: not the host, its networks or another sandbox, by IPv4 or IPv6, and nobody reaches it. Names are
+ * answered by the gateway.
+ */
 export type NetworkMode = 'none' | 'full';
 
 export interface SandboxLimits {
@@ -207,6 +212,8 @@ export interface SandboxInfo {
   template: string;
   labels: Readonly<Record<string, string>>;
   limits: SandboxLimits;
+  /** Absent means `none`. */
+  network?: NetworkMode;
   /** The backend's own name for it, for people. */
   reference: string;
   createdAt: string;
@@ -222,6 +229,15 @@ export interface SandboxStats {
   cpuTimeMs: number;
   pids: number;
   diskBytes: number;
+  /** Of a sandbox with a `full` network, since it was last connected. Absent: it has none. */
+  connections?: ConnectionCounts;
+}
+
+export interface ConnectionCounts {
+  /** Packets that began a connection: each attempt of TCP is one or more. */
+  asked: number;
+  /** Packets that the firewall dropped. */
+  refused: number;
 }
 
 export interface ProviderReport {

@@ -24,7 +24,7 @@ async function findSound(
 
 /**
  * Tells the provider whose sandbox it is and what it may use, where that is not what it knows. Nothing may run before the
- * limits are the session's; the labels are for people to read, so nobody waits for those. Resolves to whether it was warm.
+ * limits and the network are the session's; the labels are for people to read, so nobody waits for those. Resolves to whether it was warm.
  */
 async function bind(
   deps: Dependencies,
@@ -35,11 +35,11 @@ async function bind(
 ): Promise<boolean> {
   const provider = deps.providers.of(sandbox.provider);
   if (provider.capabilities.update === 'none') return false;
-  const { labels, limits } = sandboxSpecOf(deps, session, sandbox);
-  const sameLimits = isDeepStrictEqual(limits, found.limits);
-  if (sameLimits && isDeepStrictEqual(labels, found.labels)) return false;
-  const updated = provider.update(sandbox.id, { labels, limits }, { signal });
-  if (sameLimits) {
+  const { labels, limits, network } = sandboxSpecOf(deps, session, sandbox);
+  const sameMeans = isDeepStrictEqual(limits, found.limits) && network === (found.network ?? 'none');
+  if (sameMeans && isDeepStrictEqual(labels, found.labels)) return false;
+  const updated = provider.update(sandbox.id, { labels, limits, network }, { signal });
+  if (sameMeans) {
     // The next start of the sandbox finds them wrong, and tries again.
     updated.catch((error: unknown) => deps.logger.warn({ sandboxId: sandbox.id, err: error }, 'labels were not set'));
   } else {

@@ -3,6 +3,7 @@ import { BerthError } from '../../protocol/errors.ts';
 import { newId } from '../../protocol/ids.ts';
 import type { Dependencies, Settings } from '../dependencies.ts';
 import { checkBranchName, parseRepositoryUrl } from '../git-names.ts';
+import { networkModeOf, requireAllowedPolicy } from '../egress/network-mode.ts';
 import { enforceable } from '../enforceable-limits.ts';
 import { chooseProvider } from '../placement/choose-provider.ts';
 import { guestHome, type SandboxCapabilities, type SandboxLimits, type SandboxProvider } from '../ports/sandbox-provider.ts';
@@ -28,6 +29,8 @@ export async function planSession(
     throw new BerthError('invalid_request', 'a branch needs a repository', { field: 'repository' });
   }
 
+  requireAllowedPolicy(deps.settings.egress, request.egress ?? null, 'egress');
+
   const id = newId('session');
   const repository =
     request.repository === undefined
@@ -40,6 +43,7 @@ export async function planSession(
     labels: request.labels ?? [],
     gpu: request.needs?.gpu ?? false,
     residency: request.needs?.residency ?? null,
+    network: networkModeOf(deps.settings.egress, { egress: request.egress ?? null }),
     limits: askedLimits(request.limits),
     provider: request.provider ?? null,
   });

@@ -29,7 +29,7 @@ export interface EgressProxy {
 }
 
 export interface EgressProxyOptions {
-  control: EgressControl;
+  control: Pick<EgressControl, 'judge' | 'record'>;
   dial: PublicDial;
   /** Absent: no request gets a secret. */
   secrets?: SecretControl;

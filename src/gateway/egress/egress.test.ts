@@ -28,7 +28,7 @@ const channels: ClientHttp2Session[] = [];
 
 const portOf = (server: SocketServer) => (server.address() as AddressInfo).port;
 
-const control: EgressControl = {
+const control: Pick<EgressControl, 'judge' | 'record'> = {
   judge: async (sessionId, target) => judgeEgress(parseEgressPolicy(policies[sessionId] ?? 'none'), null, target),
   record: (sessionId, target, judgement) => void recorded.push({ sessionId, ...target, ...judgement }),
 };

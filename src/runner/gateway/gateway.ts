@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { BerthError } from '../../protocol/errors.ts';
+import { gatewayPort } from '../../protocol/runner-api.ts';
+import { createNameServer } from '../names/name-server.ts';
 import type { UpgradeContext } from '../upgrade.ts';
 import { createChannel, type Channel } from './channel.ts';
 import { WaitingRoom } from './waiting-room.ts';
@@ -15,16 +17,24 @@ export interface Gateway {
   close(): void;
 }
 
+export interface GatewayOptions {
+  /** How long a connection waits for a channel. */
+  waitMs?: number;
+  /** Where DNS questions are taken; `null`: nowhere. */
+  namesPort: number | null;
+}
+
 /**
  * Ports on the sandbox's loopback whose connections leave by one HTTP/2 channel to the server. A port stays
  * open once asked for. States of a connection: *waiting* while no channel lives; *opening* from its CONNECT to the
  * answer, back to waiting when the channel dies; *joined* after 200, broken with the channel; reset
  * when refused or at its deadline. A new channel takes over from the old one, which finishes what it has.
  */
-export function createGateway(waitMs = maxWaitMs): Gateway {
+export function createGateway({ waitMs = maxWaitMs, namesPort }: GatewayOptions): Gateway {
   const listeners = new Map<number, Server>();
   const waiting = new WaitingRoom();
   let channel: Channel | null = null;
+  const names = namesPort === null ? null : createNameServer(namesPort, () => channel?.alive === true);
 
   function route(socket: Socket, deadline: number): void {
     if (socket.destroyed) return;
@@ -52,6 +62,7 @@ export function createGateway(waitMs = maxWaitMs): Gateway {
       });
     }
     listeners.set(port, server);
+    if (port === gatewayPort) names?.open();
   }
 
   return {
@@ -73,6 +84,7 @@ export function createGateway(waitMs = maxWaitMs): Gateway {
       for (const { socket, deadline } of waiting.takeAll()) route(socket, deadline);
     },
     close() {
+      names?.close();
       for (const server of listeners.values()) server.close();
       for (const { socket } of waiting.takeAll()) socket.resetAndDestroy();
       channel?.retire();

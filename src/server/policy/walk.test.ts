@@ -140,7 +140,7 @@ function extensions() {
     forge: silent<Forge>(),
     forgeApp: silent<ForgeApp>(),
     tasks: silent<TaskService>(),
-    egress: createEgressService({ ...deps, defaultPolicy: { presets: [], allow: [] } }),
+    egress: createEgressService({ ...deps, settings: deps.settings.egress, networks: { requireFull() {}, apply: async () => {} } }),
     secrets: silent<SecretService>(),
     keys: silent<KeyService>(),
     templates: silent<TemplateService>(),

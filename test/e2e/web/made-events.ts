@@ -16,18 +16,30 @@ export async function serveEvents(page: Page, sessionId: string, events: readonl
     JSON.stringify({ sessionId, seq: index + 1, at: new Date(index).toISOString(), turnId: 'trn_made', ...event }),
   );
   await page.addInitScript(
-    ({ path, all }) => {
+    ({ path, all, id }) => {
+      const madeSockets: MadeSocket[] = [];
+      Object.assign(globalThis, { madeSockets });
+      let seq = all.length;
       class MadeSocket extends EventTarget {
         readyState = 0;
         binaryType = 'blob';
         bufferedAmount = 0;
         constructor() {
           super();
+          madeSockets.push(this);
           setTimeout(() => {
             this.readyState = 1;
             this.dispatchEvent(new Event('open'));
             for (const data of all) this.dispatchEvent(new MessageEvent('message', { data }));
           });
+        }
+        /** More, as if they had just happened. */
+        bring(events: object[]): void {
+          for (const event of events) {
+            seq += 1;
+            const data = JSON.stringify({ sessionId: id, seq, at: new Date(seq).toISOString(), turnId: 'trn_made', ...event });
+            this.dispatchEvent(new MessageEvent('message', { data }));
+          }
         }
         close(): void {
           this.readyState = 3;
@@ -38,7 +50,7 @@ export async function serveEvents(page: Page, sessionId: string, events: readonl
           String(args[0]).includes(path) ? new MadeSocket() : (Reflect.construct(real, args) as object),
       });
     },
-    { path: `/api/sessions/${sessionId}/stream`, all: messages },
+    { path: `/api/sessions/${sessionId}/stream`, all: messages, id: sessionId },
   );
 }
 
@@ -58,6 +70,7 @@ export function hostileEvents(): MadeEvent[] {
     '![pixel](https://tracker.test/pixel.png) <https://plain.test/>',
     '<a href="javascript:reportWrong(1)">raw</a> <iframe src="https://frame.test"></iframe>',
     '<style>body { display: none }</style>',
+    'rm &#x202e;txt.exe&#x202c; &#27;[31m [tip](https://plain.test "t&#x202e;p")',
     '```html\n<script>reportWrong("ran")</script>\n```',
   ].join('\n\n');
   const bidi = 'rm -rf \u202e/safe/\u202c \u001b[31mred\u001b[0m \u001b]0;title\u0007';
@@ -84,6 +97,9 @@ export function hostileEvents(): MadeEvent[] {
     },
     { type: 'turn.started', data: {} },
     said(markdown),
+    thought('between two messages'),
+    // What would take a browser seconds to read, and then end the page.
+    said('>'.repeat(5_000)),
     thought(html),
     update({ sessionUpdate: 'tool_call', ...toolCall }),
     update({ sessionUpdate: 'plan', entries: [{ content: html, status: 'pending', priority: 'low' }] }),

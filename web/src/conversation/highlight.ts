@@ -1,6 +1,6 @@
 import { common, createLowlight } from 'lowlight';
 
-export type Node = { type: 'text'; value: string } | { type: 'element'; classes: string; children: Node[] };
+export type Node = { type: 'text'; value: string } | { type: 'element'; className: string; children: Node[] };
 export type Highlight = (language: string, text: string) => Node[] | null;
 
 const lowlight = createLowlight(common);
@@ -20,7 +20,7 @@ function simplify(node: Hast): Node[] {
   return [
     {
       type: 'element',
-      classes: Array.isArray(names) ? names.join(' ') : '',
+      className: Array.isArray(names) ? names.join(' ') : '',
       children: node.children.flatMap((child) => (child.type === 'comment' ? [] : simplify(child))),
     },
   ];

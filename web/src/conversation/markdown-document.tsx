@@ -2,6 +2,7 @@ import { memo, type ComponentProps } from 'react';
 import Base, { type Components } from 'react-markdown';
 import { CodeBlock } from './code-block.tsx';
 import { readGfm } from './gfm.ts';
+import { inertMarkdown } from './inert-markdown.ts';
 
 /**
  * What an agent wrote, as it meant it. Raw HTML stays text, pictures of other servers become links (looking at one would
@@ -10,14 +11,15 @@ import { readGfm } from './gfm.ts';
 export default memo(function MarkdownDocument({ text }: { text: string }) {
   return (
     <div className="min-w-0 leading-relaxed break-words [&>:first-child]:mt-0 [&>:last-child]:mb-0">
-      <Base remarkPlugins={plugins} components={components}>
+      <Base remarkPlugins={readers} rehypePlugins={writers} components={components}>
         {text}
       </Base>
     </div>
   );
 });
 
-const plugins = [readGfm];
+const readers = [readGfm];
+const writers = [inertMarkdown];
 
 const components: Components = {
   a: ({ href, children }) => <OutLink href={href}>{children}</OutLink>,

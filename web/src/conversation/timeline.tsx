@@ -1,6 +1,6 @@
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { ArrowDown } from 'lucide-react';
-import { useLayoutEffect, useMemo, useRef, useState } from 'react';
+import { useCallback, useLayoutEffect, useMemo, useRef, useState } from 'react';
 import { classNames } from '../ui/class-names.ts';
 import type { Item, ItemKind } from './items.ts';
 import { ItemView } from './item-view.tsx';
@@ -31,11 +31,18 @@ export function Timeline({ items, sessionId, cwd }: { items: readonly Item[]; se
     [items],
   );
 
+  // Items come at the end and keep their keys. A function that stays the same keeps what was measured of all rows; a new
+  // one at each word that streams in would have thousands of them placed again.
+  const latest = useRef(items);
+  // Rows are placed while this is drawn, so not in an effect.
+  latest.current = items;
+  const getItemKey = useCallback((index: number) => latest.current[index]?.key ?? index, []);
+
   const virtual = useVirtualizer({
     count: items.length,
     getScrollElement: () => scroll.current,
     estimateSize: (index) => estimates[items[index]!.kind] + 12,
-    getItemKey: (index) => items[index]!.key,
+    getItemKey,
     overscan: 6,
     paddingStart: 16,
     paddingEnd: 24,

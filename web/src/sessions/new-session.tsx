@@ -8,6 +8,7 @@ import { Button } from '../ui/button.tsx';
 import { Field, Input, Select, TextArea } from '../ui/field.tsx';
 import { Page } from '../ui/page.tsx';
 import { Failure } from '../ui/states.tsx';
+import { KeyNotice } from './key-notice.tsx';
 
 type Permissions = NonNullable<CreateSessionInput['permissions']>;
 const permissionChoices: Record<Permissions, { label: string; hint: string }> = {
@@ -161,6 +162,7 @@ export function NewSession() {
             )}
           </Field>
         </div>
+        {chosen !== undefined && !chosen.hasKey && <KeyNotice agent={chosen} onShell={() => setAgent('shell')} />}
         {failure !== null && !['prompt', 'repository', 'branch', 'agent'].includes(field ?? '') && (
           <Failure error={failure} />
         )}

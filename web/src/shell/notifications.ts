@@ -26,13 +26,15 @@ const busy: readonly SessionStatus[] = ['creating', 'queued', 'running', 'asking
 
 /** Tells about sessions that began to ask, or came to an end, while the person looks elsewhere. */
 export function useNotifications(open: (sessionId: string) => void): void {
-  const sessions = useQuery(sessionsQuery);
+  const granted = useNotificationState() === 'granted';
+  // A page out of sight does not look again by itself, and that is when a person wants to be told.
+  const sessions = useQuery({ ...sessionsQuery, refetchIntervalInBackground: granted });
   const before = useRef<Map<string, SessionStatus> | null>(null);
   useEffect(() => {
     if (sessions.data === undefined) return;
     const known = before.current;
     before.current = new Map(sessions.data.map((session) => [session.id, session.status]));
-    if (known === null || !supported || Notification.permission !== 'granted' || document.hasFocus()) return;
+    if (known === null || !granted || document.hasFocus()) return;
     for (const session of sessions.data) {
       const was = known.get(session.id);
       if (was === undefined || was === session.status) continue;
@@ -46,5 +48,5 @@ export function useNotifications(open: (sessionId: string) => void): void {
         open(session.id);
       });
     }
-  }, [sessions.data, open]);
+  }, [sessions.data, open, granted]);
 }

@@ -1,13 +1,14 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { ChevronRight, Columns2, FileDiff, RefreshCw, Rows2 } from 'lucide-react';
 import { useMemo, useState } from 'react';
-import { parseDiff, type FileData } from 'react-diff-view';
+import type { FileData } from 'react-diff-view';
 import { sanitizeLine } from '../../../src/protocol/inert-text.ts';
 import type { Session, SessionDiff } from '../../../src/sdk/index.ts';
 import { client } from '../api.ts';
 import { IconButton } from '../ui/button.tsx';
 import { classNames } from '../ui/class-names.ts';
 import { Empty, Failure, Loading } from '../ui/states.tsx';
+import { filesOf, pathOf } from './diff-files.ts';
 import { FileChanges } from './file-changes.tsx';
 
 /** Beyond these, files begin folded: drawing them all at once would be felt. */
@@ -25,7 +26,7 @@ export default function Changes({ session, version }: { session: Session; versio
     queryFn: ({ signal }) => client.sessions.diff(session.id, { signal }),
     placeholderData: keepPreviousData,
   });
-  const files = useMemo(() => (diff.data === undefined ? [] : filesOf(diff.data)), [diff.data]);
+  const files = useMemo(() => (diff.data === undefined ? [] : filesOf(diff.data.patch)), [diff.data]);
 
   if (diff.isPending) return <Loading label="Comparing" />;
   if (diff.isError && diff.data === undefined)
@@ -143,19 +144,6 @@ function File({
         ))}
     </section>
   );
-}
-
-/** A patch that cannot be read leaves the list of files, which does not come from it. */
-function filesOf(diff: SessionDiff): FileData[] {
-  try {
-    return parseDiff(diff.patch, { nearbySequences: 'zip' });
-  } catch {
-    return [];
-  }
-}
-
-function pathOf(file: FileData): string {
-  return file.type === 'delete' ? file.oldPath : file.newPath;
 }
 
 function sum(values: readonly (number | null)[]): number {

@@ -12,9 +12,12 @@ import {
   type GutterOptions,
 } from 'react-diff-view';
 import 'react-diff-view/style/index.css';
+import { languageOf } from '../conversation/language.ts';
 import { addLineComment, removeLineComment, useLineComments, type LineComment } from '../conversation/line-comments.ts';
+import { useHighlight } from '../conversation/use-highlight.ts';
 import { Button } from '../ui/button.tsx';
 import { sanitizeLine } from '../../../src/protocol/inert-text.ts';
+import { colour, isColourable } from './diff-files.ts';
 
 export interface FileChangesProps {
   sessionId: string;
@@ -30,6 +33,13 @@ export function FileChanges({ sessionId, path, data, view }: FileChangesProps) {
   const changes = useMemo(
     () => new Map(data.hunks.flatMap((hunk) => hunk.changes).map((change) => [getChangeKey(change), change])),
     [data],
+  );
+
+  const language = useMemo(() => (isColourable(data) ? languageOf(path) : null), [data, path]);
+  const highlight = useHighlight(language !== null);
+  const tokens = useMemo(
+    () => (language === null || highlight === null ? null : colour(data, language, highlight)),
+    [data, language, highlight],
   );
 
   const widgets: Record<string, ReactElement> = {};
@@ -83,7 +93,14 @@ export function FileChanges({ sessionId, path, data, view }: FileChangesProps) {
       role="group"
       aria-label={`Changes of ${sanitizeLine(path)}`}
     >
-      <Diff viewType={view} diffType={data.type} hunks={data.hunks} widgets={widgets} renderGutter={gutter}>
+      <Diff
+        viewType={view}
+        diffType={data.type}
+        hunks={data.hunks}
+        tokens={tokens}
+        widgets={widgets}
+        renderGutter={gutter}
+      >
         {(hunks) =>
           hunks.flatMap((hunk) => [
             <Decoration key={`at ${hunk.content}`}>

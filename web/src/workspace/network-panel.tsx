@@ -17,6 +17,7 @@ const presets: readonly { value: EgressPreset; label: string }[] = [
   { value: 'packages', label: 'Package registries' },
   { value: 'git', label: 'Code hosts' },
   { value: 'open', label: 'Every public host' },
+  { value: 'full', label: 'A network of its own (any protocol)' },
 ];
 
 /** Where the session connected to, what was refused, and what decides. */

@@ -19,9 +19,10 @@ export function runnerArgv(program: string): string[] {
   ];
 }
 
-/** Its environment, `NAME=value`: the caller's own cannot change how the runner is reached. */
-export function runnerEnvironment(env: Readonly<Record<string, string>>): string[] {
-  return Object.entries({ ...baseEnv, ...env, ...launchEnv }).map(([name, value]) => `${name}=${value}`);
+/** Its environment, `NAME=value`: the caller's own cannot change how the runner is reached. `namesPort`: where it answers DNS questions. */
+export function runnerEnvironment(env: Readonly<Record<string, string>>, namesPort: number | null = null): string[] {
+  const names = namesPort === null ? {} : { [runnerEnv.namesPort]: String(namesPort) };
+  return Object.entries({ ...baseEnv, ...env, ...launchEnv, ...names }).map(([name, value]) => `${name}=${value}`);
 }
 
 const baseEnv = {

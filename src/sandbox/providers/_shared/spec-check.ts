@@ -1,4 +1,5 @@
 import type {
+  NetworkMode,
   SandboxCapabilities,
   SandboxLimits,
   SandboxProvider,
@@ -43,9 +44,7 @@ export function checkSpec(
   { name, capabilities }: Pick<SandboxProvider, 'name' | 'capabilities'>,
 ): void {
   checkId(spec.id);
-  if (!capabilities.network.includes(spec.network)) {
-    throw new BerthError('unsupported', `the ${name} provider has no network mode "${spec.network}"`, { field: 'network' });
-  }
+  checkNetwork(spec.network, { name, capabilities });
   checkLimits(spec.limits, capabilities);
   checkLabels(spec.labels);
   for (const [name, value] of Object.entries(spec.env)) {
@@ -53,6 +52,12 @@ export function checkSpec(
       throw new BerthError('invalid_request', `not an environment variable: ${JSON.stringify(name)}`, { field: 'env' });
     }
   }
+}
+
+/** Throws `unsupported`: nobody gets another network than was asked for. */
+export function checkNetwork(network: NetworkMode, { name, capabilities }: Pick<SandboxProvider, 'name' | 'capabilities'>): void {
+  if (capabilities.network.includes(network)) return;
+  throw new BerthError('unsupported', `the ${name} provider has no network mode "${network}" on this host (see "berth doctor")`, { field: 'network' });
 }
 
 /** Throws `invalid_request` naming the limit. */

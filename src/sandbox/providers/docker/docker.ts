@@ -11,7 +11,7 @@ import type { DriverFactory } from '../../registry.ts';
 import { placePackagedBundle, type PlaceBundle } from '../../runner-layer/bundle.ts';
 import { createKeyLock } from '../_shared/key-lock.ts';
 import { connectRunnerSocket, dialThroughRunner, waitForRunner } from '../_shared/runner-socket.ts';
-import { checkId, checkLabels, checkLimits, checkSpec, forkIds } from '../_shared/spec-check.ts';
+import { checkId, checkLabels, checkLimits, checkNetwork, checkSpec, forkIds } from '../_shared/spec-check.ts';
 import { engineLimits } from './container-config.ts';
 import { copySandbox, deleteSnapshot, describeSnapshot, findSnapshot, listSnapshots } from './copies.ts';
 import { connectEngine, engineCall, type ConnectEngine } from './engine.ts';
@@ -284,6 +284,7 @@ export function createDockerProvider(options: DockerOptions): SandboxProvider {
       const installation = await open();
       checkLimits(change.limits, capabilities());
       checkLabels(change.labels);
+      checkNetwork(change.network, { name: 'docker', capabilities: capabilities() });
       return lock.run(id, async () => {
         signal.throwIfAborted();
         const info = await existing(installation, id);

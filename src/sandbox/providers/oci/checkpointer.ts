@@ -25,9 +25,17 @@ export interface Checkpointer {
   dump(parts: SandboxParts, directory: string, description: ImageDescription, lock: ImageLock): Promise<void>;
   /**
    * Brings the processes back; the root is mounted. Resolves when they run. Holds the lock as `dump` does and is not
-   * cancelled either: it takes moments, and ends by itself or at its deadline. When it throws no process has run.
+   * cancelled either: it takes moments, and ends by itself or at its deadline. `connectionScript` is a shell's and takes
+   * the pid of a process in the new network namespace; it brings that up before connections are restored in it. When it
+   * throws no process has run.
    */
-  restore(parts: SandboxParts, directory: string, description: ImageDescription, lock: ImageLock): Promise<void>;
+  restore(
+    parts: SandboxParts,
+    directory: string,
+    description: ImageDescription,
+    lock: ImageLock,
+    connectionScript: string,
+  ): Promise<void>;
 }
 
 /** Opaque to all but the checkpointer that made it. */

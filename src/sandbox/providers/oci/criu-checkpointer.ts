@@ -76,9 +76,9 @@ export function createCriuCheckpointer(criu: Criu, runtime: RuntimeCli): Checkpo
       await run('checkpoint', parts, directory, lock, { BERTH_CRIU_AS: identity.command }, ['--leave-running']);
     },
 
-    async restore(parts, directory, { logFile }, lock) {
+    async restore(parts, directory, { logFile }, lock, connectionScript) {
       await writeConfig(parts, [`inherit-fd fd[9]:${logFile}`, ...commonConfig]);
-      await addLoopbackHook(parts);
+      await addNetworkHook(parts, connectionScript);
       const more = ['--detach', '--bundle', parts.paths.directory];
       await run('restore', parts, directory, lock, { BERTH_CRIU_LOG: parts.disk.log }, more);
     },
@@ -188,12 +188,12 @@ async function refuseTraced(parts: SandboxParts): Promise<void> {
 const runtimeDir = '/run/berth';
 
 /**
- * CRIU makes the network anew and leaves `lo` down: connections within could not be made again, nor could anyone
- * connect. The runtime runs this hook when the network is there and no process yet.
+ * CRIU makes the network anew, without an interface to the outside and with `lo` down: connections could not be made
+ * again, nor could anyone connect. The runtime runs this hook when the network is there and no process yet.
  */
-async function addLoopbackHook(parts: SandboxParts): Promise<void> {
+async function addNetworkHook(parts: SandboxParts, connectionScript: string): Promise<void> {
   const config = JSON.parse(await readFile(parts.paths.config, 'utf8')) as Record<string, unknown>;
-  const script = 'read -r state; pid=${state#*\\"pid\\":}; exec nsenter --target "${pid%%,*}" --net ip link set lo up';
+  const script = `read -r state; pid=\${state#*\\"pid\\":}; set -- "\${pid%%,*}"\n${connectionScript}`;
   const hook = { path: '/bin/sh', args: ['sh', '-c', script], env: [`PATH=${hostEnv['PATH']}`] };
   const beside = `${parts.paths.config}.new`;
   await writeFile(beside, JSON.stringify({ ...config, hooks: { createRuntime: [hook] } }), { mode: 0o600 });

@@ -4,6 +4,7 @@ import type { ForkSource, SandboxSpec } from '../../../core/ports/sandbox-provid
 import { BerthError } from '../../../protocol/errors.ts';
 import { noCopies } from '../../storage/disk-copies.ts';
 import type { Installation } from './installation.ts';
+import { networkOf } from './network.ts';
 import { diskPaths, sandboxPaths } from './paths.ts';
 import { readRecord, writeRecord, type SandboxRecord } from './record.ts';
 import { allDone, bootSandbox, removeSandbox, sandboxParts } from './sandbox.ts';
@@ -48,7 +49,12 @@ export async function forkSandboxes(
     await allDone(
       specs.map(async (spec) => {
         const parts = sandboxParts(installation, spec.id);
-        const record = { ...recordOf(spec, origin.record), env: { ...template.env, ...spec.env }, runnerVersion: version };
+        const record = {
+          ...recordOf(spec, origin.record),
+          ...(await networkOf(installation, spec.network)),
+          env: { ...template.env, ...spec.env },
+          runnerVersion: version,
+        };
         await allDone([
           writeRecord(parts.paths.record, record),
           freshen(diskPaths(storage.diskPath(spec.id))),
@@ -96,13 +102,12 @@ async function originOf(installation: Installation, source: ForkSource, signal: 
   };
 }
 
-function recordOf(spec: SandboxSpec, source: SandboxRecord): SandboxRecord {
+function recordOf(spec: SandboxSpec, source: SandboxRecord): Omit<SandboxRecord, 'network'> {
   return {
     id: spec.id,
     createdAt: new Date().toISOString(),
     template: source.template,
     limits: { ...spec.limits },
-    network: 'none',
     labels: { ...spec.labels },
     env: { ...spec.env },
     runnerToken: spec.runnerToken,

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { BerthError } from '../../../protocol/errors.ts';
 import type { Checkpointer } from './checkpointer.ts';
+import { connect, connectionScript } from './connect.ts';
 import { takeImageLock, type ImageLock } from './image-lock.ts';
 import type { Installation } from './installation.ts';
 import {
@@ -18,7 +19,7 @@ import {
   writeFacts,
   type MemoryImage,
 } from './memory-image.ts';
-import { readRecord } from './record.ts';
+import { readRecord, type SandboxRecord } from './record.ts';
 import { mountRoot } from './root-mount.ts';
 import { waitForRunner } from '../_shared/runner-socket.ts';
 import { allDone, haltSandbox, rebootSandbox, sandboxParts, type SandboxParts } from './sandbox.ts';
@@ -48,6 +49,8 @@ export async function hibernateSandbox(
     await checkpointer.settle(parts, paused, signal);
     const description = await checkpointer.describe(parts);
     await startImage(image);
+    // Nobody sends to processes that are being written, and an image has no interface that its restore would miss.
+    await installation.network?.detach(parts.id);
     await checkpointer.dump(parts, image.pending, description, lock);
     await writeFacts(image.pending, { description });
     signal.throwIfAborted();
@@ -58,7 +61,7 @@ export async function hibernateSandbox(
     await (await lockImage(image, parts)).close();
     await rm(image.pending, { recursive: true, force: true });
     await checkpointer.unsettle(parts);
-    throw await goOn(installation, parts, paused, error);
+    throw await goOn(installation, parts, paused, await reconnect(installation, parts, error));
   } finally {
     await lock.close();
     await rm(image.lock, { force: true });
@@ -68,6 +71,19 @@ export async function hibernateSandbox(
   await installation.runtime.forgetEnded(parts.id);
   await haltSandbox(installation, parts, 0);
   await rm(parts.paths.held, { force: true });
+}
+
+/** Resolves to the error to throw. A network that does not come back is not worth the processes. */
+async function reconnect(installation: Installation, parts: SandboxParts, error: unknown): Promise<unknown> {
+  const record = await readRecord(parts.paths.record);
+  if (record === null || installation.network?.isAttached(parts.id) !== false) return error;
+  try {
+    await connect(installation, parts, record);
+    return error;
+  } catch (cause) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return new BerthError('upstream_failed', `${reason}; its network could not be connected again`, { cause });
+  }
 }
 
 /** After a checkpoint that failed: the sandbox is what it was before. Resolves to the error to throw. */
@@ -113,7 +129,7 @@ export async function wakeSandbox(
   let lost: Lost | null;
   try {
     await allDone([beginWaking(image, installation.imagesDir), mountRoot(template, parts.paths, parts.disk, signal)]);
-    lost = await restoreImage(checkpointer, parts, image, lock);
+    lost = await restoreImage(installation, checkpointer, record, parts, image, lock);
   } finally {
     await lock.close();
   }
@@ -141,7 +157,9 @@ interface Lost {
 
 /** Not cancelled: it takes moments, and what is half restored is lost. `null`: the processes go on. */
 async function restoreImage(
+  installation: Installation,
   checkpointer: Checkpointer | null,
+  record: SandboxRecord,
   parts: SandboxParts,
   image: MemoryImage,
   lock: ImageLock,
@@ -151,7 +169,7 @@ async function restoreImage(
   const facts = await readFacts(image.waking);
   if (facts === null) return lose('the image is damaged');
   try {
-    await checkpointer.restore(parts, image.waking, facts.description, lock);
+    await checkpointer.restore(parts, image.waking, facts.description, lock, await connectionScript(installation, record));
   } catch (error) {
     return lose(error instanceof Error ? error.message : String(error));
   }

@@ -1,7 +1,9 @@
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BerthError } from '../../../protocol/errors.ts';
+import { openFullNetwork, type FullNetwork } from '../../full-network/full-network.ts';
+import type { FullNetworkSettings } from '../../full-network/host-check.ts';
 import { findCriu, type Criu } from '../../criu/criu.ts';
 import { canCheckpoint } from '../../gvisor/can-checkpoint.ts';
 import { detectCgroups, type CgroupLayout } from '../../host/cgroups.ts';
@@ -27,6 +29,8 @@ export interface InstallationOptions {
   runtime: RuntimeName | null;
   storage: StorageChoice;
   placeBundle: PlaceBundle;
+  /** `null`: no sandbox has a network of its own. */
+  fullNetwork: FullNetworkSettings | null;
 }
 
 /** One data directory, opened and locked by this process. */
@@ -42,6 +46,8 @@ export interface Installation {
   copies: DiskCopies | null;
   /** `null`: processes cannot be written to disk here. */
   checkpointer: Checkpointer | null;
+  /** `null`: off, or this machine cannot. */
+  network: FullNetwork | null;
   templates: Templates;
   runtime: RuntimeCli;
   cgroups: CgroupLayout;
@@ -88,6 +94,13 @@ async function open(options: InstallationOptions, id: string, lock: InstanceLock
   await mkdir(sandboxesDir, { recursive: true, mode: 0o700 });
   await mkdir(imagesDir, { recursive: true, mode: 0o700 });
   if (!existsSync(options.agentsDir)) await mkdir(options.agentsDir, { recursive: true, mode: 0o755 });
+  const network = await openFullNetwork({
+    installation: id,
+    stateFile: join(options.dataDir, 'full-network.json'),
+    // gVisor has a network stack of its own, which knows of none of this.
+    settings: chosen.name === 'runsc' ? null : options.fullNetwork,
+    sandboxIds: await readdir(sandboxesDir),
+  });
   let layer: Promise<RunnerLayer> | null = null;
   const running = new Set<Promise<void>>();
   return {
@@ -99,6 +112,7 @@ async function open(options: InstallationOptions, id: string, lock: InstanceLock
     storage,
     copies,
     checkpointer,
+    network,
     templates: createTemplates(join(options.dataDir, 'templates')),
     runtime,
     cgroups,

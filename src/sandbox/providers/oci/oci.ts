@@ -8,6 +8,7 @@ import {
 } from '../../../core/ports/sandbox-provider.ts';
 import { BerthError } from '../../../protocol/errors.ts';
 import { runnerPort } from '../../../protocol/runner-api.ts';
+import type { FullNetworkSettings } from '../../full-network/host-check.ts';
 import { createHostReport } from '../../host/report.ts';
 import type { DriverFactory } from '../../registry.ts';
 import { placePackagedBundle, type PlaceBundle } from '../../runner-layer/bundle.ts';
@@ -16,6 +17,7 @@ import { privateMemory } from '../_shared/cgroup.ts';
 import { openInstallation, type Installation } from './installation.ts';
 import { createKeyLock } from '../_shared/key-lock.ts';
 import { createPersistence, persistenceCapabilities, recoverPersistence } from './persistence.ts';
+import { networkOf, recoverNetwork } from './network.ts';
 import { memoryImage, removeImage } from './memory-image.ts';
 import { createOuterStreams } from './outer-streams.ts';
 import { readRecord } from './record.ts';
@@ -31,7 +33,7 @@ import {
   sandboxParts,
 } from './sandbox.ts';
 import { noTemplate } from '../../templates/template.ts';
-import { checkId, checkLabels, checkLimits, checkSpec } from '../_shared/spec-check.ts';
+import { checkId, checkLabels, checkLimits, checkNetwork, checkSpec } from '../_shared/spec-check.ts';
 import { updateSandbox } from './update.ts';
 
 export interface OciOptions {
@@ -44,6 +46,8 @@ export interface OciOptions {
   storage?: 'auto' | 'btrfs' | 'btrfs-image' | 'directory' | undefined;
   /** Where the runner's bundle comes from. Default: this package. */
   placeBundle?: PlaceBundle | undefined;
+  /** Default `null`: no sandbox has a network of its own. */
+  fullNetwork?: FullNetworkSettings | null | undefined;
   /** How long `stop` lets processes end by themselves. Default 3000. */
   stopGraceMs?: number | undefined;
 }
@@ -53,6 +57,7 @@ const driverOptions = z.strictObject({
   runtime: z.enum(['runc', 'crun', 'runsc']).nullish(),
   storage: z.enum(['auto', 'btrfs', 'btrfs-image', 'directory']).optional(),
   stopGraceMs: z.number().int().min(0).optional(),
+  fullNetwork: z.strictObject({ namespace: z.string().startsWith('/').nullable() }).nullish(),
 });
 
 export const ociDriver: DriverFactory = (context, options) => {
@@ -88,6 +93,7 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
       runtime: options.runtime ?? null,
       storage: options.storage ?? 'auto',
       placeBundle: options.placeBundle ?? placePackagedBundle,
+      fullNetwork: options.fullNetwork ?? null,
     })
       .then(recovered)
       .then(
@@ -104,6 +110,7 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
   async function recovered(installation: Installation): Promise<Installation> {
     try {
       await recoverPersistence(installation);
+      await recoverNetwork(installation);
       return installation;
     } catch (error) {
       await installation.release();
@@ -140,6 +147,7 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
         dataDir: options.dataDir,
         runtime: options.runtime ?? null,
         storage: options.storage ?? 'auto',
+        fullNetwork: options.fullNetwork ?? null,
       });
     },
 
@@ -160,7 +168,7 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
             createdAt: new Date().toISOString(),
             template: { name: template.name, version: template.version },
             limits: { ...spec.limits },
-            network: 'none' as const,
+            ...(await networkOf(installation, spec.network)),
             labels: { ...spec.labels },
             env: { ...template.env, ...spec.env },
             runnerToken: spec.runnerToken,
@@ -282,7 +290,8 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
         cgroup.processes().then(privateMemory),
         installation.storage.diskUsage(id, signal),
       ]);
-      return { ...usage, privateMemoryBytes, diskBytes };
+      const connections = (await installation.network?.counts(id)) ?? null;
+      return { ...usage, privateMemoryBytes, diskBytes, ...(connections === null ? {} : { connections }) };
     },
 
     async update(id, change, { signal }) {
@@ -290,6 +299,7 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
       const capabilities = capabilitiesOf(installation, options);
       checkLimits(change.limits, capabilities);
       checkLabels(change.labels);
+      checkNetwork(change.network, { name: 'oci', capabilities });
       return lock.run(id, async () => {
         signal.throwIfAborted();
         await existing(installation, id);
@@ -337,10 +347,11 @@ function capabilitiesOf(installation: Installation | null, options: OciOptions):
   if (has('memory')) limits.push('memoryBytes');
   if (has('pids')) limits.push('pids');
   if (installation?.storage.limitsDisk ?? options.storage !== 'directory') limits.push('diskBytes');
+  const hasNetwork = installation === null ? options.fullNetwork != null && options.runtime !== 'runsc' : installation.network !== null;
   return {
     ...persistenceCapabilities(installation),
     ports: 'dynamic',
-    network: ['none'],
+    network: hasNetwork ? ['none', 'full'] : ['none'],
     limits,
     update: 'live',
     sharedObjects: 'hardlink',

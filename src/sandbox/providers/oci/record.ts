@@ -11,7 +11,9 @@ export const sandboxRecord = z.object({
   createdAt: z.string(),
   template: z.object({ name: z.string(), version: z.string() }),
   limits: z.object({ cpus: z.number(), memoryBytes: z.number(), pids: z.number(), diskBytes: z.number() }),
-  network: z.literal('none'),
+  network: z.enum(['none', 'full']),
+  /** Its address while `network` is `full`; kept over hibernation, for connections have it. */
+  networkSlot: z.number().int().optional(),
   labels: z.record(z.string(), z.string()),
   env: z.record(z.string(), z.string()),
   runnerToken: z.string(),

@@ -35,6 +35,8 @@ export interface RuntimeConfigInput {
    * the same program as anyone's Node, is as safe.
    */
   gvisor: boolean;
+  /** Where sandboxes may get a network: the policy of one that runs may change. */
+  answersNames: boolean;
 }
 
 /** What the kernel tells everyone who looks, about the host and not about the sandbox. As the runtime-spec's defaults. */
@@ -54,6 +56,8 @@ const maskedPaths = [
 ];
 const readonlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
 
+/** Where resolvers look on 127.0.0.1 when no server is named. */
+const namesPort = 53;
 const openFiles = 65_536;
 /** Killed before the host's own processes when memory runs out. Only upward: lowering it takes a capability. */
 const oomScoreAdj = 500;
@@ -71,7 +75,7 @@ export function createRuntimeConfig(input: RuntimeConfigInput): object {
       user: { uid: guestUser.uid, gid: guestUser.gid, umask: 0o022 },
       cwd: guestHome,
       args: runnerArgv(input.gvisor ? 'node' : runnerProgram),
-      env: runnerEnvironment(record.env),
+      env: runnerEnvironment(record.env, input.answersNames ? namesPort : null),
       capabilities: { bounding: [], effective: [], inheritable: [], permitted: [], ambient: [] },
       noNewPrivileges: true,
       oomScoreAdj,
@@ -87,6 +91,7 @@ export function createRuntimeConfig(input: RuntimeConfigInput): object {
       cgroupsPath: input.cgroupPath,
       namespaces: ['pid', 'mount', 'uts', 'ipc', 'network', 'cgroup'].map((type) => ({ type })),
       resources: createResources(record, cgroups),
+      ...(input.answersNames ? { sysctl: { 'net.ipv4.ip_unprivileged_port_start': String(namesPort) } } : {}),
       seccomp: createSeccompProfile(),
       maskedPaths,
       readonlyPaths,

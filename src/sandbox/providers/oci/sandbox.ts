@@ -7,6 +7,7 @@ import { realDirectory } from '../../templates/assemble.ts';
 import type { Template } from '../../templates/template.ts';
 import { openCgroup, type SandboxCgroup } from '../_shared/cgroup.ts';
 import { openFreezer, type Freezer } from '../_shared/freezer.ts';
+import { connect } from './connect.ts';
 import { prepareRunDirectory } from '../_shared/run-directory.ts';
 import { layOutDisk } from '../_shared/disk-layout.ts';
 import type { Installation } from './installation.ts';
@@ -20,7 +21,7 @@ import { tail } from '../../tail-file.ts';
 
 /**
  * One sandbox's parts on the host, in the order in which they are made: directory with record, disk,
- * root mount, cgroup with processes and the runtime's state. They are taken away in the reverse order,
+ * root mount, cgroup with processes and the runtime's state, the network where it has one. They are taken away in the reverse order,
  * each step a no-op when done, so `remove` ends whatever a crash at any instant left.
  */
 export interface SandboxParts {
@@ -105,6 +106,7 @@ export async function bootSandbox(
     maxOpenFiles: installation.maxOpenFiles,
     templateHasLoader: hasLoader(template, layer.loader),
     gvisor: runtime.name === 'runsc',
+    answersNames: installation.network !== null,
   });
   await writeFile(parts.paths.config, JSON.stringify(config), { mode: 0o600 });
   await ready();
@@ -127,6 +129,7 @@ export async function bootSandbox(
           signal,
         )
         .then(() => (started = true))
+        .then(() => connect(installation, parts, record))
         .catch((error: unknown) => {
           failing.abort(error);
           throw error;
@@ -184,6 +187,7 @@ export async function haltSandbox(installation: Installation, parts: SandboxPart
   await parts.cgroup.kill();
   await installation.runtime.forget(parts.id);
   await parts.cgroup.kill();
+  await installation.network?.detach(parts.id);
   await parts.cgroup.remove();
   await unmountRoot(parts.paths);
 }
@@ -249,6 +253,7 @@ export function describeSandbox(installation: Installation, record: SandboxRecor
     template: record.template.name,
     labels: record.labels,
     limits: record.limits,
+    ...(record.network === 'none' ? {} : { network: record.network }),
     reference: `${installation.runtime.name}:${installation.cgroupPath(record.id)}`,
     createdAt: record.createdAt,
   };

@@ -1,10 +1,10 @@
-import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { useQuery, useQueryClient, type QueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { keyScope, modelApi } from '../../../../src/protocol/keys.ts';
 import { sanitizeLine } from '../../../../src/protocol/inert-text.ts';
 import type { CreateKeyInput, ModelKeyView } from '../../../../src/sdk/index.ts';
 import { client } from '../../api.ts';
-import { keysQuery, meQuery } from '../../queries.ts';
+import { agentsQuery, keysQuery, meQuery } from '../../queries.ts';
 import { Button } from '../../ui/button.tsx';
 import { Field, Input, Select } from '../../ui/field.tsx';
 import { FormCard } from '../../ui/form-card.tsx';
@@ -28,9 +28,7 @@ export function ModelKeys() {
     (key.scope === 'user' && key.subject === me.data?.user) ||
     (key.scope === 'team' && me.data?.teams.some((each) => each.team === key.subject && each.role === 'owner') === true);
   const remove = (key: ModelKeyView): void =>
-    void client.keys
-      .delete(key.id)
-      .then(() => queries.invalidateQueries({ queryKey: keysQuery.queryKey }), toastFailure('Not deleted'));
+    void client.keys.delete(key.id).then(() => keysChanged(queries), toastFailure('Not deleted'));
   const rotate = (): void =>
     void client.keys
       .rotate()
@@ -85,6 +83,13 @@ export function ModelKeys() {
   );
 }
 
+/** Which agents can work hangs on the keys. */
+async function keysChanged(queries: QueryClient): Promise<void> {
+  await Promise.all(
+    [keysQuery, agentsQuery].map(({ queryKey }) => queries.invalidateQueries({ queryKey: queryKey as readonly string[] })),
+  );
+}
+
 function Add() {
   const queries = useQueryClient();
   const me = useQuery(meQuery);
@@ -110,7 +115,7 @@ function Add() {
     setName('');
     setApiKey('');
     setBaseUrl('');
-    await queries.invalidateQueries({ queryKey: keysQuery.queryKey });
+    await keysChanged(queries);
   }
   return (
     <FormCard title="Add a model key" action="Add key" submit={submit} onSubmit={add}>
