@@ -10,7 +10,7 @@ import { runCommand } from '../../src/sandbox/run-command.ts';
  */
 const root = resolve(import.meta.dirname, '../..');
 const page = 'docs/providers/writing-a-driver.md';
-const copied = ['bin', 'docs', 'package.json', 'scripts', 'src', 'test', 'tsconfig.json', 'vitest.config.ts'];
+const copied = ['bin', 'docs', 'package-lock.json', 'package.json', 'scripts', 'src', 'test', 'tsconfig.json', 'vitest.config.ts'];
 const changed = [
   'docs/providers/unshare.md',
   'src/main/provider-settings.ts',
@@ -23,7 +23,8 @@ let copy: string;
 
 beforeAll(() => {
   copy = mkdtempSync(join(tmpdir(), 'berth-driver-'));
-  for (const name of copied) cpSync(join(root, name), join(copy, name), { recursive: true });
+  // With their times, by which the runner that was built of them is known.
+  for (const name of copied) cpSync(join(root, name), join(copy, name), { recursive: true, preserveTimestamps: true });
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
   follow(readFileSync(join(copy, page), 'utf8'));
 });
