@@ -244,7 +244,7 @@ async function measureMemory({ subjects, plain }: Measuring): Promise<Line[]> {
     const [program, ...args] = plain.docker.argv;
     bytes.set('`docker`', await privateMemory([Number(await mustRun(program, [...args, 'inspect', '--format={{.State.Pid}}', 'providers']))]));
   }
-  return [{ what: 'private memory, idle', cells: new Map([...bytes].map(([name, each]) => [name, withRatio(name, megabytes(each), (against) => each / (bytes.get(against) ?? Number.NaN))])) }];
+  return [{ what: 'private memory, idle', cells: new Map([...bytes].map(([name, each]) => [name, megabytes(each)])) }];
 }
 
 async function halves([first, second]: readonly [string, string], pairs: readonly Pair[], rounds: Rounds): Promise<Line[]> {

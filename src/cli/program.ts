@@ -23,6 +23,7 @@ import * as open from './commands/open.ts';
 import * as policy from './commands/policy.ts';
 import * as pool from './commands/pool.ts';
 import * as preview from './commands/preview.ts';
+import * as pr from './commands/pr.ts';
 import * as prompt from './commands/prompt.ts';
 import * as queue from './commands/queue.ts';
 import * as quota from './commands/quota.ts';
@@ -51,7 +52,7 @@ const groups: Record<string, readonly { register(program: Command): void }[]> = 
   'The queue:': [queue, pool, dead, hosts],
   'Models:': [usage, budget, key],
   'Inside a sandbox:': [exec, shell, cp, forward, preview, egress, secret],
-  'GitHub:': [github, tasks],
+  'GitHub:': [github, tasks, pr],
   'People:': [whoami, share, token, user, team, quota],
 };
 

@@ -1,7 +1,7 @@
 import type { Store } from '../core/ports/store.ts';
-import { parseCloneUrl } from './addresses.ts';
 import type { Connection } from './connection.ts';
 import type { InstallationCalls } from './installation-call.ts';
+import { repositoryAt } from './repository-at.ts';
 
 /**
  * What git presents to a remote. `null`: nothing, for an address that is not of the App's own GitHub or
@@ -16,14 +16,8 @@ export type CredentialsFor = (
 
 export function createCredentials(store: Store, connection: Connection, calls: InstallationCalls): CredentialsFor {
   return async (url, signal, access = 'write') => {
-    const app = await connection.current();
-    const named = app === null ? null : parseCloneUrl(app.webUrl, url);
-    if (named === null) return null;
-    const is = (one: string | null, other: string) => one?.toLowerCase() === other.toLowerCase();
-    const repository = (await store.read.repositories()).find(
-      (each) => each.forge === 'github' && is(each.owner, named.owner) && is(each.name, named.name),
-    );
-    if (repository === undefined || repository.installationId === null) return null;
+    const repository = await repositoryAt(store, connection, url);
+    if (repository === null) return null;
     const password = await calls.withInstallation(
       repository,
       (current, id) => current.repositoryToken(id, repository.name!, access, signal),

@@ -1,16 +1,17 @@
 import type { Forge, ForgePull } from '../core/ports/forge.ts';
-import type { RepositoryRecord } from '../core/ports/store.ts';
+import type { RepositoryRecord, Store } from '../core/ports/store.ts';
 import { BerthError } from '../protocol/errors.ts';
 import { noreplyEmail } from './addresses.ts';
 import type { Connection } from './connection.ts';
 import type { InstallationCalls, RepositoryCall } from './installation-call.ts';
+import { repositoryAt } from './repository-at.ts';
 
 const perPage = 100;
 /** The bot's id never changes, so one look is enough for as long as the App is the same. */
 type BotIds = Map<number, number>;
 
 /** The `Forge` port on GitHub. */
-export function createGithubForge(connection: Connection, calls: InstallationCalls): Forge {
+export function createGithubForge(store: Store, connection: Connection, calls: InstallationCalls): Forge {
   const botIds: BotIds = new Map();
 
   async function findPull(repository: RepositoryRecord, branch: string, signal: AbortSignal): Promise<ForgePull | null> {
@@ -25,6 +26,8 @@ export function createGithubForge(connection: Connection, calls: InstallationCal
   }
 
   return {
+    repositoryAt: (url) => repositoryAt(store, connection, url),
+
     async acknowledge(repository, trigger, signal) {
       const send = reactions[trigger.kind];
       if (send === null) return;

@@ -80,7 +80,7 @@ export function createGithub(options: GithubOptions): Github {
   });
 
   return {
-    forge: createGithubForge(connection, calls),
+    forge: createGithubForge(store, connection, calls),
     credentialsFor: createCredentials(store, connection, calls),
     forgeApp: {
       ...setup,

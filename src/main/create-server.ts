@@ -22,6 +22,7 @@ import { createBudgetGate } from '../core/budgets/budget-gate.ts';
 import { createUsageMeter } from '../core/usage/usage-meter.ts';
 import { hashToken } from '../core/users/principal.ts';
 import { createTemplateService } from '../core/templates/template-service.ts';
+import { createPullRequestService } from '../core/pulls/pull-request-service.ts';
 import { createTaskService } from '../core/tasks/task-service.ts';
 import { createGit } from '../git/create-git.ts';
 import { createGithub } from '../github/index.ts';
@@ -278,6 +279,7 @@ export async function createServer(config: Config, say: (line: string) => void):
         forge,
         forgeApp,
         tasks,
+        pulls: createPullRequestService({ deps, forge, core }),
         egress,
         secrets,
         templates,

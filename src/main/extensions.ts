@@ -6,12 +6,14 @@ import type { ForgeApp } from '../core/ports/forge-app.ts';
 import type { Forge } from '../core/ports/forge.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { Store } from '../core/ports/store.ts';
+import type { PullRequestService } from '../core/pulls/pull-request-service.ts';
 import type { TaskService } from '../core/tasks/task-service.ts';
 import type { TemplateService } from '../core/templates/template-service.ts';
 import type { Extensions } from '../server/app.ts';
 import { egressRoutes } from '../server/routes/egress.ts';
 import { githubSetupRoutes } from '../server/routes/github-setup.ts';
 import { githubRoutes, githubWebhookRoutes } from '../server/routes/github.ts';
+import { pullRequestRoutes } from '../server/routes/pull-requests.ts';
 import { repositoryRoutes } from '../server/routes/repositories.ts';
 import { secretRoutes } from '../server/routes/secrets.ts';
 import { taskRoutes } from '../server/routes/tasks.ts';
@@ -28,6 +30,7 @@ export interface ExtensionParts {
   forge: Forge;
   forgeApp: ForgeApp;
   tasks: TaskService;
+  pulls: PullRequestService;
   egress: EgressService;
   keys: KeyService;
   secrets: SecretService;
@@ -40,7 +43,7 @@ export interface ExtensionParts {
 
 /** All routes of the server beside those that every application has. */
 export function serverExtensions(parts: ExtensionParts): Extensions {
-  const { store, agents, logger, forge, forgeApp, tasks, egress, keys, secrets, templates, webFiles, webhookSecret, isSecure } = parts;
+  const { store, agents, logger, forge, forgeApp, tasks, pulls, egress, keys, secrets, templates, webFiles, webhookSecret, isSecure } = parts;
   return {
     public: [
       githubWebhookRoutes(forgeApp),
@@ -51,6 +54,7 @@ export function serverExtensions(parts: ExtensionParts): Extensions {
       githubRoutes(forgeApp),
       repositoryRoutes({ store, agents, forgeApp }),
       taskRoutes({ store, tasks, forge }),
+      pullRequestRoutes(pulls),
       egressRoutes(egress),
       secretRoutes(secrets),
       templateRoutes(templates),

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 
+const wholePositive = z.coerce.number().int().positive();
+
 /** One entry for each driver that can be told something: its settings, and the options that it is given of them. */
 const providerSettings = {
   docker: entry(
@@ -15,6 +17,19 @@ const providerSettings = {
       socketPath: e.BERTH_DOCKER_HOST?.slice('unix://'.length) ?? '/var/run/docker.sock',
       runtime: e.BERTH_DOCKER_RUNTIME ?? null,
       images: e.BERTH_DOCKER_IMAGES,
+    }),
+  ),
+  firecracker: entry(
+    {
+      /** What each disk of a machine may have of the host's; default no bound. */
+      BERTH_FIRECRACKER_DISK_MIB_PER_SECOND: wholePositive.optional(),
+      BERTH_FIRECRACKER_DISK_OPERATIONS_PER_SECOND: wholePositive.optional(),
+    },
+    (e) => ({
+      driveLimits: {
+        bytesPerSecond: e.BERTH_FIRECRACKER_DISK_MIB_PER_SECOND === undefined ? undefined : e.BERTH_FIRECRACKER_DISK_MIB_PER_SECOND * 1024 ** 2,
+        operationsPerSecond: e.BERTH_FIRECRACKER_DISK_OPERATIONS_PER_SECOND,
+      },
     }),
   ),
   oci: entry(

@@ -51,6 +51,7 @@ export const auditActions = {
   'session.shared': 'target: the session; detail: with whom, and the rights',
   'session.unshared': 'target: the session; detail: with whom',
   'git.pushed': 'target: the branch; detail: the commit and the repository',
+  'git.pull_opened': 'target: the address of the pull request; detail: its number, the branch and the repository',
   'git.refused': 'target: the first ref; detail: the refs, why, and how many refusals of the session there have been',
   'journal.refused': 'target: the sandbox whose runner writes what no journal holds; detail: what',
   'secret.set': 'target: the secret; detail: whose it is, its hosts and header',

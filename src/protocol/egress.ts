@@ -52,6 +52,23 @@ export const egressView = z.object({
 });
 export type EgressView = z.infer<typeof egressView>;
 
+/** One of any session's. */
+export const egressEntry = egressDecision.extend({
+  sessionId: z.string(),
+  /** Refused, and its session's policy would allow it now. */
+  allowedSince: z.boolean(),
+});
+export type EgressEntry = z.infer<typeof egressEntry>;
+
+export const egressQuery = z.object({
+  session: z.string().min(1).max(100).optional(),
+  /** What the host's name has in it. */
+  host: z.string().regex(/^[\w.:-]{1,253}$/, 'a part of a host\'s name').optional(),
+  verdict: z.enum(['allowed', 'refused']).optional(),
+  limit: z.coerce.number().int().min(1).max(1000).default(200),
+});
+export type EgressQuery = Partial<z.infer<typeof egressQuery>>;
+
 export const allowEgressRequest = z.strictObject({ rule: egressRule });
 
 /** `none`, or presets and rules with commas: `packages,git,*.example.org`. */

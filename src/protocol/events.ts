@@ -201,6 +201,11 @@ export const serverEventData = z.discriminatedUnion('type', [
     type: z.literal('git.refused'),
     data: z.object({ refs: z.array(z.string()), reason: z.string(), count: z.number().int() }),
   }),
+  /** The session as it stood here can be forked, for as long as the snapshot is there. */
+  z.object({
+    type: z.literal('snapshot.created'),
+    data: z.object({ snapshotId: z.string(), name: z.string(), memory: z.boolean(), by: z.string() }),
+  }),
   z.object({ type: z.literal('git.pushed'), data: z.object({ sha: z.string(), branch: z.string() }) }),
   z.object({
     type: z.literal('task.pull_request'),

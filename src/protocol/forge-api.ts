@@ -15,6 +15,8 @@ import { permissionPolicy } from './permission-policy.ts';
  * | GET /api/tasks?state=&limit= | -> `{ tasks: task[] }`, newest first |
  * | GET /api/tasks/:id | -> `task` |
  * | POST /api/tasks | `createTaskRequest`, or the next request of the task that the issue has -> 202 `task` |
+ * | GET /api/sessions/:id/branch | -> `branchState`; wakes the sandbox |
+ * | POST /api/sessions/:id/pull-request | `openPullRequest` -> `openedPull`: commits what is left, pushes, opens one or finds the one there is; `conflict` while the agent works |
  * | POST /webhooks/github (signed, no token) | -> 202 `{ delivery }` |
  * | GET /setup/github, /setup/github/callback (no token) | pages |
  */
@@ -122,3 +124,35 @@ export type GithubAppInput = z.infer<typeof githubAppInput>;
 export const setupLinkRequest = z.strictObject({ replace: z.boolean().default(false) });
 export const setupLink = z.object({ url: z.string(), expiresAt: z.iso.datetime() });
 export type SetupLink = z.infer<typeof setupLink>;
+
+export const pullRequest = z.object({ number: z.number().int(), url: z.string() });
+export type PullRequest = z.infer<typeof pullRequest>;
+
+/** What a session's branch holds, and what can be made of it. */
+export const branchState = z.object({
+  branch: z.string().nullable(),
+  baseBranch: z.string().nullable(),
+  /** Since the base, oldest first. `pushed`: Berth has brought it to the remote. */
+  commits: z.array(z.object({ sha: z.string(), subject: z.string(), pushed: z.boolean() })),
+  /** Since the base, in commits or not. */
+  changedFiles: z.number().int(),
+  /** The open one from this branch. */
+  pull: pullRequest.nullable(),
+  /** Why none can be opened; `null`: one can. */
+  refusal: z.string().nullable(),
+});
+export type BranchState = z.infer<typeof branchState>;
+
+export const openPullRequest = z.strictObject({
+  /** Default: the session's title. */
+  title: z.string().trim().min(1).max(256).optional(),
+  /** Default: who made it. */
+  body: z.string().max(60_000).optional(),
+  /** The branch to bring it into. Default: the one that the session started from. */
+  base: z.string().min(1).max(255).optional(),
+});
+export type OpenPullRequest = z.infer<typeof openPullRequest>;
+
+/** `opened`: it was not there before. */
+export const openedPull = pullRequest.extend({ opened: z.boolean(), sha: z.string() });
+export type OpenedPull = z.infer<typeof openedPull>;

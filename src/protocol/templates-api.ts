@@ -31,6 +31,8 @@ export const templateView = z.object({
   createdAt: z.iso.datetime().nullable(),
   /** All that are kept, this one too. */
   versions: z.array(z.string()),
+  /** The providers of this server that have it. */
+  providers: z.array(z.string()),
 });
 export type TemplateView = z.infer<typeof templateView>;
 export const templateList = z.object({ templates: z.array(templateView) });

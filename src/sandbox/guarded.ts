@@ -77,6 +77,7 @@ export function guarded(
   }
 
   const shareObjects = provider.shareObjects?.bind(provider);
+  const removeUnusedTemplates = provider.removeUnusedTemplates?.bind(provider);
   return {
     name: provider.name,
     get capabilities() {
@@ -113,6 +114,12 @@ export function guarded(
       : {
           shareObjects: (id: string, objectsDir: string, options: CallOptions) =>
             call('shareObjects', id, deadlines.createMs, options, (o) => shareObjects(id, objectsDir, o)),
+        }),
+    ...(removeUnusedTemplates === undefined
+      ? {}
+      : {
+          removeUnusedTemplates: (options: CallOptions) =>
+            call('removeUnusedTemplates', null, deadlines.destroyMs, options, removeUnusedTemplates),
         }),
     close: () => provider.close(),
   };

@@ -1,5 +1,6 @@
 import { open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { syncDirectory } from './sync-directory.ts';
 
 /**
  * Writes a file so that after a crash at any instant, of the process or of the machine, either the
@@ -21,10 +22,5 @@ export async function writeAtomic(path: string, content: string, mode: number): 
     await rm(beside, { force: true });
     throw error;
   }
-  const handle = await open(directory, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  await syncDirectory(directory);
 }

@@ -56,7 +56,16 @@ export type { KeysResource } from './resources/keys.ts';
 export type { CreateKeyInput, ModelKeyView, Rotation } from '../protocol/keys.ts';
 export type { UsageResource, UsageRequest } from './resources/usage.ts';
 export type { UsageDimension, UsageReport, UsageRow, UsageTotals } from '../protocol/usage.ts';
-export type { GithubStatus, Repository, RepositoryChange, SetupLink, Task } from '../protocol/forge-api.ts';
+export type {
+  BranchState,
+  GithubStatus,
+  OpenedPull,
+  OpenPullRequest,
+  Repository,
+  RepositoryChange,
+  SetupLink,
+  Task,
+} from '../protocol/forge-api.ts';
 export type { PermissionOption, SessionEvent, SessionEventType, SessionStatus } from '../protocol/events.ts';
 export type {
   Account,

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { RunnerClient } from '../../src/core/ports/runner.ts';
 import {
   guestHome,
@@ -87,8 +87,18 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
       shared = await create({ labels: { session: 'ses_1', purpose: 'a test' }, env: { GREETING: 'good day' } });
     });
 
+    // What a case leaves running would take its part of the machine from all that follow.
+    const destroyed = new Set<string>();
+    afterEach(async () => {
+      for (const id of made) {
+        if (id === shared.id || destroyed.has(id)) continue;
+        await provider.destroy(id, options());
+        destroyed.add(id);
+      }
+    });
+
     afterAll(async () => {
-      for (const id of made) await provider.destroy(id, options());
+      await provider.destroy(shared.id, options());
       const left = await Promise.all([...made].map((id) => harness.leftovers(id)));
       await harness.cleanup();
       expect(left.flat()).toEqual([]);
@@ -284,7 +294,7 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
 
     test('a sandbox outlives the provider and is found again', async () => {
       const spec = await create({ labels: { session: 'ses_adopted' } });
-      await shell(provider, spec, `(while :; do date +%s%N > ${guestHome}/clock; sleep 0.05; done) >/dev/null 2>&1 &`);
+      await shell(provider, spec, `(i=0; while :; do i=$((i+1)); echo $i > ${guestHome}/clock; sleep 0.2; done) >/dev/null 2>&1 &`);
       provider = await harness.restart();
       expect(await provider.get(spec.id, options())).toMatchObject({
         status: 'running',
@@ -353,7 +363,7 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
           .toBeLessThan(provider.capabilities.isolation === 'user-kernel' ? wanted.pids : 20);
       }
       if (enforced.includes('diskBytes')) {
-        const fill = await shell(provider, spec, `head -c ${wanted.diskBytes * 2} /dev/urandom > ${guestHome}/fill`);
+        const fill = await shell(provider, spec, `head -c ${wanted.diskBytes * 2} /dev/zero > ${guestHome}/fill`);
         expect(fill.exitCode).not.toBe(0);
         expect(fill.stderr).toMatch(/quota exceeded|no space left/i);
         expect(

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { ModelUsageRecord, NewEvent, SnapshotRecord, Store, SessionShareRecord, StoreTransaction, TokenRecord, UserRecord } from '../../src/core/ports/store.ts';
+import type { EgressFilter, ModelUsageRecord, NewEvent, SnapshotRecord, Store, SessionShareRecord, StoreTransaction, TokenRecord, UserRecord } from '../../src/core/ports/store.ts';
 import { snapshotSourceOf } from '../../src/core/sessions/fork-session.ts';
 import { newId } from '../../src/protocol/ids.ts';
 import type { TokenScope } from '../../src/protocol/users-api.ts';
@@ -1138,6 +1138,23 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
         const seen = await store.read.deadLetters({ visibleTo: 'max', limit: 10 });
         expect(seen.map(({ turnId }) => turnId)).toEqual([turns[0]!.id]);
         expect(await store.read.deadLetters({ limit: 10 })).toHaveLength(2);
+      });
+
+      test('where sessions connected to is shown with them, by host, answer and session', async () => {
+        const [own, other] = [await givenSession({ owner: 'max' }), await givenSession({ owner: 'ada' })];
+        await write(async (tx) => {
+          const decision = { port: 443, reason: 'r', count: 1, firstAt: at };
+          await tx.addEgressDecision({ ...decision, sessionId: own, host: 'a.test', allowed: true, lastAt: '2026-01-01T00:00:01.000Z' });
+          await tx.addEgressDecision({ ...decision, sessionId: own, host: 'b.test', allowed: false, lastAt: '2026-01-01T00:00:03.000Z' });
+          await tx.addEgressDecision({ ...decision, sessionId: other, host: 'a.test', allowed: false, lastAt: '2026-01-01T00:00:02.000Z' });
+        });
+        const seen = async (filter: Omit<EgressFilter, 'limit'>) =>
+          (await store.read.egressDecisionsOfAll({ ...filter, limit: 10 })).map(({ sessionId, host }) => `${sessionId} ${host}`);
+        expect(await seen({})).toEqual([`${own} b.test`, `${other} a.test`, `${own} a.test`]);
+        expect(await seen({ visibleTo: 'max' })).toEqual([`${own} b.test`, `${own} a.test`]);
+        expect(await seen({ host: 'A.t', allowed: false })).toEqual([`${other} a.test`]);
+        expect(await seen({ sessionId: own, allowed: true })).toEqual([`${own} a.test`]);
+        expect(await store.read.egressDecisionsOfAll({ limit: 1 })).toHaveLength(1);
       });
     });
 

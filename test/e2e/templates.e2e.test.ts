@@ -203,3 +203,19 @@ function argvOf(pid: string): string {
     return '';
   }
 }
+
+const wantsSuite = process.env['BERTH_TEST_TEMPLATES'] === 'suite';
+if (!wantsSuite) process.stdout.write('skipped: a template of a whole Debian suite, minutes of packages, for which BERTH_TEST_TEMPLATES=suite asks\n');
+
+test.skipIf(!wantsSuite)('a Debian suite becomes a template, and a session has its git and its certificates', async () => {
+  const { job } = await build('debian', 'suite:bookworm');
+  expect(job).toMatchObject({ status: 'succeeded', error: null });
+  const session = await scriptedSession(server.client, { template: 'debian' });
+  const script = '. /etc/os-release; echo $VERSION_CODENAME; git --version; test -s /etc/ssl/certs/ca-certificates.crt && echo certificates; id -un';
+  const { stdout } = await server.client.sessions.exec(session.id, { argv: ['sh', '-c', script] });
+  expect(decode(stdout).trim().split('\n')).toEqual(['bookworm', expect.stringMatching(/^git version 2\./), 'certificates', 'user']);
+  const { turn, text } = await runTurn(server.client, session.id, 'bash cat /etc/debian_version > seen && cat seen\nsay done');
+  expect(turn).toMatchObject({ state: 'completed', error: null });
+  expect(text).toContain('done');
+  await server.client.sessions.delete(session.id);
+});

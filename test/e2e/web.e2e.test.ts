@@ -256,6 +256,7 @@ describe('running the installation', () => {
     await page.getByRole('button', { name: 'Put it away' }).last().click();
     expect(await page.content()).not.toContain(secret);
     await page.getByRole('button', { name: 'Revoke ci' }).click();
+    await page.getByRole('alertdialog').getByRole('button', { name: 'Revoke' }).click();
     await row(page, 'Your tokens', 'ci').waitFor({ state: 'detached' });
 
     await page.goto(`${server.url}/usage`);
@@ -283,6 +284,7 @@ describe('running the installation', () => {
     expect(await page.getByLabel('The key', { exact: true }).inputValue()).toBe('');
     await accessible(page);
     await page.getByRole('button', { name: 'Delete work' }).click();
+    await page.getByRole('alertdialog').getByRole('button', { name: 'Delete the key' }).click();
     await row(page, 'Model keys', 'work').waitFor({ state: 'detached' });
 
     await page.goto(`${server.url}/audit`);
@@ -345,10 +347,6 @@ describe('running the installation', () => {
     await workspace.getByRole('button', { name: 'Save limits' }).click();
     await workspace.getByRole('meter', { name: 'Turns, this session' }).waitFor();
     await accessible(page);
-    for (const tab of ['Git', 'Sandbox']) {
-      await workspace.getByRole('tab', { name: tab }).click();
-      await accessible(page);
-    }
   });
 });
 
@@ -417,35 +415,6 @@ describe('the page itself', () => {
       .toBe(true);
     await page.getByRole('button', { name: 'To the end' }).click();
     await log(page).getByText('Tool 9999').waitFor();
-  });
-
-  test('no page has an accessibility violation, in light or dark', async () => {
-    const page = await visit('/queue');
-    for (const [path, heading] of [
-      ['/queue', 'Queue'],
-      ['/dead-letters', 'Dead letters'],
-      ['/sandboxes', 'Sandboxes'],
-      ['/health', 'Health'],
-      ['/github', 'GitHub'],
-      ['/nothing', 'There is nothing here'],
-      ['/', 'New session'],
-    ] as const) {
-      await page.goto(server.url + path);
-      await page.getByRole('heading', { name: heading, level: 1 }).waitFor();
-      await page.getByText(/…$/).first().waitFor({ state: 'detached' });
-      expect([path, await violationsOf(page)]).toEqual([path, []]);
-    }
-    await page.keyboard.press('Control+k');
-    await page.getByRole('dialog').getByPlaceholder('Go to a session').fill('dark');
-    expect(await violationsOf(page)).toEqual([]);
-    await page.getByRole('option', { name: 'Dark' }).click();
-    await expect
-      .poll(() => page.evaluate(() => document.documentElement.dataset['theme']), { timeout: 15_000 })
-      .toBe('dark');
-    expect(await violationsOf(page)).toEqual([]);
-    await page.goto(`${server.url}/sessions/${session.id}`);
-    await hold(page, /^Done/);
-    expect(await violationsOf(page)).toEqual([]);
   });
 
   test('a session view needs less than 250 kB of compressed script and style to begin', () => {

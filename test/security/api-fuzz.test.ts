@@ -9,6 +9,7 @@ import type { Store } from '../../src/core/ports/store.ts';
 import type { SecretService } from '../../src/core/secrets/secret-service.ts';
 import type { KeyService } from '../../src/core/keys/key-service.ts';
 import type { TemplateService } from '../../src/core/templates/template-service.ts';
+import type { PullRequestService } from '../../src/core/pulls/pull-request-service.ts';
 import type { TaskService } from '../../src/core/tasks/task-service.ts';
 import { givenToken } from '../../src/core/testing/accounts.ts';
 import { createWorld } from '../../src/core/testing/doubles.ts';
@@ -67,6 +68,7 @@ beforeAll(async () => {
       forge: refusing({} as Forge),
       forgeApp: refusing({} as ForgeApp),
       tasks: refusing({} as TaskService),
+      pulls: refusing({} as PullRequestService),
       secrets: refusing({} as SecretService),
       keys: refusing({} as KeyService),
       templates: refusing({} as TemplateService),

@@ -6,6 +6,7 @@ import { queryClient } from './api.ts';
 import { allowOwnStyles } from './nonce.ts';
 import { router } from './router.tsx';
 import { redeemLink } from './sign-in/link.ts';
+import { Confirmations } from './ui/confirm.tsx';
 import { TipProvider } from './ui/tip.tsx';
 import { Toasts } from './ui/toasts.tsx';
 import './styles.css';
@@ -18,6 +19,7 @@ createRoot(document.getElementById('root')!).render(
     <QueryClientProvider client={queryClient}>
       <TipProvider delayDuration={400}>
         <RouterProvider router={router} />
+        <Confirmations />
         <Toasts />
       </TipProvider>
     </QueryClientProvider>

@@ -1,5 +1,6 @@
 import { queryOptions } from '@tanstack/react-query';
-import type { UsageRequest } from '../../src/sdk/index.ts';
+import type { EgressQuery } from '../../src/protocol/egress.ts';
+import type { QuotaSubject, UsageRequest } from '../../src/sdk/index.ts';
 import { client } from './api.ts';
 
 /** How often lists look again while the page is in view; a session itself is streamed. */
@@ -128,12 +129,61 @@ export const sessionBudgetQuery = (id: string) =>
     refetchInterval: slowIntervalMs,
   });
 
+/** Those of a session that are the caller's, or all for an owner. */
+export const snapshotsQuery = (id: string) =>
+  queryOptions({ queryKey: ['snapshots', id], queryFn: ({ signal }) => client.snapshots.list({ session: id, signal }) });
+
+export const branchQuery = (id: string, enabled: boolean) =>
+  queryOptions({
+    queryKey: ['branch', id],
+    queryFn: ({ signal }) => client.sessions.branch(id, { signal }),
+    staleTime: slowIntervalMs,
+    enabled,
+  });
+
 export const egressQuery = (id: string) =>
   queryOptions({
     queryKey: ['egress', id],
     queryFn: ({ signal }) => client.egress.get(id, { signal }),
     refetchInterval: 5_000,
   });
+
+export const allEgressQuery = (query: EgressQuery) =>
+  queryOptions({
+    queryKey: ['egress-all', query],
+    queryFn: ({ signal }) => client.egress.list(query, { signal }),
+    refetchInterval: slowIntervalMs,
+  });
+
+export const templatesQuery = queryOptions({
+  queryKey: ['templates'],
+  queryFn: ({ signal }) => client.templates.list({ signal }),
+  staleTime: slowIntervalMs,
+});
+
+export const templateJobsQuery = queryOptions({
+  queryKey: ['template-jobs'],
+  queryFn: ({ signal }) => client.templates.jobs({ signal }),
+  refetchInterval: slowIntervalMs,
+});
+
+export const ownQuotaQuery = queryOptions({
+  queryKey: ['own-quota'],
+  queryFn: ({ signal }) => client.quotas.own({ signal }),
+});
+
+export const quotaQuery = (subject: QuotaSubject, enabled: boolean) =>
+  queryOptions({
+    queryKey: ['quota', subject.kind, subject.name],
+    queryFn: ({ signal }) => client.quotas.of(subject, { signal }),
+    enabled,
+  });
+
+export const hostsQuery = queryOptions({
+  queryKey: ['hosts'],
+  queryFn: ({ signal }) => client.hosts.list({ signal }),
+  refetchInterval: slowIntervalMs,
+});
 
 export const sharesQuery = (id: string) =>
   queryOptions({ queryKey: ['shares', id], queryFn: ({ signal }) => client.shares.list(id, { signal }) });

@@ -23,6 +23,8 @@ const github = createRoute({ ...at('/github'), component: operate('GithubPage') 
 const usage = createRoute({ ...at('/usage'), component: operate('UsagePage') });
 const people = createRoute({ ...at('/people'), component: operate('PeoplePage') });
 const keys = createRoute({ ...at('/keys'), component: operate('KeysPage') });
+const templates = createRoute({ ...at('/templates'), component: operate('TemplatesPage') });
+const network = createRoute({ ...at('/network'), component: operate('NetworkPage') });
 const audit = createRoute({ ...at('/audit'), component: operate('AuditPage') });
 
 export const router = createRouter({
@@ -38,6 +40,8 @@ export const router = createRouter({
     usage,
     people,
     keys,
+    templates,
+    network,
     audit,
   ]),
   defaultPreload: 'intent',

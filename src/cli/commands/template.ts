@@ -56,6 +56,7 @@ export function register(program: Command): void {
           ['from', view.from ?? 'this machine'],
           ['size', view.sizeBytes === null ? '-' : formatBytes(view.sizeBytes)],
           ['built', view.createdAt ?? '-'],
+          ['providers', view.providers.map(sanitizeLine).join(', ') || '-'],
           ['kept', view.versions.join(', ') || '-'],
           ...view.layers.map((layer): [string, string] => ['layer', layer]),
           ...Object.entries(view.env).map(([key, value]): [string, string] => ['env', `${key}=${value}`]),

@@ -215,6 +215,8 @@ export function reduceTranscript(
         state,
         `${style.yellow('●')} push refused: ${truncate(sanitizeLine(`${event.data.refs.join(', ')}: ${event.data.reason}`), width - 18)}`,
       );
+    case 'snapshot.created':
+      return note(state, `${style.dim('●')} snapshot ${sanitizeLine(event.data.name)}`);
     case 'task.pull_request':
       return note(state, `${style.green('●')} pull request #${event.data.number} ${sanitizeLine(event.data.url)}`);
     default:

@@ -127,3 +127,17 @@ test('what is recorded for a session that is gone is dropped', async () => {
   await egress.close();
   expect(await store.read.egressDecisions(id, 10)).toEqual([]);
 });
+
+test('all that was decided is listed, and what was refused and would now be allowed is told', async () => {
+  egress.record(id, site, no);
+  egress.record(id, { host: 'other.test', port: 443 }, no);
+  await egress.allow(id, 'site.test', 'ada');
+  const list = await egress.list({ limit: 10 });
+  expect(list.map(({ sessionId, host, allowedSince }) => ({ sessionId, host, allowedSince }))).toEqual(
+    expect.arrayContaining([
+      { sessionId: id, host: 'site.test', allowedSince: true },
+      { sessionId: id, host: 'other.test', allowedSince: false },
+    ]),
+  );
+  expect(await egress.list({ limit: 10, host: 'other' })).toHaveLength(1);
+});

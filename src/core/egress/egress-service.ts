@@ -1,10 +1,10 @@
-import type { EgressPolicy, EgressView } from '../../protocol/egress.ts';
+import type { EgressEntry, EgressPolicy, EgressView } from '../../protocol/egress.ts';
 import { BerthError } from '../../protocol/errors.ts';
 import { actorOf } from '../audit/actor.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { EgressControl } from '../ports/egress.ts';
 import type { Logger } from '../ports/logger.ts';
-import type { SessionRecord, Store } from '../ports/store.ts';
+import type { EgressFilter, SessionRecord, Store } from '../ports/store.ts';
 import { createEgressRecorder } from './egress-recorder.ts';
 import type { SessionNetworks } from '../sandboxes/session-network.ts';
 import { judgeEgress } from './judge-egress.ts';
@@ -12,6 +12,8 @@ import { networkModeOf, requireAllowedPolicy, type EgressSettings } from './netw
 
 export interface EgressService extends EgressControl {
   view(sessionId: string): Promise<EgressView>;
+  /** What was decided for all sessions, latest first. */
+  list(filter: EgressFilter): Promise<EgressEntry[]>;
   /**
    * `null`: the server's default again. Holds from the next connection on; with `full` taken away, open ones of the sandbox's own
    * network end. Throws `forbidden` or `unsupported` for `full` where there is none.
@@ -96,6 +98,21 @@ export function createEgressService({ store, clock, logger, settings, networks }
     },
     record: recorder.record,
     view,
+    async list(filter) {
+      await recorder.flush();
+      const records = await store.read.egressDecisionsOfAll(filter);
+      const ids = [...new Set(records.map(({ sessionId }) => sessionId))];
+      const sessions = ids.length === 0 ? [] : await store.read.sessions({ ids, limit: ids.length });
+      const byId = new Map(sessions.map((session) => [session.id, session]));
+      return records.map((record) => {
+        const session = byId.get(record.sessionId);
+        const allowedSince =
+          !record.allowed &&
+          session !== undefined &&
+          judgeEgress(session.egress ?? defaultPolicy, gitHostOf(session), record).allowed;
+        return { ...record, allowedSince };
+      });
+    },
     set: (id, policy, by) => change(id, by, () => policy),
     allow: (id, rule, by) =>
       change(id, by, (before) => (before.allow.includes(rule) ? before : { ...before, allow: [...before.allow, rule] })),

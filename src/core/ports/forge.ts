@@ -6,6 +6,8 @@ import type { RepositoryRecord, TaskTrigger } from './store.ts';
  * `upstream_failed`, `unavailable`.
  */
 export interface Forge {
+  /** The repository that a clone address is of, when Berth may reach it there; else `null`. Asks nobody. */
+  repositoryAt(url: string): Promise<RepositoryRecord | null>;
   /** Shows that the request was seen; giving the same reaction twice gives one. */
   acknowledge(repository: RepositoryRecord, trigger: TaskTrigger, signal: AbortSignal): Promise<void>;
   readIssue(repository: RepositoryRecord, number: number, signal: AbortSignal): Promise<ForgeIssue>;

@@ -104,6 +104,12 @@ export interface SandboxProvider {
   /** Makes objects on the host readable inside, read-only, at `guestObjectsPath`. See `SandboxCapabilities.sharedObjects`. */
   shareObjects?(id: string, objectsDir: string, options: CallOptions): Promise<void>;
 
+  /**
+   * Removes what the driver made of templates that this machine has no more, where no sandbox and no snapshot needs it. Called
+   * after templates were removed, and after a start. A driver that makes nothing of its own of them does not have it.
+   */
+  removeUnusedTemplates?(options: CallOptions): Promise<void>;
+
   /** Releases what the driver holds in this process (sockets, watchers). Sandboxes go on. */
   close(): Promise<void>;
 }

@@ -133,6 +133,8 @@ export interface StoreReads {
   delivery(id: string): Promise<DeliveryRecord | null>;
   /** Latest first. */
   egressDecisions(sessionId: string, limit: number): Promise<EgressDecisionRecord[]>;
+  /** Of all sessions, latest first. */
+  egressDecisionsOfAll(filter: EgressFilter): Promise<EgressDecisionRecord[]>;
   /** By name. */
   secrets(holder: SecretHolder): Promise<SecretRecord[]>;
   deliveriesInState(state: DeliveryState): Promise<DeliveryRecord[]>;
@@ -409,6 +411,16 @@ export interface SecretRecord {
   sealed: string;
   createdAt: string;
   updatedAt: string;
+}
+
+export interface EgressFilter {
+  /** Of sessions that this user may view. */
+  visibleTo?: string;
+  sessionId?: string;
+  /** What the host's name has in it. */
+  host?: string;
+  allowed?: boolean;
+  limit: number;
 }
 
 export interface EgressDecisionRecord {

@@ -1,5 +1,8 @@
 import type { TemplateJob, TemplateJobEvent, TemplateView } from '../../protocol/templates-api.ts';
 
+/** A template as the workshop knows it, whoever uses it. */
+export type BuiltTemplate = Omit<TemplateView, 'providers'>;
+
 /** Takes a line of a job's log. What it says may come from anywhere. */
 export type SayLine = (text: string) => void;
 
@@ -14,8 +17,8 @@ export interface JobOptions {
  */
 export interface TemplateWorkshop {
   /** By name. */
-  list(): Promise<TemplateView[]>;
-  get(name: string): Promise<TemplateView | null>;
+  list(): Promise<BuiltTemplate[]>;
+  get(name: string): Promise<BuiltTemplate | null>;
   /** Whether a place names files of this machine. Throws `invalid_request` for one that cannot be a place at all. */
   isLocal(place: string): boolean;
   /**

@@ -89,7 +89,13 @@ export function createSnapshotService(deps: Dependencies, sandboxes: SessionSand
           provider.snapshot(sandboxId, { snapshotId: id, memory }, { signal }),
         );
         const ready = { state: 'ready', sizeBytes: info.sizeBytes } as const;
-        await store.transaction((tx) => tx.updateSnapshot(id, ready));
+        await store.transaction(async (tx) => {
+          await tx.updateSnapshot(id, ready);
+          if ((await tx.session(sessionId)) === null) return;
+          const at = deps.clock.now().toISOString();
+          const data = { snapshotId: id, name, memory, by: owner };
+          await tx.appendEvents(sessionId, [{ at, turnId: null, type: 'snapshot.created', data }]);
+        });
         return { ...planned, ...ready };
       } catch (cause) {
         // What cannot be removed now is at the next start.

@@ -5,7 +5,7 @@ import { actorOf } from '../audit/actor.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Store, StoreTransaction } from '../ports/store.ts';
-import type { JobOptions, TemplateJobs, TemplateWorkshop } from '../ports/templates.ts';
+import type { BuiltTemplate, JobOptions, TemplateJobs, TemplateWorkshop } from '../ports/templates.ts';
 import type { Providers } from '../providers.ts';
 import { templateUses } from './template-uses.ts';
 
@@ -77,7 +77,22 @@ export function createTemplateService(options: TemplateServiceOptions): Template
   async function get(name: string): Promise<TemplateView> {
     const found = await workshop.get(name);
     if (found === null) throw new BerthError('not_found', `there is no template ${JSON.stringify(name)}`, { field: 'name' });
-    return found;
+    return offered(found);
+  }
+
+  async function offered(template: BuiltTemplate): Promise<TemplateView> {
+    const signal = AbortSignal.timeout(usesTimeoutMs);
+    const asked = providers.names.map(async (provider) => {
+      try {
+        await providers.of(provider).checkTemplate(template.name, { signal });
+        return [provider];
+      } catch (error) {
+        // One that is down does not have it now.
+        logger.debug({ provider, template: template.name, err: error }, 'a provider does not have a template');
+        return [];
+      }
+    });
+    return { ...template, providers: (await Promise.all(asked)).flat() };
   }
 
   function checkPlace(place: string, field: 'from' | 'to'): void {
@@ -94,6 +109,7 @@ export function createTemplateService(options: TemplateServiceOptions): Template
   async function purge(signal: AbortSignal): Promise<void> {
     const uses = await templateUses(store, providers, signal);
     await workshop.purge((name) => uses.has(name));
+    for (const name of providers.names) await providers.of(name).removeUnusedTemplates?.({ signal });
   }
 
   async function purgeLater(): Promise<void> {
@@ -165,7 +181,7 @@ export function createTemplateService(options: TemplateServiceOptions): Template
   }
 
   return {
-    list: () => workshop.list(),
+    list: async () => Promise.all((await workshop.list()).map(offered)),
     get,
 
     async build(name, from, by) {

@@ -40,6 +40,7 @@ export function createMemoryGit(forge: Forge, fullName: string): MemoryGit {
       return commit;
     },
     log: async () => commits.get(current) ?? [],
+    diff: async (_runner, { baseCommit }) => ({ baseCommit, files: [], patch: '', truncated: false }),
     async push(_runner, { branch }) {
       const { sha } = commits.get(branch)!.at(-1)!;
       await forge.git(fullName, 'update-ref', `refs/heads/${branch}`, sha);

@@ -14,6 +14,8 @@ import { createBrowserLogin, usedCodes } from '../../server/browser-login.ts';
 import type { Router } from '../../server/context.ts';
 import { githubSetupRoutes } from '../../server/routes/github-setup.ts';
 import { githubRoutes, githubWebhookRoutes } from '../../server/routes/github.ts';
+import { createPullRequestService } from '../../core/pulls/pull-request-service.ts';
+import { pullRequestRoutes } from '../../server/routes/pull-requests.ts';
 import { repositoryRoutes } from '../../server/routes/repositories.ts';
 import { taskRoutes } from '../../server/routes/tasks.ts';
 import { boxVault } from '../../store/secrets/box-vault.fixture.ts';
@@ -107,6 +109,7 @@ export async function createSite(options: SiteOptions = {}): Promise<Site> {
         githubRoutes(github.forgeApp),
         repositoryRoutes({ store, agents: world.deps.agents, forgeApp: github.forgeApp }),
         taskRoutes({ store, tasks, forge: github.forge }),
+        pullRequestRoutes(createPullRequestService({ deps: world.deps, forge: github.forge, core })),
       ],
     },
   );

@@ -12,13 +12,13 @@ const programs = [
   ...['stat', 'chmod', 'ln', 'dd', 'tr', 'tty', 'printf', 'test', 'yes', 'find', 'cp', 'cmp', 'awk', 'xargs', 'uname'],
 ];
 
-/** A template of the host's own shell and tools, 20 MB in place of the whole of `/usr`, which takes a while to copy into an image. */
-export async function placeSmallTemplate(templatesDir: string): Promise<void> {
+/** A template of the host's own shell and tools, and `more` of its programs: 20 MB in place of the whole of `/usr`, which takes a while to copy into an image. */
+export async function placeSmallTemplate(templatesDir: string, more: readonly string[] = []): Promise<void> {
   const directory = join(templatesDir, smallTemplate);
   const rootfs = join(directory, '1/rootfs');
   for (const name of ['bin', 'etc', 'home/user', 'root', 'usr', 'var/tmp', 'tmp', 'lib64']) await mkdir(join(rootfs, name), { recursive: true });
   await symlink('../bin', join(rootfs, 'usr/bin'));
-  for (const name of programs) {
+  for (const name of [...programs, ...more]) {
     const path = await findProgram(name);
     if (path === null) continue;
     await copyFile(path, join(rootfs, 'bin', basename(path)));

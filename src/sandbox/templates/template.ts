@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { BerthError } from '../../protocol/errors.ts';
@@ -49,6 +49,8 @@ export interface Templates {
   has(name: string): boolean;
   /** One that a sandbox was made with. Throws `not_found`. */
   version(name: string, version: string): Promise<Template>;
+  /** All that are there, the older ones of each name too. */
+  versions(): Promise<Pick<Template, 'name' | 'version'>[]>;
 }
 
 export function createTemplates(directory: string): Templates {
@@ -83,6 +85,14 @@ export function createTemplates(directory: string): Templates {
       return read(name, (await readFile(join(directory, name, 'current'), 'utf8')).trim());
     },
     version: read,
+    async versions() {
+      const names = existsSync(directory) ? (await readdir(directory)).filter((name) => templateName.safeParse(name).success) : [];
+      const found = names.map(async (name) => {
+        const entries = await readdir(join(directory, name), { withFileTypes: true });
+        return entries.filter((entry) => entry.isDirectory()).map((entry) => ({ name, version: entry.name }));
+      });
+      return (await Promise.all(found)).flat();
+    },
   };
 }
 

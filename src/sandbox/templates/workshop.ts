@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { TemplateWorkshop, JobOptions } from '../../core/ports/templates.ts';
+import type { BuiltTemplate, TemplateWorkshop, JobOptions } from '../../core/ports/templates.ts';
 import { BerthError } from '../../protocol/errors.ts';
-import { templateName, type TemplateView } from '../../protocol/templates-api.ts';
+import { templateName } from '../../protocol/templates-api.ts';
 import { writeAtomic } from '../write-atomic.ts';
 import type { UnpackLimits } from './archive/unpack.ts';
 import { buildVersion } from './build-version.ts';
@@ -53,7 +53,7 @@ export function createWorkshop(options: WorkshopOptions): TemplateWorkshop {
     return existsSync(pointer(name)) ? (await readFile(pointer(name), 'utf8')).trim() : null;
   }
 
-  async function get(name: string): Promise<TemplateView | null> {
+  async function get(name: string): Promise<BuiltTemplate | null> {
     if (!templates.has(name)) return null;
     const versions = await versionsOf(name);
     const version = name === defaultTemplateName ? null : await currentOf(name);

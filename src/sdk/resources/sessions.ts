@@ -17,6 +17,13 @@ import {
   type Turn,
   type UpdateSessionRequest,
 } from '../../protocol/api.ts';
+import {
+  branchState,
+  openedPull,
+  type BranchState,
+  type OpenedPull,
+  type OpenPullRequest,
+} from '../../protocol/forge-api.ts';
 import { BerthError } from '../../protocol/errors.ts';
 import { previewLink, type PreviewLink } from '../../protocol/preview-api.ts';
 import { sessionEvent, type SessionEvent, type SessionStatus } from '../../protocol/events.ts';
@@ -94,6 +101,10 @@ export interface SessionsResource {
   /** `null` cancels the request. Throws `conflict` when it has been answered. */
   answerPermission(id: string, requestId: string, optionId: string | null, options?: CallOptions): Promise<void>;
   diff(id: string, options?: CallOptions): Promise<SessionDiff>;
+  /** What its branch holds, and its pull request. Wakes the sandbox. */
+  branch(id: string, options?: CallOptions): Promise<BranchState>;
+  /** Commits what is left, pushes, and opens the branch's pull request or finds the one there is. Throws `conflict` while the agent works. */
+  openPullRequest(id: string, request?: OpenPullRequest, options?: CallOptions): Promise<OpenedPull>;
   usage(id: string, options?: CallOptions): Promise<SandboxUsage>;
   ports(id: string, options?: CallOptions): Promise<PortInfo[]>;
   /** Where a port answers HTTP and WebSocket; requests need the token, which the server inside does not get. */
@@ -198,6 +209,9 @@ export function createSessionsResource(transport: Transport): SessionsResource {
       }),
 
     diff: (id, options) => transport.json(sessionDiff, 'GET', path(id, '/diff'), options),
+    branch: (id, options) => transport.json(branchState, 'GET', path(id, '/branch'), options),
+    openPullRequest: (id, request = {}, options) =>
+      transport.json(openedPull, 'POST', path(id, '/pull-request'), { json: request, idempotent: true, ...options }),
     usage: (id, options) => transport.json(sandboxUsage, 'GET', path(id, '/usage'), options),
     async ports(id, options) {
       return (await transport.json(portPage, 'GET', path(id, '/ports'), options)).ports;

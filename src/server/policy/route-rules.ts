@@ -107,6 +107,8 @@ export const routeRules = defineRules({
   'GET /api/sessions/:id/shares': look,
   'PUT /api/sessions/:id/shares/:kind/:name': manage,
   'DELETE /api/sessions/:id/shares/:kind/:name': manage,
+  // Of the sessions that the caller may see.
+  'GET /api/egress': { needs: 'installation:read' },
   'GET /api/sessions/:id/egress': look,
   'PUT /api/sessions/:id/egress': manage,
   'POST /api/sessions/:id/egress/allow': manage,
@@ -121,6 +123,9 @@ export const routeRules = defineRules({
   'DELETE /api/teams/:team/secrets/:name': { needs: 'team:manage', team: 'team' },
 
   'GET /api/sessions/:id/diff': look,
+  'GET /api/sessions/:id/branch': look,
+  // Who works in it could have the agent push all the same.
+  'POST /api/sessions/:id/pull-request': act,
   'GET /api/sessions/:id/usage': look,
   'GET /api/sessions/:id/files': look,
   'GET /api/sessions/:id/files/stat': look,

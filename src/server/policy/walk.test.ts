@@ -9,6 +9,7 @@ import type { SnapshotRecord, Store } from '../../core/ports/store.ts';
 import { snapshotSourceOf } from '../../core/sessions/fork-session.ts';
 import type { SecretService } from '../../core/secrets/secret-service.ts';
 import type { TemplateService } from '../../core/templates/template-service.ts';
+import type { PullRequestService } from '../../core/pulls/pull-request-service.ts';
 import type { TaskService } from '../../core/tasks/task-service.ts';
 import { givenToken } from '../../core/testing/accounts.ts';
 import { createWorld } from '../../core/testing/doubles.ts';
@@ -140,6 +141,7 @@ function extensions() {
     forge: silent<Forge>(),
     forgeApp: silent<ForgeApp>(),
     tasks: silent<TaskService>(),
+    pulls: silent<PullRequestService>(),
     egress: createEgressService({ ...deps, settings: deps.settings.egress, networks: { requireFull() {}, apply: async () => {} } }),
     secrets: silent<SecretService>(),
     keys: silent<KeyService>(),

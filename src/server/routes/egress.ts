@@ -1,6 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import type { EgressService } from '../../core/egress/egress-service.ts';
-import { allowEgressRequest, egressPolicy, egressView } from '../../protocol/egress.ts';
+import { onlyVisible } from '../../core/users/visibility.ts';
+import { allowEgressRequest, egressEntry, egressPolicy, egressQuery, egressView } from '../../protocol/egress.ts';
 import type { Extension } from '../app.ts';
 import { failures, json, jsonBody, sessionParams, tokenNeeded } from '../schemas.ts';
 
@@ -8,6 +9,30 @@ import { failures, json, jsonBody, sessionParams, tokenNeeded } from '../schemas
 export function egressRoutes(egress: EgressService): Extension {
   const answer = { 200: json(egressView, 'The policy, and the decisions, latest first'), ...failures };
   return (app) => {
+    app.openapi(
+      createRoute({
+        method: 'get',
+        path: '/api/egress',
+        security: tokenNeeded,
+        request: { query: egressQuery },
+        responses: {
+          200: json(z.object({ decisions: z.array(egressEntry) }), 'Of the sessions that the caller may see, latest first'),
+          ...failures,
+        },
+      }),
+      async (c) => {
+        const { session, host, verdict, limit } = c.req.valid('query');
+        const decisions = await egress.list({
+          ...onlyVisible(c.get('identity')),
+          ...(session === undefined ? {} : { sessionId: session }),
+          ...(host === undefined ? {} : { host }),
+          ...(verdict === undefined ? {} : { allowed: verdict === 'allowed' }),
+          limit,
+        });
+        return c.json({ decisions }, 200);
+      },
+    );
+
     app.openapi(
       createRoute({
         method: 'get',

@@ -8,7 +8,9 @@ export const hostileText = `${html} javascript:reportWrong(1) ${escapes}`;
 
 /** Fields that hold what agents, repositories, hosts and people chose. What is an id, a time or one of a few words stays. */
 const hostileFields =
-  /^(?:title|target|actor|host|reason|message|subject|detected|choice|advice|name|displayName|repository|branch|baseBranch|owner|log|label|account|statusReason|providerReason|path|argv|summary|text)$/;
+  /^(?:title|target|actor|host|reason|message|subject|detected|choice|advice|displayName|repository|branch|baseBranch|owner|log|label|account|statusReason|providerReason|path|argv|summary|text)$/;
+/** Elsewhere a name is made of letters, digits and dashes: the server takes no other. */
+const hostileNames = /^\/api\/(?:github|sessions)/;
 
 /** Every answer of the API that matches brings hostile text; made before the page is loaded. `add`: what an answer that may be empty gets. */
 export async function poisonAnswers(page: Page, api: RegExp, add: Readonly<Record<string, readonly object[]>> = {}): Promise<void> {
@@ -21,16 +23,18 @@ export async function poisonAnswers(page: Page, api: RegExp, add: Readonly<Recor
       for (const [list, entries] of Object.entries(add)) {
         if (Array.isArray(body[list])) body[list] = [...entries, ...(body[list] as unknown[])];
       }
-      await route.fulfill({ response: answer, json: poison(body, '') });
+      const names = hostileNames.test(new URL(route.request().url()).pathname);
+      const isHostile = (field: string): boolean => hostileFields.test(field) || (names && field === 'name');
+      await route.fulfill({ response: answer, json: poison(body, '', isHostile) });
     },
   );
 }
 
-function poison(value: unknown, field: string): unknown {
-  if (typeof value === 'string') return hostileFields.test(field) ? `${value} ${hostileText}` : value;
-  if (Array.isArray(value)) return value.map((each) => poison(each, field));
+function poison(value: unknown, field: string, isHostile: (field: string) => boolean): unknown {
+  if (typeof value === 'string') return isHostile(field) ? `${value} ${hostileText}` : value;
+  if (Array.isArray(value)) return value.map((each) => poison(each, field, isHostile));
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, poison(each, name)]));
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, poison(each, name, isHostile)]));
 }
 
 /** What hostile text has become of itself: all of these are nothing on a page that shows it as text. */
@@ -38,7 +42,7 @@ export function foundIn(page: Page) {
   return page.evaluate(() => ({
     links: [...document.querySelectorAll('a')].map((link) => link.protocol).filter((protocol) => !/^https?:$/.test(protocol)),
     handlers: document.querySelectorAll('[onerror], [onload], iframe, object, embed').length,
-    pictures: [...document.querySelectorAll('img')].map((image) => image.src).filter((src) => !src.startsWith(location.origin)),
+    pictures: [...document.querySelectorAll('img')].map((image) => image.src).filter((src) => !src.startsWith(location.origin) && !/^data:image\/(?:png|jpeg|gif|webp);base64,/.test(src)),
     scripts: [...document.scripts].filter((script) => new URL(script.src).origin !== location.origin).length,
     opened: [...document.querySelectorAll('a[target=_blank]')].filter((link) => !(link.getAttribute('rel') ?? '').includes('noopener')).length,
     // oxlint-disable-next-line no-control-regex -- finding them is the point

@@ -8,15 +8,19 @@ import {
   CircleCheck,
   CircleDot,
   ExternalLink,
+  GitFork,
   Info,
 } from 'lucide-react';
 import { memo, useState } from 'react';
 import { sanitizeLine } from '../../../src/protocol/inert-text.ts';
+import { IconButton } from '../ui/button.tsx';
 import { classNames } from '../ui/class-names.ts';
 import { clockTime, count, duration } from '../ui/time.ts';
 import type { Item } from './items.ts';
 import { Markdown } from './markdown.tsx';
 import { placeInQueue } from './model.ts';
+import { useForking } from './fork/forking.ts';
+import { SnapshotMark } from './fork/snapshot-mark.tsx';
 import { PermissionCard } from './permission-card.tsx';
 import { ToolCard } from './tool-card.tsx';
 
@@ -52,6 +56,8 @@ export const ItemView = memo(function ItemView({ item, sessionId, cwd, active }:
       return <PermissionCard request={item} sessionId={sessionId} cwd={cwd} active={active} />;
     case 'note':
       return <Note item={item} />;
+    case 'snapshot':
+      return <SnapshotMark item={item} />;
     case 'end':
       return <End item={item} />;
   }
@@ -212,6 +218,7 @@ function Note({ item }: { item: Item & { kind: 'note' } }) {
 }
 
 function End({ item }: { item: Item & { kind: 'end' } }) {
+  const { forkFromTurn } = useForking();
   const facts = [
     item.tookMs === null ? null : duration(item.tookMs),
     item.tokens > 0 ? `${count(item.tokens)} tokens` : null,
@@ -226,11 +233,14 @@ function End({ item }: { item: Item & { kind: 'end' } }) {
   )[item.outcome];
   return (
     <div className="mb-2">
-      <p className={classNames('flex items-center gap-2 text-xs', tone)}>
+      <div className={classNames('flex items-center gap-2 text-xs', tone)}>
         <Icon aria-hidden className="size-3.5" />
         <span>{[label, ...facts].join(' · ')}</span>
         <span className="h-px flex-1 bg-line" />
-      </p>
+        <IconButton label="Fork from here" className="!size-6 [&_svg]:!size-3.5" onClick={() => forkFromTurn(item.key)}>
+          <GitFork />
+        </IconButton>
+      </div>
       {item.error !== null && <p className="mt-1 text-sm break-words whitespace-pre-wrap text-bad">{item.error}</p>}
     </div>
   );

@@ -37,6 +37,7 @@ export type Item =
       detail: string | null;
       href: string | null;
     }
+  | { kind: 'snapshot'; key: string; snapshotId: string; name: string; at: string; by: string }
   | {
       kind: 'end';
       key: string;

@@ -128,6 +128,7 @@ export class ConversationModel {
       }
       case 'progress': {
         const { message, stage, fraction } = event.data;
+        if (stage === 'fork') return this.#note(key, 'quiet', sanitizeLine(message).replace(/^f/, 'F'));
         this.#know({ progress: { message: sanitizeLine(message) || sanitizeLine(stage), fraction } });
         return;
       }
@@ -200,6 +201,11 @@ export class ConversationModel {
         const { sha, branch } = event.data;
         this.#know({ pushed: { sha, branch: sanitizeLine(branch) } });
         this.#note(key, 'good', `Pushed ${sha.slice(0, 8)} to ${sanitizeLine(branch)}`);
+        return;
+      }
+      case 'snapshot.created': {
+        const { snapshotId, name, by } = event.data;
+        this.#push({ kind: 'snapshot', key, snapshotId, name: sanitizeLine(name), at: event.at, by });
         return;
       }
       case 'git.refused': {

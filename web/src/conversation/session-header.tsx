@@ -3,6 +3,7 @@ import { Link, useNavigate } from '@tanstack/react-router';
 import {
   Archive,
   ArrowLeft,
+  Camera,
   Copy,
   EllipsisVertical,
   GitBranch,
@@ -23,9 +24,11 @@ import { placeOf } from '../sessions/session-list.tsx';
 import { StatusBadge } from '../sessions/status.tsx';
 import { repositoryName, titleOf } from '../sessions/title.ts';
 import { IconButton } from '../ui/button.tsx';
-import { ConfirmDialog } from '../ui/dialog.tsx';
+import { confirmed } from '../ui/confirm.tsx';
 import { Menu, MenuItem, MenuLine } from '../ui/menu.tsx';
 import { toast, toastFailure } from '../ui/toasts.tsx';
+import { SessionLink } from '../sessions/session-link.tsx';
+import { useForking } from './fork/forking.ts';
 
 const ShareDialog = lazy(async () => ({ default: (await import('./share-dialog.tsx')).ShareDialog }));
 
@@ -52,6 +55,14 @@ export function SessionHeader({ session, status, workspaceOpen, onWorkspace }: S
         <p className="flex items-center gap-1.5 truncate text-xs text-muted">
           <span>{sanitizeLine(session.agent)}</span>
           {repository !== '' && <span>· {repository}</span>}
+          {session.forkedFrom !== null && (
+            <span className="inline-flex min-w-0 items-center gap-1">
+              · <GitFork aria-hidden className="size-3 shrink-0" />
+              <span className="truncate">
+                forked from <SessionLink sessionId={session.forkedFrom} />
+              </span>
+            </span>
+          )}
           {session.branch !== null && (
             <span className="inline-flex min-w-0 items-center gap-1 max-md:hidden">
               · <GitBranch aria-hidden className="size-3 shrink-0" />
@@ -77,7 +88,7 @@ export function SessionHeader({ session, status, workspaceOpen, onWorkspace }: S
 function SessionMenu({ session }: { session: Session }) {
   const navigate = useNavigate();
   const queries = useQueryClient();
-  const [deleting, setDeleting] = useState(false);
+  const forking = useForking();
   const [sharing, setSharing] = useState(false);
 
   const rest = (step: 'pause' | 'hibernate' | 'stop' | 'archive') => () =>
@@ -85,13 +96,9 @@ function SessionMenu({ session }: { session: Session }) {
       .rest(session.id, step)
       .then(() => queries.invalidateQueries({ queryKey: ['session', session.id] }), toastFailure(`Could not ${step}`));
 
-  async function fork(): Promise<void> {
-    const [made] = await client.sessions.fork(session.id);
-    await queries.invalidateQueries({ queryKey: sessionsQuery.queryKey });
-    if (made !== undefined) await navigate({ to: '/sessions/$sessionId', params: { sessionId: made.id } });
-  }
-
   async function remove(): Promise<void> {
+    const lost = 'Its sandbox goes with it: files, processes, the conversation. What was not pushed is gone. Its snapshots stay.';
+    if (!(await confirmed({ title: `Delete ${titleOf(session)}?`, lost, action: 'Delete' }))) return;
     toast('Deleting the session and its sandbox');
     await navigate({ to: '/' });
     await client.sessions.delete(session.id);
@@ -113,9 +120,13 @@ function SessionMenu({ session }: { session: Session }) {
           <Copy />
           Copy the command to attach
         </MenuItem>
-        <MenuItem onSelect={() => void fork().catch(toastFailure('Could not fork'))}>
+        <MenuItem onSelect={() => forking.fork(null)}>
           <GitFork />
           Fork
+        </MenuItem>
+        <MenuItem onSelect={() => forking.openSnapshots()}>
+          <Camera />
+          Snapshots…
         </MenuItem>
         <MenuItem onSelect={() => setSharing(true)}>
           <Share2 />
@@ -139,7 +150,7 @@ function SessionMenu({ session }: { session: Session }) {
           Archive
         </MenuItem>
         <MenuLine />
-        <MenuItem danger onSelect={() => setDeleting(true)}>
+        <MenuItem danger onSelect={() => void remove().catch(toastFailure('Not deleted'))}>
           <Trash2 />
           Delete…
         </MenuItem>
@@ -149,15 +160,6 @@ function SessionMenu({ session }: { session: Session }) {
           <ShareDialog session={session} onClose={() => setSharing(false)} />
         </Suspense>
       )}
-      <ConfirmDialog
-        open={deleting}
-        onClose={() => setDeleting(false)}
-        title="Delete this session?"
-        action="Delete"
-        onConfirm={() => void remove().catch(toastFailure('Not deleted'))}
-      >
-        Its sandbox goes with it, and what was not pushed is gone: <strong>{titleOf(session)}</strong>.
-      </ConfirmDialog>
     </>
   );
 }

@@ -13,6 +13,7 @@ import { Empty, Failure, Loading } from '../ui/states.tsx';
 import { duration } from '../ui/time.ts';
 import { toastFailure } from '../ui/toasts.tsx';
 import { useNow } from '../ui/use-now.ts';
+import { ProvideForking } from './fork/provide-forking.tsx';
 import { Composer } from './composer.tsx';
 import { placeInQueue, type Facts } from './model.ts';
 import { SessionHeader } from './session-header.tsx';
@@ -100,16 +101,18 @@ function OneSession({ sessionId }: { sessionId: string }) {
   );
 
   return (
-    <Split
-      label="Workspace"
-      open={workspace}
-      main={conversation}
-      side={
-        <Suspense fallback={<Loading label="Opening the workspace" />}>
-          <Workspace session={session} facts={facts} onClose={toggleWorkspace} />
-        </Suspense>
-      }
-    />
+    <ProvideForking session={session} items={items}>
+      <Split
+        label="Workspace"
+        open={workspace}
+        main={conversation}
+        side={
+          <Suspense fallback={<Loading label="Opening the workspace" />}>
+            <Workspace session={session} facts={facts} onClose={toggleWorkspace} />
+          </Suspense>
+        }
+      />
+    </ProvideForking>
   );
 }
 

@@ -5,6 +5,7 @@ import type { Session, Share, ShareRight } from '../../../src/sdk/index.ts';
 import { client } from '../api.ts';
 import { sharesQuery, teamsQuery, usersQuery } from '../queries.ts';
 import { Button } from '../ui/button.tsx';
+import { confirmed } from '../ui/confirm.tsx';
 import { Checks } from '../ui/checks.tsx';
 import { Dialog } from '../ui/dialog.tsx';
 import { Field, Select } from '../ui/field.tsx';
@@ -24,6 +25,13 @@ export function ShareDialog({ session, onClose }: { session: Session; onClose: (
   const query = sharesQuery(session.id);
   const shares = useQuery(query);
   const again = () => queries.invalidateQueries({ queryKey: query.queryKey });
+  async function remove({ subject }: Share): Promise<void> {
+    const lost = 'What they have open of this session ends at once: the conversation, terminals, previews.';
+    const title = `Share it no more with ${sanitizeLine(subject.name)}?`;
+    if (!(await confirmed({ title, lost, action: 'Unshare' }))) return;
+    await client.shares.remove(session.id, subject);
+    await again();
+  }
   return (
     <Dialog
       open
@@ -39,7 +47,7 @@ export function ShareDialog({ session, onClose }: { session: Session; onClose: (
           <Row
             key={`${share.subject.kind} ${share.subject.name}`}
             share={share}
-            onRemove={() => void client.shares.remove(session.id, share.subject).then(again, toastFailure('Not changed'))}
+            onRemove={() => void remove(share).catch(toastFailure('Not changed'))}
           />
         ))}
       </ul>

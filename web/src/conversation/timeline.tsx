@@ -15,6 +15,7 @@ const estimates: Record<ItemKind, number> = {
   plan: 120,
   permission: 160,
   note: 22,
+  snapshot: 28,
   end: 24,
 };
 /** This close to the end counts as being there. */

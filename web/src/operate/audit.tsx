@@ -12,7 +12,7 @@ import { Page } from '../ui/page.tsx';
 import { Empty, Failure, Loading } from '../ui/states.tsx';
 import { clockTime } from '../ui/time.ts';
 import { OwnersOnly } from './owners-only.tsx';
-import { SessionLink } from './session-link.tsx';
+import { SessionLink } from '../sessions/session-link.tsx';
 import { Table } from './table.tsx';
 
 type Filter = Partial<Record<'session' | 'actor' | 'action', string>>;

@@ -10,7 +10,7 @@ import { Page } from '../ui/page.tsx';
 import { Empty, Failure, Loading } from '../ui/states.tsx';
 import { clockTime } from '../ui/time.ts';
 import { toast, toastFailure } from '../ui/toasts.tsx';
-import { SessionLink } from './session-link.tsx';
+import { SessionLink } from '../sessions/session-link.tsx';
 
 export function DeadLettersPage() {
   const letters = useQuery(deadLettersQuery);

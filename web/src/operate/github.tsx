@@ -10,7 +10,7 @@ import { Card, Page } from '../ui/page.tsx';
 import { Failure, Loading } from '../ui/states.tsx';
 import { clockTime } from '../ui/time.ts';
 import { toastFailure } from '../ui/toasts.tsx';
-import { SessionLink } from './session-link.tsx';
+import { SessionLink } from '../sessions/session-link.tsx';
 import { Table } from './table.tsx';
 
 export function GithubPage() {

@@ -4,6 +4,7 @@ import { sanitizeLine } from '../../../src/protocol/inert-text.ts';
 import { doctorQuery, healthQuery } from '../queries.ts';
 import { Button } from '../ui/button.tsx';
 import { classNames } from '../ui/class-names.ts';
+import { Hosts } from './hosts.tsx';
 import { Page } from '../ui/page.tsx';
 import { Failure, Loading } from '../ui/states.tsx';
 
@@ -54,6 +55,9 @@ export function HealthPage() {
           );
         })}
       </ul>
+      <div className="mt-6">
+        <Hosts />
+      </div>
     </Page>
   );
 }

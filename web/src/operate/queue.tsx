@@ -1,27 +1,27 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { ListOrdered } from 'lucide-react';
-import { useState } from 'react';
 import { sanitizeLine } from '../../../src/protocol/inert-text.ts';
-import type { PoolOverview } from '../../../src/sdk/index.ts';
+import type { PoolOverview, QueueOverview } from '../../../src/sdk/index.ts';
 import { client } from '../api.ts';
 import { poolQuery, queueQuery } from '../queries.ts';
 import { Button } from '../ui/button.tsx';
-import { ConfirmDialog } from '../ui/dialog.tsx';
+import { confirmed } from '../ui/confirm.tsx';
 import { Meter } from '../ui/meter.tsx';
 import { Card, Page } from '../ui/page.tsx';
 import { Empty, Failure, Loading } from '../ui/states.tsx';
 import { clockTime, duration } from '../ui/time.ts';
 import { toastFailure } from '../ui/toasts.tsx';
-import { SessionLink } from './session-link.tsx';
+import { SessionLink } from '../sessions/session-link.tsx';
 import { Table } from './table.tsx';
 
 export function QueuePage() {
   const queries = useQueryClient();
   const queue = useQuery(queueQuery);
   const pool = useQuery(poolQuery);
-  const [cancelling, setCancelling] = useState<{ sessionId: string; turnId: string } | null>(null);
 
   async function cancel({ sessionId, turnId }: { sessionId: string; turnId: string }): Promise<void> {
+    const lost = 'It is taken out of the queue; whoever sent it is told, and can send it again.';
+    if (!(await confirmed({ title: 'Cancel this turn?', lost, action: 'Cancel the turn' }))) return;
     await client.sessions.cancelTurn(sessionId, turnId);
     await queries.invalidateQueries({ queryKey: queueQuery.queryKey });
   }
@@ -65,13 +65,9 @@ export function QueuePage() {
                   <td>{sanitizeLine(entry.owner)}</td>
                   <td>{entry.priority}</td>
                   <td className="whitespace-nowrap">{duration(entry.waitedSeconds * 1000)}</td>
-                  <td className="whitespace-nowrap">
-                    {entry.retryAt !== null
-                      ? `tried again ${clockTime(entry.retryAt)}`
-                      : `about ${duration(entry.estimatedWaitSeconds * 1000)}`}
-                  </td>
+                  <td className="min-w-40">{waitOf(entry)}</td>
                   <td className="text-right">
-                    <Button size="small" tone="danger" onClick={() => setCancelling(entry)}>
+                    <Button size="small" tone="danger" onClick={() => void cancel(entry).catch(toastFailure('Not cancelled'))}>
                       Cancel
                     </Button>
                   </td>
@@ -81,19 +77,18 @@ export function QueuePage() {
           )}
         </div>
       )}
-      <ConfirmDialog
-        open={cancelling !== null}
-        onClose={() => setCancelling(null)}
-        title="Cancel this turn?"
-        action="Cancel the turn"
-        onConfirm={() => {
-          if (cancelling !== null) void cancel(cancelling).catch(toastFailure('Not cancelled'));
-        }}
-      >
-        It is taken out of the queue; whoever sent it is told.
-      </ConfirmDialog>
     </Page>
   );
+}
+
+/** How long still, or what it waits for that time alone does not bring. */
+function waitOf({ retryAt, away, quota, estimatedWaitSeconds }: QueueOverview['queued'][number]): string {
+  if (retryAt !== null) return `tried again ${clockTime(retryAt)}`;
+  if (away !== null) return `for the host ${sanitizeLine(away)}, which is away`;
+  const wait = `about ${duration(estimatedWaitSeconds * 1000)}`;
+  if (quota === null) return wait;
+  const { kind, name, slots } = quota;
+  return `${wait}; the quota of the ${kind} ${sanitizeLine(name)} allows ${slots} at once`;
 }
 
 /** What stands ready, and how often that was enough. */

@@ -1,7 +1,6 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { Boxes, EllipsisVertical } from 'lucide-react';
-import { useEffect, useRef, useState } from 'react';
-import type { SandboxUsage, Session } from '../../../src/sdk/index.ts';
+import type { Session } from '../../../src/sdk/index.ts';
 import { client } from '../api.ts';
 import { sessionsQuery, usageQuery } from '../queries.ts';
 import { StatusBadge } from '../sessions/status.tsx';
@@ -11,12 +10,10 @@ import { Page } from '../ui/page.tsx';
 import { Empty, Failure, Loading } from '../ui/states.tsx';
 import { bytes } from '../ui/time.ts';
 import { toastFailure } from '../ui/toasts.tsx';
-import { SessionLink } from './session-link.tsx';
-import { Sparkline } from './sparkline.tsx';
+import { SessionLink } from '../sessions/session-link.tsx';
+import { Sparkline } from '../usage/sparkline.tsx';
+import { useHistory } from '../usage/use-history.ts';
 import { Table } from './table.tsx';
-
-/** Points that are kept: at one each five seconds, the last five minutes. */
-const kept = 60;
 
 export function SandboxesPage() {
   const sessions = useQuery(sessionsQuery);
@@ -83,7 +80,14 @@ function Row({ session }: { session: Session }) {
             />
             <span className="ml-2">{Math.round(100 * last.cpus)} %</span>
           </td>
-          <td className="whitespace-nowrap">{bytes(last.diskBytes)}</td>
+          <td className="whitespace-nowrap">
+            <Sparkline
+              label={`Disk, now ${bytes(last.diskBytes)}`}
+              values={history.map((point) => point.diskBytes)}
+              limit={session.limits.diskBytes}
+            />
+            <span className="ml-2">{bytes(last.diskBytes)}</span>
+          </td>
           <td>{last.pids}</td>
         </>
       )}
@@ -102,27 +106,4 @@ function Row({ session }: { session: Session }) {
       </td>
     </tr>
   );
-}
-
-interface Point {
-  memoryBytes: number;
-  diskBytes: number;
-  pids: number;
-  cpus: number;
-}
-
-/** Usage over time; CPU as cores, from how far its time went between two looks. */
-function useHistory(usage: SandboxUsage | undefined, at: number): readonly Point[] {
-  const [points, setPoints] = useState<readonly Point[]>([]);
-  const before = useRef<{ at: number; cpuTimeMs: number } | null>(null);
-  useEffect(() => {
-    if (usage === undefined) return;
-    const passed = before.current === null ? 0 : at - before.current.at;
-    const cpus =
-      passed > 0 && before.current !== null ? Math.max(0, usage.cpuTimeMs - before.current.cpuTimeMs) / passed : 0;
-    before.current = { at, cpuTimeMs: usage.cpuTimeMs };
-    const { memoryBytes, diskBytes, pids } = usage;
-    setPoints((known) => [...known.slice(1 - kept), { memoryBytes, diskBytes, pids, cpus }]);
-  }, [usage, at]);
-  return points;
 }

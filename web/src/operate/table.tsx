@@ -4,7 +4,8 @@ import type { ReactNode } from 'react';
 export function Table({ label, head, children }: { label: string; head: readonly string[]; children: ReactNode }) {
   return (
     <div
-      className="overflow-x-auto rounded-xl border border-line bg-surface"
+      // What only a screen reader reads is placed by the next positioned box: without this it would widen the page.
+      className="relative overflow-x-auto rounded-xl border border-line bg-surface"
       tabIndex={0}
       role="group"
       aria-label={label}

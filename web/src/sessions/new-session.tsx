@@ -1,9 +1,10 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { useId, useMemo, useRef, useState } from 'react';
+import { sanitizeLine } from '../../../src/protocol/inert-text.ts';
 import { BerthError, type CreateSessionInput } from '../../../src/sdk/index.ts';
 import { client, messageOf } from '../api.ts';
-import { agentsQuery, repositoriesQuery, sessionsQuery } from '../queries.ts';
+import { agentsQuery, repositoriesQuery, sessionsQuery, templatesQuery } from '../queries.ts';
 import { Button } from '../ui/button.tsx';
 import { Field, Input, Select, TextArea } from '../ui/field.tsx';
 import { Page } from '../ui/page.tsx';
@@ -22,6 +23,7 @@ export function NewSession() {
   const navigate = useNavigate();
   const queries = useQueryClient();
   const agents = useQuery(agentsQuery);
+  const templates = useQuery(templatesQuery);
   const known = useKnownRepositories();
   const listId = useId();
   const form = useRef<HTMLFormElement>(null);
@@ -29,6 +31,7 @@ export function NewSession() {
   const [repository, setRepository] = useState('');
   const [branch, setBranch] = useState('');
   const [agent, setAgent] = useState(() => localStorage.getItem('berth.agent') ?? 'claude');
+  const [template, setTemplate] = useState('');
   const [permissions, setPermissions] = useState<Permissions>('policy');
   const [prompt, setPrompt] = useState('');
   const [busy, setBusy] = useState(false);
@@ -36,12 +39,15 @@ export function NewSession() {
   const field = failure instanceof BerthError ? failure.field : undefined;
   const errorOf = (name: string): string | null => (field === name ? messageOf(failure) : null);
 
-  async function start(): Promise<void> {
+  const start = templates.data?.find((each) => each.name === template);
+
+  async function begin(): Promise<void> {
     setBusy(true);
     setFailure(null);
     const given = {
       agent,
       permissions,
+      ...(template === '' ? {} : { template }),
       ...(repository.trim() === '' ? {} : { repository: repository.trim() }),
       ...(branch.trim() === '' ? {} : { branch: branch.trim() }),
     };
@@ -67,7 +73,7 @@ export function NewSession() {
         className="max-w-2xl space-y-4 rounded-2xl border border-line bg-surface p-5"
         onSubmit={(event) => {
           event.preventDefault();
-          void start();
+          void begin();
         }}
       >
         <Field
@@ -129,7 +135,7 @@ export function NewSession() {
             <option key={url} value={url} />
           ))}
         </datalist>
-        <div className="grid gap-4 sm:grid-cols-2">
+        <div className="grid gap-4 sm:grid-cols-3">
           <Field
             label="Agent"
             error={errorOf('agent')}
@@ -140,6 +146,23 @@ export function NewSession() {
                 {(agents.data ?? [{ name: agent, title: agent }]).map((each) => (
                   <option key={each.name} value={each.name}>
                     {each.title}
+                  </option>
+                ))}
+              </Select>
+            )}
+          </Field>
+          <Field
+            label="Template"
+            error={errorOf('template')}
+            hint={start !== undefined && start.from !== null ? `From ${sanitizeLine(start.from)}` : 'What its sandbox starts from'}
+          >
+            {(control) => (
+              <Select {...control} name="template" value={template} onChange={(event) => setTemplate(event.target.value)}>
+                <option value="">The server's default</option>
+                {(templates.data ?? []).map((each) => (
+                  <option key={each.name} value={each.name} disabled={each.providers.length === 0}>
+                    {each.name}
+                    {each.providers.length === 0 ? ' (no provider has it)' : ''}
                   </option>
                 ))}
               </Select>
@@ -163,7 +186,7 @@ export function NewSession() {
           </Field>
         </div>
         {chosen !== undefined && !chosen.hasKey && <KeyNotice agent={chosen} onShell={() => setAgent('shell')} />}
-        {failure !== null && !['prompt', 'repository', 'branch', 'agent'].includes(field ?? '') && (
+        {failure !== null && !['prompt', 'repository', 'branch', 'agent', 'template'].includes(field ?? '') && (
           <Failure error={failure} />
         )}
         <div className="flex items-center justify-end gap-3 pt-1">

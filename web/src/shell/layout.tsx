@@ -9,6 +9,7 @@ import { Failure, Loading } from '../ui/states.tsx';
 import { useKeys } from './keys.ts';
 import { useNotifications } from './notifications.ts';
 import { Sidebar } from './sidebar.tsx';
+import { useNarrow } from './use-narrow.ts';
 
 const Palette = lazy(() => import('./palette.tsx'));
 
@@ -44,9 +45,14 @@ function SignedIn() {
   });
 
   const home = path === '/';
+  // On a phone the list of sessions is the page.
+  const listIsPage = useNarrow() && home;
   return (
     <div className="flex h-full">
-      <Sidebar className={home ? '' : 'max-md:hidden'} onPalette={() => setPalette(true)} />
+      <div role={listIsPage ? 'main' : undefined} className="contents">
+        {listIsPage && <h1 className="sr-only">Sessions</h1>}
+        <Sidebar className={home ? '' : 'max-md:hidden'} onPalette={() => setPalette(true)} />
+      </div>
       <div className={classNames('flex min-w-0 flex-1', home && 'max-md:hidden')}>
         <Outlet />
       </div>

@@ -14,10 +14,12 @@ const pages = [
   ['Queue', '/queue'],
   ['Dead letters', '/dead-letters'],
   ['Sandboxes', '/sandboxes'],
+  ['Templates', '/templates'],
+  ['Network: what sessions connect to', '/network'],
   ['Health', '/health'],
   ['GitHub', '/github'],
   ['Usage and budgets', '/usage'],
-  ['People, teams and tokens', '/people'],
+  ['People, teams, quotas and tokens', '/people'],
   ['Keys and secrets', '/keys'],
 ] as const;
 const ownersPages = [['Audit', '/audit']] as const;

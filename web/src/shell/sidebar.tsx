@@ -8,7 +8,9 @@ import {
   Command,
   EllipsisVertical,
   GitPullRequest,
+  Globe,
   KeyRound,
+  Layers,
   ListOrdered,
   Plus,
   RotateCcw,
@@ -103,6 +105,14 @@ export function Sidebar({ className, onPalette }: { className?: string; onPalett
               Notify me
             </MenuItem>
           )}
+          <MenuItem onSelect={() => void navigate({ to: '/templates' })}>
+            <Layers />
+            Templates
+          </MenuItem>
+          <MenuItem onSelect={() => void navigate({ to: '/network' })}>
+            <Globe />
+            Network
+          </MenuItem>
           <MenuItem onSelect={() => void navigate({ to: '/github' })}>
             <GitPullRequest />
             GitHub

@@ -16,17 +16,21 @@ export interface ButtonProps extends ComponentProps<'button'> {
   size?: 'small' | 'normal';
 }
 
+/** How every button looks, for what must be another component's element. */
+export function buttonClass(tone: Tone = 'plain', size: 'small' | 'normal' = 'normal'): string {
+  return classNames(
+    'inline-flex shrink-0 items-center justify-center gap-1.5 rounded-lg font-medium whitespace-nowrap transition-colors select-none',
+    'disabled:cursor-not-allowed disabled:opacity-50',
+    size === 'small' ? 'h-7 px-2.5 text-[0.85rem]' : 'h-9 px-3.5 text-[0.93rem]',
+    tones[tone],
+  );
+}
+
 export function Button({ tone = 'plain', size = 'normal', className, type = 'button', ...rest }: ButtonProps) {
   return (
     <button
       type={type}
-      className={classNames(
-        'inline-flex shrink-0 items-center justify-center gap-1.5 rounded-lg font-medium whitespace-nowrap transition-colors select-none',
-        'disabled:cursor-not-allowed disabled:opacity-50',
-        size === 'small' ? 'h-7 px-2.5 text-[0.85rem]' : 'h-9 px-3.5 text-[0.93rem]',
-        tones[tone],
-        className,
-      )}
+      className={classNames(buttonClass(tone, size), className)}
       {...rest}
     />
   );

@@ -1,7 +1,7 @@
 import { X } from 'lucide-react';
 import { Dialog as Base } from 'radix-ui';
 import type { ReactNode } from 'react';
-import { Button, IconButton } from './button.tsx';
+import { IconButton } from './button.tsx';
 
 export interface DialogProps {
   open: boolean;
@@ -37,33 +37,5 @@ export function Dialog({ open, onClose, title, description, children }: DialogPr
         </Base.Content>
       </Base.Portal>
     </Base.Root>
-  );
-}
-
-/** Asks before what cannot be undone. */
-export function ConfirmDialog({
-  open,
-  onClose,
-  title,
-  children,
-  action,
-  onConfirm,
-}: DialogProps & { action: string; onConfirm: () => void }) {
-  return (
-    <Dialog open={open} onClose={onClose} title={title}>
-      <div className="text-[0.95rem]">{children}</div>
-      <div className="mt-5 flex justify-end gap-2">
-        <Button onClick={onClose}>Cancel</Button>
-        <Button
-          tone="danger"
-          onClick={() => {
-            onClose();
-            onConfirm();
-          }}
-        >
-          {action}
-        </Button>
-      </div>
-    </Dialog>
   );
 }

@@ -5,6 +5,7 @@ import { sanitizeLine } from '../../../src/protocol/inert-text.ts';
 import type { Session } from '../../../src/sdk/index.ts';
 import { client } from '../api.ts';
 import { egressQuery } from '../queries.ts';
+import { ruleFor } from './egress-rule.ts';
 import { Button } from '../ui/button.tsx';
 import { Checks } from '../ui/checks.tsx';
 import { Field, TextArea } from '../ui/field.tsx';
@@ -70,8 +71,7 @@ function Decision({
   onAllow: (rule: string) => void;
 }) {
   const host = sanitizeLine(decision.host);
-  const isWeb = decision.port === 80 || decision.port === 443;
-  const rule = isWeb ? decision.host : `${decision.host}:${decision.port}`;
+  const rule = ruleFor(decision);
   return (
     <li className="flex items-center gap-3 rounded-lg border border-line bg-surface px-3 py-2">
       <div className="min-w-0 flex-1">

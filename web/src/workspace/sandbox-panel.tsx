@@ -7,6 +7,8 @@ import { usageQuery } from '../queries.ts';
 import { Meter } from '../ui/meter.tsx';
 import { Empty, Failure, Loading } from '../ui/states.tsx';
 import { bytes, duration } from '../ui/time.ts';
+import { Sparkline } from '../usage/sparkline.tsx';
+import { useHistory } from '../usage/use-history.ts';
 import { PortLink } from './port-link.tsx';
 
 /** The runner's own, in every sandbox. */
@@ -21,6 +23,7 @@ export function SandboxPanel({ session, live }: { session: Session; live: boolea
     enabled: live,
     refetchInterval: 5_000,
   });
+  const history = useHistory(usage.data, usage.dataUpdatedAt);
   const open = ports.data?.filter((port) => !own.includes(port.port));
   if (!live) {
     return (
@@ -37,8 +40,18 @@ export function SandboxPanel({ session, live }: { session: Session; live: boolea
   return (
     <div className="h-full space-y-5 overflow-y-auto p-4">
       <div className="space-y-3.5">
-        <Meter label="Memory" used={data.memoryBytes} limit={data.limits.memoryBytes} format={bytes} />
-        <Meter label="Disk" used={data.diskBytes} limit={data.limits.diskBytes} format={bytes} />
+        <div>
+          <Meter label="Memory" used={data.memoryBytes} limit={data.limits.memoryBytes} format={bytes} />
+          <Course label="Memory" values={history.map((point) => point.memoryBytes)} limit={data.limits.memoryBytes} />
+        </div>
+        <div>
+          <Meter label="CPU" used={history.at(-1)?.cpus ?? 0} limit={data.limits.cpus} format={cores} />
+          <Course label="CPU" values={history.map((point) => point.cpus)} limit={data.limits.cpus || 1} />
+        </div>
+        <div>
+          <Meter label="Disk" used={data.diskBytes} limit={data.limits.diskBytes} format={bytes} />
+          <Course label="Disk" values={history.map((point) => point.diskBytes)} limit={data.limits.diskBytes} />
+        </div>
         <Meter label="Processes" used={data.pids} limit={data.limits.pids} format={String} />
       </div>
       <dl className="grid grid-cols-[max-content_1fr] gap-x-4 gap-y-1.5 text-[0.92rem] [&_dt]:text-muted">
@@ -69,5 +82,17 @@ export function SandboxPanel({ session, live }: { session: Session; live: boolea
         </ul>
       </section>
     </div>
+  );
+}
+
+function cores(value: number): string {
+  return `${Number(value.toFixed(2))} ${value === 1 ? 'core' : 'cores'}`;
+}
+
+/** Since the page is open, at most the last five minutes. */
+function Course({ label, values, limit }: { label: string; values: readonly number[]; limit: number }) {
+  if (values.length < 2) return <div className="mt-1.5 h-10" />;
+  return (
+    <Sparkline label={`${label} over the last minutes`} values={values} limit={limit} className="mt-1.5 block h-10 w-full" />
   );
 }

@@ -86,7 +86,7 @@ export default function Workspace({
           <Panel value="files">{inside(<Files session={session} version={facts.workspaceVersion} />)}</Panel>
           <Panel value="terminals">{inside(<Terminals session={session} />)}</Panel>
           <Panel value="git">
-            <Git session={session} facts={facts} />
+            <Git session={session} facts={facts} live={!resting || woken} onWake={() => setWoken(true)} />
           </Panel>
           <Panel value="sandbox">
             <SandboxPanel session={session} live={!resting || woken} />

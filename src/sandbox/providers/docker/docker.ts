@@ -192,6 +192,12 @@ export function createDockerProvider(options: DockerOptions): SandboxProvider {
       await templates.check(name);
     },
 
+    async removeUnusedTemplates({ signal }) {
+      const { templates } = await open();
+      signal.throwIfAborted();
+      await templates.removeUnused();
+    },
+
     async list({ signal }) {
       const installation = await open();
       const filters = { label: [`${labels.installation}=${installation.id}`, labels.sandbox] };

@@ -74,7 +74,7 @@ export async function openInstallation(options: InstallationOptions): Promise<In
       runtime: options.runtime,
       sandboxesDir,
       agentsDir: options.agentsDir,
-      templates: createImageTemplates(engine, createTemplates(join(dataDir, 'templates')), options.images, root),
+      templates: createImageTemplates({ engine, installation: id, templates: createTemplates(join(dataDir, 'templates')), named: options.images, scratchDir: root }),
       maxOpenFiles: await maxOpenFiles(),
       ownDirectories: await packOwnDirectories(root),
       seccomp: await seccompOption(facts, root),

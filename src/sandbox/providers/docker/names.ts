@@ -17,4 +17,4 @@ export const labels = {
 
 export const containerName = (installation: string, id: string) => `berth-${installation}-${id}`;
 export const snapshotRepository = (installation: string) => `berth-snapshot-${installation}`;
-export const templateRepository = 'berth-template';
+export const templateRepository = (installation: string) => `berth-template-${installation}`;

@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { mustRun } from '../../run-command.ts';
 import { noTemplate, type Template, type TemplateBind, type Templates } from '../../templates/template.ts';
-import { engineCall, findInEngine } from './engine.ts';
+import { engineCall, findInEngine, settleInEngine } from './engine.ts';
 import { labels, templateRepository } from './names.ts';
 
 export interface ImageTemplate {
@@ -27,19 +27,30 @@ export interface ImageTemplates {
   check(name: string): Promise<void>;
   /** What of this machine belongs to a version that a sandbox was made with. Throws `not_found` when that is gone. */
   binds(name: string, version: string): Promise<readonly TemplateBind[]>;
+  /** Removes the images of templates that this machine has no more. One that a sandbox or a snapshot needs stays. */
+  removeUnused(): Promise<void>;
 }
 
-export function createImageTemplates(
-  engine: Docker,
-  templates: Templates,
-  named: Readonly<Record<string, string>>,
-  scratchDir: string,
-): ImageTemplates {
+export interface ImageTemplatesOptions {
+  engine: Docker;
+  /** Whose images they are: others use the engine too. */
+  installation: string;
+  templates: Templates;
+  /** Images by the name of the template that they are. */
+  named: Readonly<Record<string, string>>;
+  scratchDir: string;
+}
+
+const tagOf = ({ name, version }: Pick<Template, 'name' | 'version'>) => `${name}-${version}`;
+
+export function createImageTemplates({ engine, installation, templates, named, scratchDir }: ImageTemplatesOptions): ImageTemplates {
+  const repository = templateRepository(installation);
+  /** By tag. */
   const importing = new Map<string, Promise<string>>();
 
   function imported(template: Template): Promise<string> {
-    const key = `${template.name}:${template.version}`;
-    const image = importing.get(key) ?? importTemplate(engine, template, scratchDir);
+    const key = tagOf(template);
+    const image = importing.get(key) ?? importTemplate(engine, template, repository, scratchDir);
     importing.set(
       key,
       image.catch((error: unknown) => {
@@ -66,6 +77,18 @@ export function createImageTemplates(
       // An image's id is its version where it was not made from a template of this machine.
       return version.startsWith('sha256:') ? [] : (await templates.version(name, version)).binds;
     },
+    async removeUnused() {
+      const images = await engineCall(() => engine.listImages({ filters: { reference: [repository] } }));
+      const prefix = `${repository}:`;
+      const tags = images.flatMap(({ RepoTags }) => RepoTags ?? []).flatMap((tag) => tag.split(prefix)[1] ?? []);
+      // Looked at after the images: one that is imported meanwhile is of a template that is there.
+      const present = new Set((await templates.versions()).map(tagOf));
+      for (const tag of tags.filter((each) => !present.has(each))) {
+        importing.delete(tag);
+        // What is still needed is a conflict, and gone at a later look.
+        await settleInEngine(() => engine.getImage(prefix + tag).remove()).catch(() => {});
+      }
+    },
   };
 }
 
@@ -84,21 +107,21 @@ async function findLabelled(engine: Docker, name: string): Promise<ImageTemplate
 }
 
 /** Its root file system becomes an image of one layer; what it shows of this machine is mounted when it is used. */
-async function importTemplate(engine: Docker, template: Template, scratchDir: string): Promise<string> {
-  const tag = `${template.name}-${template.version}`;
-  const reference = `${templateRepository}:${tag}`;
+async function importTemplate(engine: Docker, template: Template, repository: string, scratchDir: string): Promise<string> {
+  const tag = tagOf(template);
+  const reference = `${repository}:${tag}`;
   const present = await findInEngine(() => engine.getImage(reference).inspect());
   if (present !== null) return present.Id;
   const archive = join(scratchDir, `${tag}.tar`);
   try {
     await mustRun('tar', ['--create', '--numeric-owner', '--xattrs', '--file', archive, '--directory', template.rootfs, '.']);
-    const progress = await engineCall(() => engine.importImage(archive, { repo: templateRepository, tag }));
+    const progress = await engineCall(() => engine.importImage(archive, { repo: repository, tag }));
     const said = await new Promise<{ status?: string }[]>((resolve, reject) => {
       engine.modem.followProgress(progress, (error, output) => (error === null ? resolve(output) : reject(error)));
     });
     // Podman takes no tag with an import.
     const image = said.map(({ status }) => /(?:sha256:)?[0-9a-f]{64}/.exec(status ?? '')?.[0]).findLast(Boolean);
-    if (image !== undefined) await engineCall(() => engine.getImage(image).tag({ repo: templateRepository, tag }));
+    if (image !== undefined) await engineCall(() => engine.getImage(image).tag({ repo: repository, tag }));
   } finally {
     await rm(archive, { force: true });
   }

@@ -10,10 +10,11 @@ import { guestModules } from '../../microvm/initramfs.ts';
 import { killAllOf, processesOf } from '../../microvm/processes.ts';
 import { placeSmallTemplate, smallTemplate } from '../../microvm/small-template.fixture.ts';
 import { createFirecrackerProvider, type FirecrackerOptions } from './firecracker.ts';
-import { driverDirectory, machineRunDir } from './installation.ts';
+import { driverDirectory, machineRunDir } from '../../microvm/driver/installation.ts';
+import { sandboxRecord, type SandboxRecord } from '../../microvm/driver/record.ts';
+import { driverName } from './installation.ts';
 import { machineId } from './paths.ts';
 import { readRecord } from '../_shared/record-file.ts';
-import { sandboxRecord, type SandboxRecord } from './record.ts';
 
 export interface FirecrackerHarness extends ProviderHarness {
   dataDir: string;
@@ -35,6 +36,8 @@ async function placeKernelStandIn(directory: string): Promise<string> {
   return directory;
 }
 
+export const testDriveLimits = { bytesPerSecond: 200_000_000, operationsPerSecond: 5000 };
+
 /** `live`: with the programs of this machine, on its KVM; else with what holds the driver to their description. */
 export async function createFirecrackerHarness(live: boolean): Promise<FirecrackerHarness> {
   const dataDir = await mkdtemp(join(tmpdir(), 'berth-fc-'));
@@ -44,13 +47,14 @@ export async function createFirecrackerHarness(live: boolean): Promise<Firecrack
   const options: FirecrackerOptions = {
     dataDir,
     stopGraceMs: 500,
+    driveLimits: testDriveLimits,
     ...(programs === null ? {} : { firecracker: programs.firecracker, jailer: programs.jailer, kvmDevice: '/dev/null', kernelDir: await placeKernelStandIn(join(dataDir, 'kernel')) }),
   };
   let provider = createFirecrackerProvider(options);
   const uids = new Map<string, number>();
 
   async function recordOf(id: string): Promise<SandboxRecord | null> {
-    const record = await readRecord(join(driverDirectory(dataDir), 'sandboxes', id, 'sandbox.json'), sandboxRecord);
+    const record = await readRecord(join(driverDirectory(dataDir, driverName), 'sandboxes', id, 'sandbox.json'), sandboxRecord);
     if (record !== null) uids.set(id, record.uid);
     return record;
   }
@@ -72,8 +76,8 @@ export async function createFirecrackerHarness(live: boolean): Promise<Firecrack
       if (record !== null) await killAllOf(record.uid);
     },
     async leftovers(id) {
-      const directory = driverDirectory(dataDir);
-      const run = machineRunDir(await installationId(directory));
+      const directory = driverDirectory(dataDir, driverName);
+      const run = machineRunDir(driverName, await installationId(directory));
       const found: string[] = [];
       for (const path of ['sandboxes', 'snapshots', 'jails/firecracker'].map((name) => join(directory, name)).concat(run)) {
         const names = existsSync(path) ? await readdir(path) : [];
@@ -91,9 +95,9 @@ export async function createFirecrackerHarness(live: boolean): Promise<Firecrack
       for (const { id } of await last.list({ signal })) await last.destroy(id, { signal });
       await last.close();
       await programs?.endGuests();
-      const directory = driverDirectory(dataDir);
+      const directory = driverDirectory(dataDir, driverName);
       if (existsSync(join(directory, 'installation'))) {
-        await rm(machineRunDir(await installationId(directory)), { recursive: true, force: true });
+        await rm(machineRunDir(driverName, await installationId(directory)), { recursive: true, force: true });
       }
       // Guests that were just killed may still be writing.
       await rm(dataDir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });

@@ -1,13 +1,16 @@
 import { truncate } from 'node:fs/promises';
 import { existsSync, readFileSync, statSync } from 'node:fs';
+import { get } from 'node:http';
 import { join } from 'node:path';
+import { json } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sandboxPersistenceSuite } from '../../../../test/conformance/sandbox-persistence.ts';
 import { options, patienceMs, runnerOf, sandboxProviderSuite, specFor } from '../../../../test/conformance/sandbox-provider.ts';
 import type { SandboxProvider, SandboxSpec } from '../../../core/ports/sandbox-provider.ts';
 import { liveProcess } from '../../microvm/processes.ts';
-import { createFirecrackerHarness, type FirecrackerHarness } from './firecracker.fixture.ts';
-import { driverDirectory } from './installation.ts';
+import { createFirecrackerHarness, testDriveLimits, type FirecrackerHarness } from './firecracker.fixture.ts';
+import { driverDirectory } from '../../microvm/driver/installation.ts';
+import { driverName } from './installation.ts';
 
 const wanted = (process.env['BERTH_TEST_PROVIDERS'] ?? '').split(',').includes('firecracker');
 if (!wanted) process.stdout.write('skipped: the whole suites on firecracker, for which BERTH_TEST_PROVIDERS=firecracker asks where KVM boots a guest\n');
@@ -31,7 +34,7 @@ describe('firecracker, held to the description of its interface', () => {
   afterAll(() => harness.cleanup());
 
   const status = async () => (await provider.get(spec.id, options())).status;
-  const fileOf = (name: string) => join(driverDirectory(harness.dataDir), 'sandboxes', spec.id, name);
+  const fileOf = (name: string) => join(driverDirectory(harness.dataDir, driverName), 'sandboxes', spec.id, name);
 
   async function run(script: string, of: SandboxSpec = spec): Promise<string> {
     const runner = runnerOf(provider, of);
@@ -61,6 +64,20 @@ describe('firecracker, held to the description of its interface', () => {
     for (const name of shared) expect(statSync(join(root, name)), name).toMatchObject({ uid: 0 });
     for (const name of shared) expect(statSync(join(root, name)).mode & 0o022, name).toBe(0);
     expect(statSync(join(root, 'disk.img'))).toMatchObject({ uid: record.uid, ino: statSync(fileOf('disk.img')).ino });
+  });
+
+  test('has the parts that it was given, each disk with its bounds, and no network card', async () => {
+    const socketPath = `/proc/${(await liveProcess(fileOf('machine.json')))!.pid}/cwd/api.sock`;
+    const configuration = (await new Promise<unknown>((resolve, reject) => {
+      get({ socketPath, path: '/vm/config' }, (response) => resolve(json(response))).on('error', reject);
+    })) as { drives: object[]; 'network-interfaces': object[]; 'machine-config': object; balloon: object };
+    const { bytesPerSecond, operationsPerSecond } = testDriveLimits;
+    const bounds = { bandwidth: { size: bytesPerSecond, refill_time: 1000 }, ops: { size: operationsPerSecond, refill_time: 1000 } };
+    expect(configuration.drives).toHaveLength(4);
+    for (const drive of configuration.drives) expect(drive).toMatchObject({ rate_limiter: bounds });
+    expect(configuration['machine-config']).toMatchObject({ vcpu_count: 1, mem_size_mib: 512 });
+    expect(configuration.balloon).toMatchObject({ amount_mib: 0, deflate_on_oom: true });
+    expect(configuration['network-interfaces']).toEqual([]);
   });
 
   test('a life: paused, asleep, copied, forked and stopped, each over a restart of Berth, with what runs in it', async () => {

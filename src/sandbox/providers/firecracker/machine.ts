@@ -10,7 +10,8 @@ import { liveProcess, writeProcess } from '../../microvm/processes.ts';
 import { hostEnv } from '../../run-command.ts';
 import { tail } from '../../tail-file.ts';
 import { createMachineApi, type MachineApi } from './api.ts';
-import { inJail, machineId, machineSockets, type SandboxPaths } from './paths.ts';
+import { inJail, machineId, machineSockets, type MachinePaths } from './paths.ts';
+import { rateLimiter, type DriveLimits } from './rate-limits.ts';
 
 export interface Programs {
   /** Resolved: the jailer names the jail after its last part. */
@@ -18,14 +19,17 @@ export interface Programs {
   jailer: string;
 }
 
-export interface MachineStart {
+export interface MachineStart extends MachinePaths {
   programs: Programs;
   jailsDir: string;
   id: string;
   uid: number;
-  paths: SandboxPaths;
+  disk: string;
+  log: string;
+  processFile: string;
   shape: MachineShape;
   agentsImage: string;
+  driveLimits: DriveLimits;
 }
 
 /** What a file of the machine's may grow to beyond its disk and its memory. */
@@ -41,10 +45,10 @@ const lookMs = 5;
  * of its own and goes on when Berth ends. Each start has a new jail: a memory is only ever taken in by a fresh process.
  */
 export async function startMachine(start: MachineStart, signal: AbortSignal): Promise<MachineApi> {
-  const { paths, uid } = start;
+  const { uid } = start;
   await layOutJail(start);
-  await rm(paths.log, { force: true });
-  const log = openSync(paths.log, 'a', 0o600);
+  await rm(start.log, { force: true });
+  const log = openSync(start.log, 'a', 0o600);
   try {
     const child = spawn(start.programs.jailer, jailerArguments(start), {
       env: { ...hostEnv },
@@ -54,13 +58,13 @@ export async function startMachine(start: MachineStart, signal: AbortSignal): Pr
     });
     await once(child, 'spawn');
     child.unref();
-    await writeProcess(paths.process, child.pid!);
+    await writeProcess(start.processFile, child.pid!);
   } catch (cause) {
     throw new BerthError('upstream_failed', 'the jailer could not be started', { cause, context: { uid } });
   } finally {
     closeSync(log);
   }
-  return machineUp(paths, signal);
+  return machineUp(start, signal);
 }
 
 export function jailerArguments({ programs, jailsDir, id, uid, shape }: MachineStart): string[] {
@@ -74,22 +78,22 @@ export function jailerArguments({ programs, jailsDir, id, uid, shape }: MachineS
 }
 
 /** Everything that the machine opens, linked into its root: the jailer brings only the program and the devices. */
-async function layOutJail({ paths, uid, shape, agentsImage }: MachineStart): Promise<void> {
-  await rm(paths.jail, { recursive: true, force: true });
-  await mkdir(paths.jailRoot, { recursive: true, mode: 0o700 });
-  await chown(paths.jailRoot, uid, uid);
+async function layOutJail({ jail, jailRoot, short, disk, uid, shape, agentsImage }: MachineStart): Promise<void> {
+  await rm(jail, { recursive: true, force: true });
+  await mkdir(jailRoot, { recursive: true, mode: 0o700 });
+  await chown(jailRoot, uid, uid);
   const files = {
     [inJail.kernel]: shape.kernel,
     [inJail.initramfs]: shape.initramfs,
     [inJail.root]: shape.rootImage,
     [inJail.runner]: shape.runnerImage,
     [inJail.agents]: agentsImage,
-    [inJail.disk]: paths.disk,
+    [inJail.disk]: disk,
   };
-  for (const [name, file] of Object.entries(files)) await link(file, join(paths.jailRoot, name));
-  await lend(paths.disk, uid);
-  await rm(paths.short, { force: true });
-  await symlink(paths.jailRoot, paths.short);
+  for (const [name, file] of Object.entries(files)) await link(file, join(jailRoot, name));
+  await lend(disk, uid);
+  await rm(short, { force: true });
+  await symlink(jailRoot, short);
 }
 
 /** Makes a file the machine's user's own. */
@@ -98,8 +102,8 @@ export async function lend(path: string, uid: number): Promise<void> {
   await chmod(path, 0o600);
 }
 
-async function machineUp(paths: SandboxPaths, signal: AbortSignal): Promise<MachineApi> {
-  const { api } = machineSockets(paths.short);
+async function machineUp({ short, processFile, log }: MachineStart, signal: AbortSignal): Promise<MachineApi> {
+  const { api } = machineSockets(short);
   for (;;) {
     signal.throwIfAborted();
     if (existsSync(api)) {
@@ -107,7 +111,7 @@ async function machineUp(paths: SandboxPaths, signal: AbortSignal): Promise<Mach
       // Between its making and its listening it refuses.
       if ((await machine.state().catch(() => null)) === 'Not started') return machine;
     }
-    if ((await liveProcess(paths.process)) === null) throw await whyEnded(paths.log);
+    if ((await liveProcess(processFile)) === null) throw await whyEnded(log);
     await sleep(lookMs);
   }
 }
@@ -118,7 +122,8 @@ async function whyEnded(log: string): Promise<BerthError> {
 }
 
 /** Gives a fresh machine its parts and boots it. */
-export async function bootMachine(machine: MachineApi, shape: MachineShape): Promise<void> {
+export async function bootMachine(machine: MachineApi, { shape, driveLimits }: MachineStart): Promise<void> {
+  const limiter = rateLimiter(driveLimits);
   await machine.configure('/machine-config', { vcpu_count: shape.vcpus, mem_size_mib: shape.memoryMib, smt: false });
   await machine.configure('/boot-source', {
     kernel_image_path: inJail.kernel,
@@ -130,7 +135,7 @@ export async function bootMachine(machine: MachineApi, shape: MachineShape): Pro
     ['runner', inJail.runner],
     ['agents', inJail.agents],
   ] as const) {
-    await machine.configure(`/drives/${id}`, { drive_id: id, path_on_host: path, is_root_device: false, is_read_only: true });
+    await machine.configure(`/drives/${id}`, { drive_id: id, path_on_host: path, is_root_device: false, is_read_only: true, ...limiter });
   }
   await machine.configure('/drives/own', {
     drive_id: 'own',
@@ -139,6 +144,7 @@ export async function bootMachine(machine: MachineApi, shape: MachineShape): Pro
     is_read_only: false,
     // What the guest has synced is on the host's disk; the default drops its flushes.
     cache_type: 'Writeback',
+    ...limiter,
   });
   await machine.configure('/balloon', { amount_mib: 0, deflate_on_oom: true });
   await machine.configure('/vsock', { guest_cid: guestContext, uds_path: inJail.vsock });
@@ -156,7 +162,7 @@ export interface MemoryFiles {
 }
 
 /** Writes the memory of a machine that stands still to files that are not there yet; they are not synced. Afterwards it can go on. */
-export async function saveMemory(machine: MachineApi, { paths, uid }: Pick<MachineStart, 'paths' | 'uid'>, files: MemoryFiles): Promise<void> {
+export async function saveMemory(machine: MachineApi, { jailRoot, uid }: MachineStart, files: MemoryFiles): Promise<void> {
   const places = [
     [files.memory, inJail.memory],
     [files.state, inJail.state],
@@ -165,8 +171,8 @@ export async function saveMemory(machine: MachineApi, { paths, uid }: Pick<Machi
     // Made here and linked there: whatever the machine's user does in its jail, this is what is kept.
     closeSync(openSync(file, 'wx', 0o600));
     await lend(file, uid);
-    await rm(join(paths.jailRoot, name), { force: true });
-    await link(file, join(paths.jailRoot, name));
+    await rm(join(jailRoot, name), { force: true });
+    await link(file, join(jailRoot, name));
   }
   try {
     await machine.configure('/snapshot/create', {
@@ -175,24 +181,24 @@ export async function saveMemory(machine: MachineApi, { paths, uid }: Pick<Machi
       mem_file_path: inJail.memory,
     });
   } finally {
-    for (const [, name] of places) await unlink(join(paths.jailRoot, name)).catch(() => {});
+    for (const [, name] of places) await unlink(join(jailRoot, name)).catch(() => {});
   }
 }
 
 /** Has a fresh machine take in a memory; it then stands still. It goes on reading from the file of the memory, by whatever name. */
-export async function loadMemory(machine: MachineApi, { paths, uid }: Pick<MachineStart, 'paths' | 'uid'>, files: MemoryFiles): Promise<void> {
+export async function loadMemory(machine: MachineApi, { jailRoot, uid }: MachineStart, files: MemoryFiles): Promise<void> {
   const places = [
     [files.memory, inJail.memory],
     [files.state, inJail.state],
   ] as const;
   for (const [file, name] of places) {
     await lend(file, uid);
-    await link(file, join(paths.jailRoot, name));
+    await link(file, join(jailRoot, name));
   }
   await machine.configure('/snapshot/load', {
     snapshot_path: inJail.state,
     mem_backend: { backend_type: 'File', backend_path: inJail.memory },
     resume_vm: false,
   });
-  for (const [, name] of places) await unlink(join(paths.jailRoot, name));
+  for (const [, name] of places) await unlink(join(jailRoot, name));
 }

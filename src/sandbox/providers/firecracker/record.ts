@@ -1,29 +1,6 @@
-import { z } from 'zod';
-import { machineShape } from '../../microvm/machine-shape.ts';
+import type { MachineKind } from '../../microvm/driver/machines.ts';
 
-const template = z.object({ name: z.string(), version: z.string() });
-
-/** There before anything else of the sandbox, and removed after everything else. */
-export const sandboxRecord = z.object({
-  id: z.string(),
-  createdAt: z.string(),
-  template,
-  limits: z.object({ cpus: z.number(), memoryBytes: z.number(), pids: z.number(), diskBytes: z.number() }),
-  labels: z.record(z.string(), z.string()),
-  env: z.record(z.string(), z.string()),
-  runnerToken: z.string(),
-  runnerVersion: z.string(),
-  /** The host user that its machine runs as; no other machine has it. */
-  uid: z.number(),
-  shape: machineShape,
-});
-export type SandboxRecord = z.infer<typeof sandboxRecord>;
-
-export const snapshotRecord = z.object({
-  id: z.string(),
-  sandboxId: z.string(),
-  template,
-  createdAt: z.string(),
-  diskBytes: z.number(),
-});
-export type SnapshotRecord = z.infer<typeof snapshotRecord>;
+export interface FirecrackerKind extends MachineKind {
+  /** The path of a disk to copy. */
+  origin: string;
+}

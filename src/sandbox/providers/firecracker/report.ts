@@ -3,13 +3,13 @@ import { canFetchPackages } from '../../debian-packages.ts';
 import { findProgram } from '../../find-program.ts';
 import { findGuestKernel } from '../../microvm/guest-kernel.ts';
 import { runCommand } from '../../run-command.ts';
-import { findPrograms, type InstallationOptions } from './installation.ts';
+import { findPrograms, type FirecrackerInstallationOptions } from './installation.ts';
 import { findKvmProblem } from './kvm.ts';
 
 const versionMs = 5000;
 
 /** What this machine offers to sandboxes that are Firecracker's machines, and what is missing. */
-export async function createReport(programs: InstallationOptions['programs'], kvmDevice: string): Promise<ProviderReport> {
+export async function createReport(programs: FirecrackerInstallationOptions['programs'], kvmDevice: string): Promise<ProviderReport> {
   const { firecracker, jailer } = await findPrograms(programs);
   const missing = Object.entries({ firecracker, jailer }).flatMap(([name, path]) => (path === null ? [name] : []));
   if ((await findProgram('mke2fs')) === null) missing.push('mke2fs');

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { specFor, type ProviderHarness } from '../../../../test/conformance/sandbox-provider.ts';
 import { installationId } from '../../instance-lock.ts';
 import { placeSmallTemplate, smallTemplate } from '../../microvm/small-template.fixture.ts';
-import { driverDirectory, machineRunDir } from './installation.ts';
+import { driverDirectory, machineRunDir } from '../../microvm/driver/installation.ts';
 import { killAllOf } from '../../microvm/processes.ts';
+import { driverName } from './installation.ts';
 import { createQemuProvider } from './qemu.ts';
 import { readRecord } from '../_shared/record-file.ts';
 import { sandboxRecord } from './record.ts';
@@ -22,12 +23,12 @@ const firstMs = 250_000;
 
 /** Whatever the host still has of a sandbox: processes, sockets, files. */
 async function leftovers(dataDir: string, id: string): Promise<string[]> {
-  const directory = driverDirectory(dataDir);
+  const directory = driverDirectory(dataDir, driverName);
   const found: string[] = [];
   for (const path of ['sandboxes', 'snapshots', 'seeds'].map((name) => join(directory, name))) {
     for (const name of existsSync(path) ? await readdir(path) : []) if (name.includes(id)) found.push(join(path, name));
   }
-  const run = join(machineRunDir(await installationId(directory)), id);
+  const run = join(machineRunDir(driverName, await installationId(directory)), id);
   if (existsSync(run)) found.push(run);
   for (const name of (await readdir('/proc')).filter((entry) => /^\d+$/.test(entry))) {
     if (readOptional(`/proc/${name}/cmdline`).includes(id)) found.push(`process ${name}`);
@@ -67,7 +68,7 @@ export function createSharedHarness(): { open(): Promise<QemuHarness>; remove():
           return provider;
         },
         async killInside(id: string) {
-          const record = await readRecord(join(driverDirectory(directory), 'sandboxes', id, 'sandbox.json'), sandboxRecord);
+          const record = await readRecord(join(driverDirectory(directory, driverName), 'sandboxes', id, 'sandbox.json'), sandboxRecord);
           if (record !== null) await killAllOf(record.uid);
         },
         leftovers: (id) => leftovers(directory, id),
@@ -81,9 +82,9 @@ export function createSharedHarness(): { open(): Promise<QemuHarness>; remove():
       const signal = AbortSignal.timeout(60_000);
       for (const { id } of await provider.list({ signal })) await provider.destroy(id, { signal });
       await provider.close();
-      const directory = driverDirectory(dataDir);
+      const directory = driverDirectory(dataDir, driverName);
       if (existsSync(join(directory, 'installation'))) {
-        await rm(machineRunDir(await installationId(directory)), { recursive: true, force: true });
+        await rm(machineRunDir(driverName, await installationId(directory)), { recursive: true, force: true });
       }
       await rm(dataDir, { recursive: true, force: true });
     },

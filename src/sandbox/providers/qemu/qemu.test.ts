@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sandboxPersistenceSuite } from '../../../../test/conformance/sandbox-persistence.ts';
 import { options, patienceMs, sandboxProviderSuite, shell, specFor } from '../../../../test/conformance/sandbox-provider.ts';
 import type { SandboxProvider, SandboxSpec } from '../../../core/ports/sandbox-provider.ts';
-import { driverDirectory } from './installation.ts';
+import { driverDirectory } from '../../microvm/driver/installation.ts';
+import { driverName } from './installation.ts';
 import { liveProcess } from '../../microvm/processes.ts';
 import { createSharedHarness, type QemuHarness } from './qemu.fixture.ts';
 
@@ -38,7 +39,7 @@ describe.skipIf(!wanted)('qemu', () => {
     expect(left.flat()).toEqual([]);
   });
 
-  const fileOf = (spec: SandboxSpec, name: string) => join(driverDirectory(harness.dataDir), 'sandboxes', spec.id, name);
+  const fileOf = (spec: SandboxSpec, name: string) => join(driverDirectory(harness.dataDir, driverName), 'sandboxes', spec.id, name);
 
   test('a machine runs as a user of its own that may do nothing else', async () => {
     const uids = await Promise.all(

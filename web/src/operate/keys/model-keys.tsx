@@ -6,6 +6,7 @@ import type { CreateKeyInput, ModelKeyView } from '../../../../src/sdk/index.ts'
 import { client } from '../../api.ts';
 import { agentsQuery, keysQuery, meQuery } from '../../queries.ts';
 import { Button } from '../../ui/button.tsx';
+import { confirmed } from '../../ui/confirm.tsx';
 import { Field, Input, Select } from '../../ui/field.tsx';
 import { FormCard } from '../../ui/form-card.tsx';
 import { Failure, Loading } from '../../ui/states.tsx';
@@ -27,12 +28,18 @@ export function ModelKeys() {
     isOwner ||
     (key.scope === 'user' && key.subject === me.data?.user) ||
     (key.scope === 'team' && me.data?.teams.some((each) => each.team === key.subject && each.role === 'owner') === true);
-  const remove = (key: ModelKeyView): void =>
-    void client.keys.delete(key.id).then(() => keysChanged(queries), toastFailure('Not deleted'));
-  const rotate = (): void =>
-    void client.keys
-      .rotate()
-      .then(({ resealed }) => toast(`${resealed} secrets are sealed with a new data key`), toastFailure('Not rotated'));
+  async function remove(key: ModelKeyView): Promise<void> {
+    const lost = 'Agents that call models with it are refused from their next call on. Berth cannot show it again; the provider still knows it.';
+    if (!(await confirmed({ title: `Delete the key ${sanitizeLine(key.name)}?`, lost, action: 'Delete the key' }))) return;
+    await client.keys.delete(key.id);
+    await keysChanged(queries);
+  }
+  async function rotate(): Promise<void> {
+    const lost = 'Every stored secret is sealed anew. The data key in use now goes with the next rotation after this; older ones go now, and backups sealed with them open no more.';
+    if (!(await confirmed({ title: 'Rotate the data key?', lost, action: 'Rotate' }))) return;
+    const { resealed } = await client.keys.rotate();
+    toast(`${resealed} secrets are sealed with a new data key`);
+  }
   return (
     <section aria-labelledby="model-keys" className="space-y-3">
       <div className="flex items-center gap-3">
@@ -40,7 +47,7 @@ export function ModelKeys() {
           For models
         </h2>
         {isOwner && (
-          <Button size="small" onClick={rotate}>
+          <Button size="small" onClick={() => void rotate().catch(toastFailure('Not rotated'))}>
             Rotate the data key
           </Button>
         )}
@@ -69,7 +76,7 @@ export function ModelKeys() {
               <td className="whitespace-nowrap text-muted">{clockTime(key.createdAt)}</td>
               <td className="text-right">
                 {mayDelete(key) && (
-                  <Button size="small" aria-label={`Delete ${sanitizeLine(key.name)}`} onClick={() => remove(key)}>
+                  <Button size="small" aria-label={`Delete ${sanitizeLine(key.name)}`} onClick={() => void remove(key).catch(toastFailure('Not deleted'))}>
                     Delete
                   </Button>
                 )}

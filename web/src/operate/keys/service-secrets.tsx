@@ -4,6 +4,7 @@ import { sanitizeLine } from '../../../../src/protocol/inert-text.ts';
 import { client } from '../../api.ts';
 import { meQuery, secretsQuery } from '../../queries.ts';
 import { Button } from '../../ui/button.tsx';
+import { confirmed } from '../../ui/confirm.tsx';
 import { Field, Input, Select } from '../../ui/field.tsx';
 import { FormCard } from '../../ui/form-card.tsx';
 import { Failure, Loading } from '../../ui/states.tsx';
@@ -22,8 +23,12 @@ export function ServiceSecrets() {
     me.data?.role === 'owner' ||
     me.data?.teams.some((each) => each.team === team && each.role === 'owner') === true;
   const again = () => queries.invalidateQueries({ queryKey: ['secrets'] });
-  const remove = (name: string): void =>
-    void client.secrets.remove(name, team === null ? {} : { team }).then(again, toastFailure('Not removed'));
+  async function remove(name: string): Promise<void> {
+    const lost = 'Requests to its hosts go without it from now on. Berth cannot show its value again.';
+    if (!(await confirmed({ title: `Remove the secret ${sanitizeLine(name)}?`, lost, action: 'Remove the secret' }))) return;
+    await client.secrets.remove(name, team === null ? {} : { team });
+    await again();
+  }
   return (
     <section aria-labelledby="service-secrets" className="space-y-3">
       <div className="flex flex-wrap items-center gap-3">
@@ -64,7 +69,7 @@ export function ServiceSecrets() {
                   <Button
                     size="small"
                     aria-label={`Remove ${sanitizeLine(secret.name)}`}
-                    onClick={() => remove(secret.name)}
+                    onClick={() => void remove(secret.name).catch(toastFailure('Not removed'))}
                   >
                     Remove
                   </Button>

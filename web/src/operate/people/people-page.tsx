@@ -1,4 +1,5 @@
 import { Page } from '../../ui/page.tsx';
+import { Quotas } from './quotas.tsx';
 import { Teams } from './teams.tsx';
 import { Tokens } from './tokens.tsx';
 import { Users } from './users.tsx';
@@ -9,6 +10,7 @@ export function PeoplePage() {
       <div className="space-y-8">
         <Users />
         <Teams />
+        <Quotas />
         <Tokens />
       </div>
     </Page>

@@ -6,7 +6,7 @@ import type { Team, TeamRole } from '../../../../src/sdk/index.ts';
 import { client } from '../../api.ts';
 import { meQuery, teamsQuery, usersQuery } from '../../queries.ts';
 import { Button, IconButton } from '../../ui/button.tsx';
-import { ConfirmDialog } from '../../ui/dialog.tsx';
+import { confirmed } from '../../ui/confirm.tsx';
 import { Field, Input, Select } from '../../ui/field.tsx';
 import { FormCard } from '../../ui/form-card.tsx';
 import { Failure, Loading } from '../../ui/states.tsx';
@@ -41,9 +41,14 @@ export function Teams() {
 
 function OneTeam({ team, manages, removes }: { team: Team; manages: boolean; removes: boolean }) {
   const queries = useQueryClient();
-  const [removing, setRemoving] = useState(false);
   const again = () => queries.invalidateQueries({ queryKey: teamsQuery.queryKey });
   const { name } = team;
+  async function remove(): Promise<void> {
+    const lost = "Its secrets and keys are gone, and its sessions are their owners' alone.";
+    if (!(await confirmed({ title: `Remove the team ${sanitizeLine(team.displayName)}?`, lost, action: 'Remove the team' }))) return;
+    await client.teams.remove(name);
+    await again();
+  }
   return (
     <div className="rounded-xl border border-line bg-surface p-4">
       <div className="flex items-center gap-2">
@@ -52,7 +57,7 @@ function OneTeam({ team, manages, removes }: { team: Team; manages: boolean; rem
           {team.displayName !== name && <span className="font-normal text-muted"> {name}</span>}
         </h3>
         {removes && (
-          <Button size="small" tone="quiet" onClick={() => setRemoving(true)}>
+          <Button size="small" tone="quiet" onClick={() => void remove().catch(toastFailure('Not removed'))}>
             Remove team
           </Button>
         )}
@@ -81,15 +86,6 @@ function OneTeam({ team, manages, removes }: { team: Team; manages: boolean; rem
         {team.members.length === 0 && <li className="text-sm text-muted">Nobody is in it.</li>}
       </ul>
       {manages && <AddMember team={team} />}
-      <ConfirmDialog
-        open={removing}
-        onClose={() => setRemoving(false)}
-        title="Remove this team?"
-        action="Remove"
-        onConfirm={() => void client.teams.remove(name).then(again, toastFailure('Not removed'))}
-      >
-        Its sessions are their owners' alone then: <strong>{sanitizeLine(team.displayName)}</strong>.
-      </ConfirmDialog>
     </div>
   );
 }

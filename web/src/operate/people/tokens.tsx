@@ -5,6 +5,7 @@ import type { AddedToken, Token, TokenScope } from '../../../../src/sdk/index.ts
 import { client } from '../../api.ts';
 import { tokensQuery } from '../../queries.ts';
 import { Button } from '../../ui/button.tsx';
+import { confirmed } from '../../ui/confirm.tsx';
 import { Checks } from '../../ui/checks.tsx';
 import { Field, Input, Select } from '../../ui/field.tsx';
 import { FormCard } from '../../ui/form-card.tsx';
@@ -65,10 +66,12 @@ export function Tokens() {
 
 function Row({ token }: { token: Token }) {
   const queries = useQueryClient();
-  const revoke = (): void =>
-    void client.tokens
-      .revoke(token.id)
-      .then(() => queries.invalidateQueries({ queryKey: tokensQuery.queryKey }), toastFailure('Not revoked'));
+  async function revoke(): Promise<void> {
+    const lost = 'Whatever uses it is signed out at once, browsers too that signed in with it. It cannot be given back; make a new one.';
+    if (!(await confirmed({ title: `Revoke the token ${sanitizeLine(token.name)}?`, lost, action: 'Revoke' }))) return;
+    await client.tokens.revoke(token.id);
+    await queries.invalidateQueries({ queryKey: tokensQuery.queryKey });
+  }
   return (
     <tr>
       <td className="font-medium">{sanitizeLine(token.name)}</td>
@@ -76,7 +79,7 @@ function Row({ token }: { token: Token }) {
       <td className="whitespace-nowrap">{token.expiresAt === null ? 'never' : clockTime(token.expiresAt)}</td>
       <td className="whitespace-nowrap text-muted">{token.lastUsedAt === null ? 'never' : clockTime(token.lastUsedAt)}</td>
       <td className="text-right">
-        <Button size="small" aria-label={`Revoke ${sanitizeLine(token.name)}`} onClick={revoke}>
+        <Button size="small" aria-label={`Revoke ${sanitizeLine(token.name)}`} onClick={() => void revoke().catch(toastFailure('Not revoked'))}>
           Revoke
         </Button>
       </td>

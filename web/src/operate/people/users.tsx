@@ -6,6 +6,7 @@ import type { User, UserRole } from '../../../../src/sdk/index.ts';
 import { client } from '../../api.ts';
 import { meQuery, usersQuery } from '../../queries.ts';
 import { IconButton } from '../../ui/button.tsx';
+import { confirmed } from '../../ui/confirm.tsx';
 import { Field, Input, Select } from '../../ui/field.tsx';
 import { FormCard } from '../../ui/form-card.tsx';
 import { Menu, MenuItem } from '../../ui/menu.tsx';
@@ -65,10 +66,12 @@ function Row({ user, isOwner, onLink }: { user: User; isOwner: boolean; onLink: 
       .then(() => queries.invalidateQueries({ queryKey: usersQuery.queryKey }), toastFailure('Not changed'));
   const newLink = (): void =>
     void client.users.signInLink(handle).then((made) => onLink({ handle, ...made }), toastFailure('No link'));
-  const remove = (): void =>
-    void client.users
-      .remove(handle)
-      .then(() => queries.invalidateQueries({ queryKey: usersQuery.queryKey }), toastFailure('Not removed'));
+  async function remove(): Promise<void> {
+    const lost = 'Their tokens end, and they are in no team any more. Their sessions must be deleted first. The audit log keeps what they did.';
+    if (!(await confirmed({ title: `Remove ${handle}?`, lost, action: 'Remove the user' }))) return;
+    await client.users.remove(handle);
+    await queries.invalidateQueries({ queryKey: usersQuery.queryKey });
+  }
   return (
     <tr>
       <td>
@@ -108,8 +111,8 @@ function Row({ user, isOwner, onLink }: { user: User; isOwner: boolean; onLink: 
             <MenuItem onSelect={() => change({ disabled: user.disabledAt === null })}>
               {user.disabledAt === null ? 'Disable' : 'Enable again'}
             </MenuItem>
-            <MenuItem danger onSelect={remove}>
-              Remove
+            <MenuItem danger onSelect={() => void remove().catch(toastFailure('Not removed'))}>
+              Remove…
             </MenuItem>
           </Menu>
         </td>

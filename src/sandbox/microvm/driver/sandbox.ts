@@ -4,35 +4,27 @@ import { mkdir, readdir, rm, rmdir, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SandboxInfo, SandboxLimits, SandboxSpec, SandboxStatus } from '../../../core/ports/sandbox-provider.ts';
 import { BerthError } from '../../../protocol/errors.ts';
-import type { Channels } from '../../microvm/channels.ts';
-import { waitForHealth } from '../../microvm/guest-health.ts';
-import { shapeFor, type MachineShape } from '../../microvm/machine-shape.ts';
-import { endMachine, liveProcess } from '../../microvm/processes.ts';
-import { wokenUp } from '../../microvm/woken-up.ts';
+import { readRecord, writeRecord } from '../../providers/_shared/record-file.ts';
+import { hostnameOf } from '../../providers/_shared/runner-process.ts';
 import type { Template } from '../../templates/template.ts';
-import { readRecord, writeRecord } from '../_shared/record-file.ts';
-import { hostnameOf } from '../_shared/runner-process.ts';
-import { copyDisk } from './disk.ts';
-import { firstUid, uidCount, type Installation } from './installation.ts';
-import { bootMachine, startMachine, type MachineStart } from './machine.ts';
-import { machineSockets, sandboxPaths, type MachineSockets, type SandboxPaths } from './paths.ts';
-import { sandboxRecord, type SandboxRecord } from './record.ts';
+import type { Channels } from '../channels.ts';
+import { waitForHealth } from '../guest-health.ts';
+import { shapeFor, type MachineShape } from '../machine-shape.ts';
+import { endMachine, liveProcess } from '../processes.ts';
+import { wokenUp } from '../woken-up.ts';
+import type { Installation } from './installation.ts';
+import type { MachineKind, Machines, Sandbox, SandboxParts } from './machines.ts';
+import { sandboxPaths, type SandboxPaths } from './paths.ts';
+import type { SandboxRecord } from './record.ts';
 
-/** One sandbox's parts: its directory with the record and the disk, the machine's process and its sockets. */
-export interface SandboxParts {
-  id: string;
-  paths: SandboxPaths;
-  sockets: MachineSockets;
-}
-
-export interface Context {
+export interface Context<K extends MachineKind> {
   installation: Installation;
+  machines: Machines<K>;
   channels: Channels;
 }
 
-export function sandboxParts(installation: Installation, id: string): SandboxParts {
-  const paths = sandboxPaths(installation, id);
-  return { id, paths, sockets: machineSockets(paths.short) };
+export function sandboxParts<K extends MachineKind>({ installation, machines }: Context<K>, id: string): SandboxParts {
+  return { id, paths: sandboxPaths(installation.sandboxesDir, id), lines: machines.lines(id) };
 }
 
 /** What a machine for these limits is made of, with the kernel and the runner of today. */
@@ -40,25 +32,25 @@ export async function shapeOf(installation: Installation, template: Template, li
   return shapeFor({ ...installation, layer: await installation.layer() }, template, limits, signal);
 }
 
-/** `source`: a disk to begin with a copy of; `null` for an empty one. */
-export async function makeSandbox(
-  context: Context,
+/** `origin`: what its disk begins with; `null` for an empty one. A failure leaves nothing. */
+export async function makeSandbox<K extends MachineKind>(
+  context: Context<K>,
   spec: SandboxSpec,
   template: Template,
-  source: string | null,
+  origin: K['origin'] | null,
   signal: AbortSignal,
-): Promise<SandboxRecord> {
-  const { installation } = context;
-  const parts = sandboxParts(installation, spec.id);
+): Promise<K['record']> {
+  const { installation, machines } = context;
+  const parts = sandboxParts(context, spec.id);
   try {
-    await mkdir(parts.paths.directory, { mode: 0o700 });
+    await mkdir(parts.paths.directory, { mode: machines.directoryMode });
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
     throw new BerthError('conflict', `sandbox ${spec.id} exists`, { cause });
   }
   try {
     await writeFile(parts.paths.creating, '');
-    const record: SandboxRecord = {
+    const base: SandboxRecord = {
       id: spec.id,
       createdAt: new Date().toISOString(),
       template: { name: template.name, version: template.version },
@@ -67,12 +59,14 @@ export async function makeSandbox(
       env: { ...template.env, ...spec.env },
       runnerToken: spec.runnerToken,
       runnerVersion: (await installation.layer()).version,
-      uid: await freeUid(installation),
+      uid: await freeUid(context),
       shape: await shapeOf(installation, template, spec.limits, signal),
     };
+    const record = machines.disks.record(base, origin);
     await writeRecord(parts.paths.record, record);
-    await copyDisk(source ?? (await installation.images.blank(spec.limits.diskBytes, signal)), parts.paths.disk, signal);
-    await startSandbox(context, parts, record, signal);
+    const sandbox = { ...parts, record };
+    await machines.disks.make(sandbox, origin, signal);
+    await startSandbox(context, sandbox, signal);
     await unlink(parts.paths.creating);
     return record;
   } catch (error) {
@@ -81,50 +75,43 @@ export async function makeSandbox(
   }
 }
 
-async function freeUid(installation: Installation): Promise<number> {
-  const records = await Promise.all((await sandboxIds(installation)).map((id) => recordOf(installation, id)));
+async function freeUid<K extends MachineKind>(context: Context<K>): Promise<number> {
+  const records = await Promise.all((await sandboxIds(context.installation)).map((id) => recordOf(context, id)));
   const taken = new Set(records.map((record) => record?.uid));
+  const { first, count } = context.machines.uids;
   for (;;) {
-    const uid = firstUid + randomInt(uidCount);
+    const uid = first + randomInt(count);
     if (!taken.has(uid)) return uid;
   }
 }
 
-export function machineStart({ programs, jailsDir, agents }: Installation, parts: SandboxParts, record: SandboxRecord): MachineStart {
-  const { id, paths } = parts;
-  return { programs, jailsDir, id, uid: record.uid, paths, shape: record.shape, agentsImage: agents.path };
-}
-
-/** Boots a sandbox from its disk and tells the guest who it is. Nothing of it may run. */
-export async function startSandbox(context: Context, parts: SandboxParts, record: SandboxRecord, signal: AbortSignal): Promise<void> {
-  const { installation, channels } = context;
-  const machine = await startMachine(machineStart(installation, parts, record), signal);
-  await bootMachine(machine, record.shape);
-  const { control, link } = parts.sockets;
-  await wokenUp(installation.control, control, signal);
-  await installation.control.tell(control, ['begin', hostnameOf(record.id), String(record.limits.pids)], signal);
-  const channel = await channels.of(record.id, link, signal);
+/** Starts a sandbox from its disk and tells the guest who it is. Nothing of it may run. */
+export async function startSandbox<K extends MachineKind>(context: Context<K>, sandbox: Sandbox<K>, signal: AbortSignal): Promise<void> {
+  const { installation, machines, channels } = context;
+  const { record, lines } = sandbox;
+  await machines.start(sandbox, signal);
+  await wokenUp(installation.control, lines.control, signal);
+  await installation.control.tell(lines.control, ['begin', hostnameOf(record.id), String(record.limits.pids)], signal);
+  const channel = await channels.of(record.id, lines.link, signal);
   await channel.identify({ token: record.runnerToken, env: record.env }, signal);
   await waitForHealth(() => channel.dial(signal), signal);
 }
 
-/** Ends the machine and removes its jail. Idempotent. */
-export async function haltSandbox({ installation, channels }: Context, id: string, uid: number | null): Promise<void> {
-  const { paths, sockets } = sandboxParts(installation, id);
-  installation.control.drop(sockets.control);
-  await channels.drop(id);
+/** Ends the machine. Idempotent. */
+export async function haltSandbox<K extends MachineKind>(context: Context<K>, id: string, uid: number | null): Promise<void> {
+  const { paths, lines } = sandboxParts(context, id);
+  context.installation.control.drop(lines.control);
+  await context.channels.drop(id);
   await endMachine(paths.process, uid);
   await rm(paths.process, { force: true });
   await rm(paths.paused, { force: true });
-  await rm(paths.short, { force: true });
-  await rm(paths.jail, { recursive: true, force: true });
+  await context.machines.clear(id);
 }
 
 /** Removes whatever there is of a sandbox; the record goes last. Idempotent. */
-export async function removeSandbox(context: Context, id: string): Promise<void> {
-  const { installation } = context;
-  const { paths } = sandboxParts(installation, id);
-  const record = await recordOf(installation, id);
+export async function removeSandbox<K extends MachineKind>(context: Context<K>, id: string): Promise<void> {
+  const { paths } = sandboxParts(context, id);
+  const record = await recordOf(context, id);
   await haltSandbox(context, id, record?.uid ?? null);
   const names = existsSync(paths.directory) ? await readdir(paths.directory) : [];
   for (const name of names.filter((each) => each !== 'sandbox.json')) {
@@ -140,15 +127,17 @@ export async function sandboxIds(installation: Installation): Promise<string[]> 
   return (await readdir(installation.sandboxesDir)).toSorted();
 }
 
-export function recordOf(installation: Installation, id: string): Promise<SandboxRecord | null> {
-  return readRecord(sandboxParts(installation, id).paths.record, sandboxRecord);
+/** `null` when there is none, or none that can be read: of that sandbox nothing but its end can be asked for. */
+export function recordOf<K extends MachineKind>({ installation, machines }: Context<K>, id: string): Promise<K['record'] | null> {
+  return readRecord(sandboxPaths(installation.sandboxesDir, id).record, machines.recordSchema);
 }
 
 /** `null` when there is nothing of it. */
-export async function inspectSandbox(installation: Installation, id: string): Promise<SandboxInfo | null> {
-  const { paths } = sandboxParts(installation, id);
+export async function inspectSandbox<K extends MachineKind>(context: Context<K>, id: string): Promise<SandboxInfo | null> {
+  const { paths } = sandboxParts(context, id);
   if (!existsSync(paths.directory)) return null;
-  const record = await recordOf(installation, id);
+  const { installation } = context;
+  const record = await recordOf(context, id);
   if (record === null) {
     const limits = { cpus: 0, memoryBytes: 0, pids: 0, diskBytes: 0 };
     const createdAt = new Date(0).toISOString();
@@ -178,7 +167,7 @@ export function describeSandbox(installation: Installation, record: SandboxRecor
 }
 
 function referenceOf(installation: Installation, id: string): string {
-  return `firecracker:berth-${installation.id}-${id}`;
+  return `${installation.name}:berth-${installation.id}-${id}`;
 }
 
 async function isOutdated(installation: Installation, record: SandboxRecord): Promise<boolean> {

@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { sessionsQuery } from '../queries.ts';
-import { titleOf } from '../sessions/title.ts';
+import { titleOf } from './title.ts';
 
 /** A session by its name; by its id when it is not among the recent ones. */
 export function SessionLink({ sessionId }: { sessionId: string }) {

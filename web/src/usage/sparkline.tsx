@@ -2,7 +2,18 @@ const width = 72;
 const height = 20;
 
 /** A course over time, against a limit: looked at, not read. */
-export function Sparkline({ label, values, limit }: { label: string; values: readonly number[]; limit: number }) {
+export function Sparkline({
+  label,
+  values,
+  limit,
+  className = 'inline-block h-5 w-18 align-middle',
+}: {
+  label: string;
+  values: readonly number[];
+  limit: number;
+  /** Its size and place. */
+  className?: string;
+}) {
   const top = Math.max(limit * 0.02, ...values) * 1.15;
   const step = width / Math.max(1, values.length - 1);
   const points = values.map(
@@ -15,10 +26,11 @@ export function Sparkline({ label, values, limit }: { label: string; values: rea
       role="img"
       aria-label={label}
       viewBox={`0 0 ${width} ${height}`}
-      className="inline-block h-5 w-18 align-middle"
+      preserveAspectRatio="none"
+      className={className}
     >
       <polygon points={`0,${height} ${line} ${width},${height}`} className="fill-accent/15" />
-      <polyline points={line} fill="none" className="stroke-accent" strokeWidth="1.5" strokeLinejoin="round" />
+      <polyline points={line} fill="none" className="stroke-accent" strokeWidth="1.5" strokeLinejoin="round" vectorEffect="non-scaling-stroke" />
     </svg>
   );
 }

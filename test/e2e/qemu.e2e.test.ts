@@ -1,0 +1,78 @@
+import { execFileSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { installationId } from '../../src/sandbox/instance-lock.ts';
+import { driverDirectory } from '../../src/sandbox/microvm/driver/installation.ts';
+import { placeSmallTemplate, smallTemplate } from '../../src/sandbox/microvm/small-template.fixture.ts';
+import { createInstallation, type TestInstallation, type TestServer } from './harness.ts';
+import { allEvents, answerPermissions, scriptedSession, textOf } from './scripted.ts';
+
+const mebibyte = 1024 ** 2;
+/** As the provider's own suites have them, so that nothing is large. */
+const limits = { cpus: 1, memoryBytes: 512 * mebibyte, pids: 128, diskBytes: 256 * mebibyte };
+
+const wanted = (process.env['BERTH_TEST_PROVIDERS'] ?? '').split(',').includes('qemu');
+if (!wanted) process.stdout.write('skipped: a session on qemu, minutes without KVM, for which BERTH_TEST_PROVIDERS=qemu asks\n');
+
+/** Programs of this installation's machines, whoever started them. */
+async function machinesOf(dataDir: string): Promise<string[]> {
+  const id = await installationId(driverDirectory(dataDir, 'qemu'));
+  const commands = execFileSync('ps', ['-eo', 'args']).toString().split('\n');
+  return commands.filter((command) => command.includes(`-name berth-${id}-`));
+}
+
+describe.skipIf(!wanted)('a session on a virtual machine', () => {
+  let installation: TestInstallation;
+  let server: TestServer;
+
+  beforeAll(async () => {
+    installation = await createInstallation({ BERTH_PROVIDERS: 'qemu', BERTH_SLOTS: '1' });
+    // Sessions need git.
+    await placeSmallTemplate(join(installation.dataDir, 'templates'), ['git']);
+    server = await installation.start();
+  });
+
+  afterAll(() => installation.remove());
+
+  async function output(id: string, script: string): Promise<string> {
+    const { stdout } = await server.client.sessions.exec(id, { argv: ['sh', '-c', script] });
+    return new TextDecoder().decode(stdout).trim();
+  }
+
+  test('sleeps with its processes and a question, over a kill of the server, and goes on with both', async () => {
+    const { id, provider } = await scriptedSession(server.client, { template: smallTemplate, limits });
+    expect(provider).toBe('qemu');
+    // A kernel of its own, not the host's.
+    expect(await output(id, 'uname -r')).not.toBe(execFileSync('uname', ['-r']).toString().trim());
+    const loop = 'i=0; while :; do i=$((i+1)); echo $i > ~/count; sleep 0.2; done';
+    const counter = await server.client.sessions.processes.start(id, { argv: ['sh', '-c', loop] });
+    const { turnId } = await server.client.sessions.prompt(id, 'ask Push it?\nsay done');
+    for await (const event of server.client.sessions.events(id)) if (event.type === 'permission.requested') break;
+    const counted = Number(await output(id, 'cat ~/count'));
+    expect(counted).toBeGreaterThan(0);
+
+    expect((await server.client.sessions.rest(id, 'hibernate')).status).toBe('asking');
+    expect(await machinesOf(installation.dataDir)).toEqual([]);
+    expect(readdirSync(join(driverDirectory(installation.dataDir, 'qemu'), 'sandboxes'))).toHaveLength(1);
+    await server.kill();
+    server = await installation.start();
+
+    const stop = new AbortController();
+    const answering = answerPermissions(server.client, id, 'allow_once', stop.signal);
+    expect(await server.client.sessions.waitForTurn(id, turnId)).toMatchObject({ state: 'completed', error: null });
+    stop.abort();
+    expect(await answering).toBe(1);
+    const events = await allEvents(server.client, id);
+    // The same agent all along, asked once.
+    expect(events.filter((event) => event.type === 'agent.started')).toHaveLength(1);
+    expect(events.filter((event) => event.type === 'permission.requested')).toHaveLength(1);
+    expect(textOf(events)).toContain('done');
+    // And the same loop.
+    const processes = await server.client.sessions.processes.list(id);
+    expect(processes.find((each) => each.id === counter.id)).toMatchObject({ exit: null });
+    await expect.poll(async () => Number(await output(id, 'cat ~/count')), { timeout: 60_000 }).toBeGreaterThan(counted);
+    await server.client.sessions.delete(id);
+    expect(await machinesOf(installation.dataDir)).toEqual([]);
+  });
+});

@@ -1,0 +1,255 @@
+import { execFileSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser, Locator, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { Session } from '../../src/sdk/index.ts';
+import { createInstallation, root, type TestInstallation, type TestServer } from './harness.ts';
+import { allEvents, scriptedSession } from './scripted.ts';
+import { violationsOf } from './web/axe.ts';
+import { launchBrowser } from './web/browser.ts';
+import { makeRepository } from './web/made-repository.ts';
+import { createPeople, type People } from './web/people.ts';
+
+let installation: TestInstallation;
+let server: TestServer;
+let browser: Browser;
+let people: People;
+let repository: string;
+let session: Session;
+
+beforeAll(async () => {
+  execFileSync(join(root, 'scripts/build-web.sh'), { stdio: 'pipe' });
+  repository = makeRepository({ 'README.md': '# Widget\n', 'src/size.ts': 'export const size = 1;\n' });
+  installation = await createInstallation({ BERTH_SLOTS: '3' });
+  [server, browser] = await Promise.all([installation.start(), launchBrowser()]);
+  people = createPeople(browser, server);
+  session = await scriptedSession(server.client, { repository: `file://${repository}`, title: 'Widgets' });
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await installation?.remove();
+  rmSync(repository, { recursive: true, force: true });
+});
+
+/** Whatever a test does: no refusal of the content policy, no failed script, no dialog, no request to elsewhere. */
+afterEach(() => people.leave());
+
+const at = () => `/sessions/${session.id}`;
+const log = (page: Page): Locator => page.getByRole('log', { name: 'Conversation' });
+const asked = (page: Page): Locator => page.getByRole('region', { name: 'Permission wanted' });
+const prompt = (page: Page): Locator => page.getByRole('textbox', { name: 'Prompt' });
+const hold = (page: Page, text: string | RegExp): Promise<void> => log(page).getByText(text).last().waitFor();
+
+describe('a prompt', () => {
+  test('takes a command of the agent, names a file and brings a picture, each by keys; several terminals stay apart', async () => {
+    const page = await people.visit(at());
+    await prompt(page).fill('commands deploy;test\nsay ready');
+    await prompt(page).press('Enter');
+    await hold(page, 'ready');
+
+    await prompt(page).pressSequentially('/dep');
+    await page.getByRole('option', { name: '/deploy' }).waitFor();
+    expect(await violationsOf(page)).toEqual([]);
+    await prompt(page).press('Tab');
+    expect(await prompt(page).inputValue()).toBe('/deploy ');
+    await prompt(page).fill('blocks\nsay of ');
+    await prompt(page).pressSequentially('@siz');
+    await page.getByRole('option', { name: 'src/size.ts' }).waitFor();
+    await prompt(page).press('Enter');
+    expect(await prompt(page).inputValue()).toBe('blocks\nsay of @src/size.ts ');
+    const picker = page.locator('input[type=file]');
+    await picker.setInputFiles({ name: 'evil.svg', mimeType: 'image/svg+xml', buffer: Buffer.from('<svg onload="reportWrong(1)"/>') });
+    await page.getByText('is not a PNG, JPEG, GIF or WebP image').first().waitFor();
+    const dot = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==', 'base64');
+    await picker.setInputFiles({ name: 'dot.png', mimeType: 'image/png', buffer: dot });
+    await page.getByRole('button', { name: 'Remove dot.png' }).waitFor();
+    await prompt(page).press('Enter');
+    await hold(page, /blocks: text, resource_link, image/);
+    await log(page).getByRole('img', { name: 'Attached' }).waitFor();
+
+    await page.getByRole('button', { name: 'Show the workspace' }).click();
+    const workspace = page.getByRole('region', { name: 'Workspace' });
+    await workspace.getByRole('tab', { name: 'Terminals' }).click();
+    const screen = page.getByTestId('terminal').locator('.xterm-rows');
+    for (const [index, name] of ['Open a terminal', 'Open another terminal'].entries()) {
+      await workspace.getByRole('button', { name }).click();
+      await workspace.getByRole('button', { name: `${index + 1} · shell`, pressed: true }).waitFor();
+      await expect.poll(() => screen.innerText(), { timeout: 15_000 }).toContain('$');
+      await page.keyboard.type(`echo in-$((${index} + 70))\n`);
+      await expect.poll(() => screen.innerText(), { timeout: 15_000 }).toContain(`in-7${index}`);
+    }
+    await workspace.getByRole('button', { name: '1 · shell' }).click();
+    await expect.poll(() => screen.innerText(), { timeout: 15_000 }).toContain('in-70');
+    expect(await screen.innerText()).not.toContain('in-71');
+    for (const left of [1, 0]) {
+      await workspace.getByRole('button', { name: 'End this terminal' }).click();
+      await expect.poll(() => workspace.getByRole('button', { name: /· shell$/ }).count(), { timeout: 15_000 }).toBe(left);
+    }
+  });
+});
+
+describe('three people at one session', () => {
+  test('one works in it by a share, one only looks, and the owner, who looks elsewhere, is told and answers', async () => {
+    const owner = await people.visit('/queue', { prepare: listenForNotifications });
+    const [ben, vera] = await Promise.all([people.invite('ben', '/'), people.invite('vera', '/')]);
+    for (const stranger of [ben, vera]) {
+      await stranger.goto(server.url + at());
+      await stranger.getByText(/no session|not found/i).first().waitFor();
+    }
+    await server.client.shares.set(session.id, { kind: 'user', name: 'ben' }, ['prompt']);
+    await server.client.shares.set(session.id, { kind: 'user', name: 'vera' }, ['view']);
+    await Promise.all([ben, vera].map((page) => page.goto(server.url + at())));
+
+    await prompt(ben).fill('say from ben\nask May I?\nsay thank you');
+    await prompt(ben).press('Enter');
+    for (const page of [ben, vera]) {
+      await asked(page).getByText('May I?').first().waitFor();
+      // Neither may answer, and both are told so; the question stays.
+      await asked(page).getByRole('button', { name: /^Allow once/ }).click();
+      await page.getByText(/^Not answered/).first().waitFor();
+    }
+    await prompt(vera).fill('say from vera');
+    await prompt(vera).press('Enter');
+    await vera.getByText(/^Not sent/).first().waitFor();
+    expect(await prompt(vera).inputValue()).toBe('say from vera');
+
+    await expect.poll(() => notificationsOf(owner), { timeout: 20_000 }).toContainEqual(['Widgets', 'waits for your answer']);
+    await owner.evaluate(() => (globalThis as unknown as { clickNotification: () => void }).clickNotification());
+    await owner.waitForURL(`**${at()}`);
+    await asked(owner).getByText('May I?').first().waitFor();
+    await log(owner).focus();
+    await owner.keyboard.press('y');
+    for (const page of [owner, ben, vera]) {
+      await hold(page, /→ Allow once · owner/);
+      await hold(page, 'thank you');
+    }
+    await expect.poll(() => notificationsOf(owner), { timeout: 20_000 }).toContainEqual(['Widgets', 'is done']);
+
+    const events = await allEvents(server.client, session.id);
+    expect(events.filter((event) => event.type === 'permission.resolved').map((event) => event.data.by)).toEqual(['owner']);
+    expect(events.flatMap((event) => (event.type === 'turn.queued' ? event.data.by : [])).at(-1)).toBe('ben');
+    await server.client.shares.remove(session.id, { kind: 'user', name: 'vera' });
+    await vera.reload();
+    await vera.getByText(/no session|not found/i).first().waitFor();
+  });
+});
+
+describe('without a mouse', () => {
+  test('a session is started, followed, answered, its changes read, and another page reached; what has the focus is seen', async () => {
+    const page = await people.visit('/queue');
+    const { keyboard } = page;
+    const unseen: string[] = [];
+    const press = async (...keys: string[]): Promise<void> => {
+      for (const key of keys) {
+        await keyboard.press(key);
+        if (key.endsWith('Tab')) unseen.push(...(await unseenFocus(page)));
+      }
+    };
+    const until = async (key: string, reached: Locator): Promise<void> => {
+      for (let steps = 0; steps < 60; steps++) {
+        if (await reached.evaluate((element) => element === document.activeElement).catch(() => false)) return;
+        await press(key);
+      }
+      throw new Error(`${key} does not reach ${String(reached)}`);
+    };
+    await page.getByRole('heading', { name: 'Queue', level: 1 }).waitFor();
+    await press('c');
+    await page.waitForURL('**/new');
+    const what = page.getByLabel('What should be done?');
+    await expect.poll(() => what.evaluate((element) => element === document.activeElement), { timeout: 15_000 }).toBe(true);
+    await keyboard.type('echo "by keys alone"');
+    await until('Tab', page.getByLabel('Agent'));
+    await keyboard.type('Shell');
+    await until('Tab', page.getByRole('button', { name: 'Start session' }));
+    await press('Enter');
+    await page.waitForURL('**/sessions/ses_*');
+    await hold(page, 'by keys alone');
+    await hold(page, /^Done/);
+
+    await press('Control+k');
+    await page.getByPlaceholder('Go to a session').waitFor();
+    await keyboard.type('Widgets');
+    await page.getByRole('option', { name: /Widgets/ }).first().waitFor();
+    await press('Enter');
+    await page.waitForURL(`**${at()}`);
+    await log(page).waitFor();
+    await press('i');
+    await keyboard.type('write src/size.ts export const size = 2;');
+    await press('Shift+Enter');
+    await keyboard.type('ask More?');
+    await press('Enter');
+    await asked(page).getByText('More?').first().waitFor();
+    await until('Shift+Tab', log(page));
+    await press('y');
+    await asked(page).waitFor({ state: 'detached' });
+    await hold(page, /^Done/);
+    await press('w');
+    const workspace = page.getByRole('region', { name: 'Workspace' });
+    await until('Tab', workspace.getByRole('tab', { name: 'Changes' }));
+    await workspace.getByRole('group', { name: 'Changes of src/size.ts' }).waitFor();
+    for (const tab of ['Files', 'Terminals', 'Git']) {
+      await press('ArrowRight');
+      await workspace.getByRole('tab', { name: tab, selected: true }).waitFor();
+    }
+    await until('Tab', workspace.getByRole('button', { name: 'Hide the workspace' }));
+    await press('Enter');
+    await workspace.waitFor({ state: 'detached' });
+    await press('Control+k');
+    await page.getByPlaceholder('Go to a session').waitFor();
+    await keyboard.type('health');
+    await page.getByRole('option', { name: 'Health' }).waitFor();
+    await press('Enter');
+    await page.getByRole('heading', { name: 'Health', level: 1 }).waitFor();
+    await press('Control+k');
+    await page.getByPlaceholder('Go to a session').waitFor();
+    expect(await violationsOf(page)).toEqual([]);
+    await keyboard.type('dark');
+    await page.getByRole('option', { name: 'Dark' }).waitFor();
+    await press('Enter');
+    await expect.poll(() => page.evaluate(() => document.documentElement.dataset['theme']), { timeout: 15_000 }).toBe('dark');
+    await press('/');
+    expect(await page.getByRole('searchbox').evaluate((element) => element === document.activeElement)).toBe(true);
+    expect([...new Set(unseen)]).toEqual([]);
+  });
+});
+
+/** The page believes that it is out of sight; what it would tell the person is kept. */
+async function listenForNotifications(page: Page): Promise<void> {
+  await page.addInitScript(() => {
+    const shown: [string, string | undefined][] = [];
+    let last: EventTarget | null = null;
+    class Kept extends EventTarget {
+      static permission = 'granted';
+      static requestPermission = () => Promise.resolve('granted');
+      constructor(title: string, options?: NotificationOptions) {
+        super();
+        shown.push([title, options?.body]);
+        last = this;
+      }
+    }
+    Object.assign(globalThis, { Notification: Kept, shownNotifications: shown, clickNotification: () => last?.dispatchEvent(new Event('click')) });
+    document.hasFocus = () => false;
+    Object.defineProperty(document, 'visibilityState', { get: () => 'hidden' });
+  });
+}
+
+function notificationsOf(page: Page): Promise<[string, string][]> {
+  return page.evaluate(() => (globalThis as unknown as { shownNotifications: [string, string][] }).shownNotifications);
+}
+
+/** What has the focus and does not show it, by an outline, a ring or its caret. */
+function unseenFocus(page: Page): Promise<string[]> {
+  return page.evaluate(() => {
+    const element = document.activeElement;
+    if (element === null || element === document.body) return [];
+    const shows = (each: Element): boolean => {
+      const { outlineStyle, outlineWidth, boxShadow } = getComputedStyle(each);
+      return (outlineStyle !== 'none' && outlineWidth !== '0px') || (boxShadow !== 'none' && boxShadow !== '');
+    };
+    const isText = /^(?:INPUT|TEXTAREA)$/.test(element.tagName);
+    const isSplit = element.getAttribute('role') === 'separator';
+    return shows(element) || isText || isSplit ? [] : [element.outerHTML.slice(0, 120)];
+  });
+}
