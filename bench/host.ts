@@ -8,7 +8,7 @@ import type { SandboxLimits, SandboxProvider } from '../src/core/ports/sandbox-p
 import { guarded } from '../src/sandbox/guarded.ts';
 import { runtimeStateDir } from '../src/sandbox/installation-paths.ts';
 import { installationId } from '../src/sandbox/instance-lock.ts';
-import { driverDirectory, machineRunDir } from '../src/sandbox/providers/qemu/installation.ts';
+import { driverDirectory, machineRunDir } from '../src/sandbox/microvm/driver/installation.ts';
 import { loadProvider } from '../src/sandbox/registry.ts';
 import { createRunnerClient } from '../src/sandbox/runner-client/index.ts';
 import { releaseStorage } from '../src/sandbox/storage/release.ts';
@@ -95,8 +95,8 @@ export async function openHost(choice: HostChoice = plainOci): Promise<BenchHost
       for (const id of ids) await host.destroy(id);
       await provider.close();
       await releaseStorage(dataDir);
-      const machines = driverDirectory(dataDir);
-      if (existsSync(join(machines, 'installation'))) await rm(machineRunDir(await installationId(machines)), { recursive: true, force: true });
+      const machines = driverDirectory(dataDir, choice.provider);
+      if (existsSync(join(machines, 'installation'))) await rm(machineRunDir(choice.provider, await installationId(machines)), { recursive: true, force: true });
       await rm(dataDir, { recursive: true, force: true });
     }),
   };
