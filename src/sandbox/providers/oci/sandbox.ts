@@ -114,7 +114,7 @@ export async function bootSandbox(
   // Both end when one fails: a runner that will never come is not waited for.
   const failing = new AbortController();
   const both = AbortSignal.any([signal, failing.signal]);
-  const alive = async () => !started || (await parts.cgroup.processes()).length > 0;
+  const alive = async () => !started || !(await parts.cgroup.isEmpty());
   let started = false;
   try {
     await allDone([
@@ -241,7 +241,7 @@ async function isOutdated(installation: Installation, record: SandboxRecord): Pr
 
 async function statusOf(installation: Installation, parts: SandboxParts): Promise<SandboxStatus> {
   if (isHibernated(memoryImage(installation.imagesDir, parts.id))) return 'hibernated';
-  if ((await parts.cgroup.processes()).length === 0) return 'stopped';
+  if (await parts.cgroup.isEmpty()) return 'stopped';
   // One that is held for a moment, for a copy, goes on by itself.
   return parts.freezer.state() === 'frozen' && !existsSync(parts.paths.held) ? 'paused' : 'running';
 }
