@@ -14,7 +14,7 @@ import { systemClock } from '../src/main/system-clock.ts';
 import { createStoreQueue } from '../src/queue/store-queue.ts';
 import { createRunnerClient } from '../src/sandbox/runner-client/index.ts';
 import { createSqliteStore } from '../src/store/sqlite.ts';
-import { limits, runnerToken, silent, soon, type BenchHost } from './host.ts';
+import { runnerToken, silent, soon, type BenchHost } from './host.ts';
 
 export interface BenchCore {
   core: Core;
@@ -55,9 +55,9 @@ export async function openCore(host: BenchHost, settings: Partial<Settings>): Pr
       quotas: noQuotas,
       placement: noPolicy,
       warm: { count: 0, preclone: [], mirrorConnected: false },
-      defaultTemplate: 'default',
-      defaultLimits: limits,
-      maxLimits: limits,
+      defaultTemplate: host.template,
+      defaultLimits: host.limits,
+      maxLimits: host.limits,
       permissionMode: 'ask',
         permissionPolicy: { rules: [] },
       egress: { defaultPolicy: { presets: [], allow: [] }, allowFullNetwork: false },

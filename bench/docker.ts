@@ -9,11 +9,13 @@ import { unmountBelow } from '../src/sandbox/mount-table.ts';
 import { hostEnv, mustRun, runCommand } from '../src/sandbox/run-command.ts';
 import { sharedLibraries } from '../src/sandbox/runner-layer/libraries.ts';
 import { limits } from './host.ts';
+import { removable } from './when-cut.ts';
 
 /** A Docker daemon of this run's own, with an image that holds `true` and `sleep`. */
 export interface Docker {
   /** The start of every command line. */
   argv: readonly [string, ...string[]];
+  socketPath: string;
   image: string;
   /** Of `docker run`: the same limits as Berth's sandboxes, and no network either. */
   confined: readonly string[];
@@ -38,6 +40,7 @@ export async function startDocker(): Promise<Docker | NoDocker> {
   const daemon = await startDaemon(dir, socket);
   const docker: Docker = {
     argv,
+    socketPath: socket.slice('unix://'.length),
     image,
     confined: [
       '--network=none',
@@ -45,7 +48,7 @@ export async function startDocker(): Promise<Docker | NoDocker> {
       `--memory=${limits.memoryBytes}`,
       `--pids-limit=${limits.pids}`,
     ],
-    async remove() {
+    remove: removable(async () => {
       const containers = (await mustRun(argv[0], [...argv.slice(1), 'ps', '--all', '--quiet']))
         .split('\n')
         .filter(Boolean);
@@ -53,7 +56,7 @@ export async function startDocker(): Promise<Docker | NoDocker> {
       await daemon.end();
       await unmountBelow(dir);
       await rm(dir, { recursive: true, force: true });
-    },
+    }),
   };
   try {
     if (!(await daemon.answers(argv))) return await giveUp('dockerd did not start');
@@ -70,6 +73,11 @@ export async function startDocker(): Promise<Docker | NoDocker> {
     await rm(dir, { recursive: true, force: true });
     return { reason: `${reason}: ${said}` };
   }
+}
+
+/** A container with the limits of Berth's sandboxes, which sleeps. */
+export async function startContainer({ argv: [program, ...args], confined, image: of }: Docker, name: string): Promise<void> {
+  await mustRun(program, [...args, 'run', '--detach', `--name=${name}`, ...confined, of, 'sleep', 'infinity']);
 }
 
 async function startDaemon(dir: string, socket: string) {

@@ -41,6 +41,31 @@ export async function compare(
   return new Map([...timesMs].map(([name, times]) => [name, sampleOf(times)]));
 }
 
+/** Something and what undoes it, each timed. */
+export interface Pair {
+  name: string;
+  first: () => Promise<unknown>;
+  second: () => Promise<unknown>;
+}
+
+/** As `compare`, of both halves. */
+export async function comparePairs(
+  pairs: readonly Pair[],
+  rounds: Rounds,
+): Promise<{ first: Map<string, Sample>; second: Map<string, Sample> }> {
+  const seconds = new Map(pairs.map(({ name }) => [name, [] as number[]]));
+  const contenders = pairs.map(({ name, first, second }) => ({
+    name,
+    async measureMs() {
+      const tookMs = await timed(first);
+      seconds.get(name)!.push(await timed(second));
+      return tookMs;
+    },
+  }));
+  const first = await compare(contenders, rounds);
+  return { first, second: new Map([...seconds].map(([name, times]) => [name, sampleOf(times.slice(-rounds.rounds))])) };
+}
+
 export function sampleOf(timesMs: readonly number[]): Sample {
   return { timesMs, medianMs: quantile(timesMs, 0.5), p90Ms: quantile(timesMs, 0.9) };
 }

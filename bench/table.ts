@@ -66,14 +66,20 @@ export function skippedRow(what: string, against: string, reason: string): Row {
   return { what, berth: '-', against, other: `skipped: ${reason}`, ratio: '-', goal: '-', met: '-' };
 }
 
-/** As a Markdown table, aligned for reading as text. */
 export function renderTable(rows: readonly Row[]): string {
-  const widths = new Map(
-    columns.map((name) => [name, Math.max(...[headings, ...rows].map((row) => row[name].length))]),
-  );
-  const line = (row: Row) => `| ${columns.map((name) => row[name].padEnd(widths.get(name)!)).join(' | ')} |`;
-  const rule = `|${columns.map((name) => '-'.repeat(widths.get(name)! + 2)).join('|')}|`;
-  return [line(headings), rule, ...rows.map(line)].join('\n');
+  return renderGrid([headings, ...rows].map((row) => columns.map((name) => row[name])));
+}
+
+/** As a Markdown table, aligned for reading as text. The first line has the headings. */
+export function renderGrid([first = [], ...rest]: readonly (readonly string[])[]): string {
+  const widths = first.map((_, column) => Math.max(...[first, ...rest].map((cells) => cells[column]!.length)));
+  const line = (cells: readonly string[]) => `| ${cells.map((cell, column) => cell.padEnd(widths[column]!)).join(' | ')} |`;
+  const rule = `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`;
+  return [line(first), rule, ...rest.map(line)].join('\n');
+}
+
+export function milliseconds(medianMs: number): string {
+  return `${medianMs.toFixed(medianMs < 10 ? 1 : 0)} ms`;
 }
 
 function duration({ medianMs, p90Ms }: Sample): string {
@@ -81,6 +87,6 @@ function duration({ medianMs, p90Ms }: Sample): string {
   return `${medianMs.toFixed(digits)} ms (p90 ${p90Ms.toFixed(digits)})`;
 }
 
-function megabytes(sizeBytes: number): string {
+export function megabytes(sizeBytes: number): string {
   return `${(sizeBytes / 1e6).toFixed(1)} MB`;
 }

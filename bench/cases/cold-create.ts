@@ -63,7 +63,8 @@ export const coldCreate: BenchCase = {
   },
 };
 
-async function createOnce(host: BenchHost): Promise<number> {
+/** To the first command's end. The sandbox is destroyed outside the timing. */
+export async function createOnce(host: BenchHost): Promise<number> {
   const id = host.nextId();
   const startedMs = performance.now();
   const runner = await host.create(id);
@@ -79,7 +80,7 @@ async function createOnce(host: BenchHost): Promise<number> {
 const startNode = [`${guestRunnerPath}/bin/node`, ...runnerNodeFlags, '--eval', '0'];
 
 /** The plain runtime on a bundle with the configuration of a sandbox that runs, and a command in place of the runner. */
-async function plainContender(
+export async function plainContender(
   name: string,
   host: BenchHost,
   id: string,

@@ -1,4 +1,4 @@
-import { mustRun } from '../../src/sandbox/run-command.ts';
+import { startContainer } from '../docker.ts';
 import { soon } from '../host.ts';
 import { compare, timed, type Contender } from '../measure.ts';
 import { ratioRow, skippedRow, type Row } from '../table.ts';
@@ -20,17 +20,7 @@ export const exec: BenchCase = {
         commandContender('runc', ['runc', '--root', host.runtimeRoot, 'exec', id, 'true']),
       ];
       if ('argv' in docker) {
-        const [program, ...args] = docker.argv;
-        await mustRun(program, [
-          ...args,
-          'run',
-          '--detach',
-          '--name=exec',
-          ...docker.confined,
-          docker.image,
-          'sleep',
-          'infinity',
-        ]);
+        await startContainer(docker, 'exec');
         contenders.push(commandContender('docker', [...docker.argv, 'exec', 'exec', 'true']));
       }
       say(`exec: ${contenders.map(({ name }) => name).join(', ')}`);

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { dumpIdentity } from '../../src/sandbox/providers/oci/criu-identity.ts';
 import { hostEnv, mustRun } from '../../src/sandbox/run-command.ts';
 import { soon, type BenchHost } from '../host.ts';
-import { compare, sampleOf, timed, type Contender } from '../measure.ts';
+import { comparePairs, type Pair } from '../measure.ts';
 import { ratioRow, skippedRow } from '../table.ts';
 import type { BenchCase } from './case.ts';
 
@@ -25,43 +25,36 @@ export const hibernate: BenchCase = {
       return [skippedRow(what.hibernate, '`runc checkpoint`', 'no CRIU: scripts/setup.sh fetches it')];
     }
     const [id, plainId] = ids;
-    const berth = {
-      name: 'berth',
-      hibernate: () => host.provider.hibernate(id, { signal: soon() }),
-      wake: async () => {
-        const { restored, reason } = await host.provider.wake(id, { signal: soon() });
-        if (restored !== 'memory') throw new Error(`the processes were lost: ${reason}`);
-      },
-    };
+    const berth = { name: 'berth', ...berthHibernation(host, id) };
     // The plain runtime uses what Berth makes at its first.
-    await berth.hibernate();
-    await berth.wake();
-    const rounds = quick ? 4 : 20;
-    const wakes = new Map<string, number[]>();
-    const contenders: Contender[] = [berth, plainRuntime(host, plainId)].map((pair) => ({
-      name: pair.name,
-      async measureMs() {
-        const tookMs = await timed(pair.hibernate);
-        wakes.set(pair.name, [...(wakes.get(pair.name) ?? []), await timed(pair.wake)]);
-        return tookMs;
-      },
-    }));
+    await berth.first();
+    await berth.second();
     say('hibernate: berth, runc');
-    const hibernates = await compare(contenders, { warmUp: 1, rounds, pauseMs: 200 });
-    const woken = (name: string) => sampleOf(wakes.get(name)!.slice(-rounds));
+    const pairs = [berth, { name: 'runc', ...runcHibernation(host, plainId) }];
+    const { first: hibernates, second: wakes } = await comparePairs(pairs, { warmUp: 1, rounds: quick ? 4 : 20, pauseMs: 200 });
     for (const each of ids) await host.destroy(each);
     return [
       ratioRow(what.hibernate, hibernates.get('berth')!, '`runc checkpoint`', hibernates.get('runc')!, goal),
-      ratioRow(what.wake, woken('berth'), '`runc restore`', woken('runc'), goal),
+      ratioRow(what.wake, wakes.get('berth')!, '`runc restore`', wakes.get('runc')!, goal),
     ];
   },
 };
 
+export function berthHibernation({ provider }: BenchHost, id: string): Pick<Pair, 'first' | 'second'> {
+  return {
+    first: () => provider.hibernate(id, { signal: soon() }),
+    second: async () => {
+      const { restored, reason } = await provider.wake(id, { signal: soon() });
+      if (restored !== 'memory') throw new Error(`the processes were lost: ${reason}`);
+    },
+  };
+}
+
 /** As Berth does; else it takes 60 to 90 ms more each way, and iptables. */
 const noLock = 'network-lock skip';
 
-/** The same sandbox's worth of processes through the runtime's command line. */
-function plainRuntime(host: BenchHost, id: string) {
+/** The same sandbox's worth of processes through the runtime's command line. Berth has hibernated one before. */
+export function runcHibernation(host: BenchHost, id: string): Pick<Pair, 'first' | 'second'> {
   const image = join(host.dataDir, 'storage', 'bench-image');
   const bundle = join(host.dataDir, 'sandboxes', id);
   const log = join(host.dataDir, 'storage', 'sandboxes', id, 'log');
@@ -75,8 +68,7 @@ function plainRuntime(host: BenchHost, id: string) {
       stdio: ['ignore', 'ignore', 'ignore'],
     });
   return {
-    name: 'runc',
-    hibernate: async () => {
+    first: async () => {
       const { command, config } = await dumpIdentity();
       logName = await nameOfLog(host, id);
       await rm(image, { recursive: true, force: true });
@@ -84,7 +76,7 @@ function plainRuntime(host: BenchHost, id: string) {
       await writeFile(join(bundle, 'criu.conf'), [`external ${logName}`, noLock, ...config, ''].join('\n'));
       await runc({ BERTH_CRIU_AS: command }, 'checkpoint', ...flags, id);
     },
-    wake: async () => {
+    second: async () => {
       await writeFile(join(bundle, 'criu.conf'), `inherit-fd fd[9]:${logName}\n${noLock}\n`);
       await runc({ BERTH_CRIU_LOG: log }, 'restore', '--detach', ...flags, '--bundle', bundle, id);
     },

@@ -7,7 +7,7 @@ import { sizeRow } from '../table.ts';
 import type { BenchCase } from './case.ts';
 
 /** The runner gives memory back two seconds after its last request. */
-const idleMs = 5000;
+export const idleMs = 5000;
 const goalBytes = 20e6;
 
 /**

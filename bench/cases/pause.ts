@@ -1,17 +1,11 @@
 import { mustRun } from '../../src/sandbox/run-command.ts';
-import { soon } from '../host.ts';
-import { compare, sampleOf, timed, type Contender } from '../measure.ts';
+import { startContainer, type Docker } from '../docker.ts';
+import { soon, type BenchHost } from '../host.ts';
+import { comparePairs, type Pair } from '../measure.ts';
 import { ratioRow, skippedRow, type Row } from '../table.ts';
 import type { BenchCase } from './case.ts';
 
 const goal = 1.5;
-
-/** One way to pause and to resume. */
-interface Pair {
-  name: string;
-  pause: () => Promise<unknown>;
-  resume: () => Promise<unknown>;
-}
 
 /** `pause` and `resume`, which ends when the runner answers; the plain runtime on the same sandbox, Docker on a container with as many limits. */
 export const pause: BenchCase = {
@@ -21,36 +15,16 @@ export const pause: BenchCase = {
     const id = host.nextId();
     const client = await host.create(id);
     client.close();
-    const { provider } = host;
-    const runc = (...args: string[]) => mustRun('runc', ['--root', host.runtimeRoot, ...args]);
-    const pairs: Pair[] = [
-      {
-        name: 'berth',
-        pause: () => provider.pause(id, { signal: soon() }),
-        resume: () => provider.resume(id, { signal: soon() }),
-      },
-      { name: 'runc', pause: () => runc('pause', id), resume: () => runc('resume', id) },
-    ];
+    const pairs: Pair[] = [{ name: 'berth', ...berthPause(host, id) }, { name: 'runc', ...runcPause(host, id) }];
     try {
       if ('argv' in docker) {
-        const [program, ...args] = docker.argv;
-        const run = (...more: string[]) => mustRun(program, [...args, ...more]);
-        await run('run', '--detach', '--name=pause', ...docker.confined, docker.image, 'sleep', 'infinity');
-        pairs.push({ name: 'docker', pause: () => run('pause', 'pause'), resume: () => run('unpause', 'pause') });
+        await startContainer(docker, 'pause');
+        pairs.push({ name: 'docker', ...dockerPause(docker, 'pause') });
       }
       say(`pause: ${pairs.map(({ name }) => name).join(', ')}`);
       const rounds = quick ? 10 : 50;
-      const resumes = new Map(pairs.map(({ name }) => [name, [] as number[]]));
-      const contenders: Contender[] = pairs.map((pair) => ({
-        name: pair.name,
-        async measureMs() {
-          const pauseMs = await timed(pair.pause);
-          resumes.get(pair.name)!.push(await timed(pair.resume));
-          return pauseMs;
-        },
-      }));
-      const pauses = await compare(contenders, { warmUp: 3, rounds, pauseMs: 10 });
-      const resumed = (name: string) => sampleOf(resumes.get(name)!.slice(-rounds));
+      const { first: pauses, second } = await comparePairs(pairs, { warmUp: 3, rounds, pauseMs: 10 });
+      const resumed = (name: string) => second.get(name)!;
       const rows: Row[] = [
         ratioRow('pause', pauses.get('berth')!, '`runc pause`, same sandbox', pauses.get('runc')!, goal),
         ratioRow('resume, to the runner answering', resumed('berth'), '`runc resume`', resumed('runc'), goal),
@@ -67,3 +41,19 @@ export const pause: BenchCase = {
     }
   },
 };
+
+type Halves = Pick<Pair, 'first' | 'second'>;
+
+/** `resume` ends when the runner answers. */
+export function berthPause({ provider }: BenchHost, id: string): Halves {
+  return { first: () => provider.pause(id, { signal: soon() }), second: () => provider.resume(id, { signal: soon() }) };
+}
+
+export function runcPause(host: BenchHost, id: string): Halves {
+  const runc = (command: string) => mustRun('runc', ['--root', host.runtimeRoot, command, id]);
+  return { first: () => runc('pause'), second: () => runc('resume') };
+}
+
+export function dockerPause({ argv: [program, ...args] }: Docker, name: string): Halves {
+  return { first: () => mustRun(program, [...args, 'pause', name]), second: () => mustRun(program, [...args, 'unpause', name]) };
+}

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { newId } from '../../src/protocol/ids.ts';
 import { placePackagedBundle } from '../../src/sandbox/runner-layer/bundle.ts';
-import { layOutDisk } from '../../src/sandbox/providers/oci/disk.ts';
+import { layOutDisk } from '../../src/sandbox/providers/_shared/disk-layout.ts';
 import { openInstallation } from '../../src/sandbox/providers/oci/installation.ts';
 import { diskPaths, sandboxPaths } from '../../src/sandbox/providers/oci/paths.ts';
 import { writeRecord } from '../../src/sandbox/providers/oci/record.ts';

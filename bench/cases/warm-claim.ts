@@ -19,7 +19,7 @@ export const warmClaim: BenchCase = {
   name: 'claim',
   needsDocker: true,
   async run({ host, docker, quick, say }) {
-    const bench = await openCore(host, { warm: { count: 1, preclone: [], mirrorConnected: false } });
+    const bench = await openCore(host, oneWarm);
     try {
       const running = await bench.core.sessions.create({ agent: 'shell', permissions: 'allow' }, 'bench', soon());
       await untilWarm(bench.core);
@@ -57,7 +57,10 @@ export const warmClaim: BenchCase = {
   },
 };
 
-async function claimOnce(core: Core): Promise<number> {
+export const oneWarm = { warm: { count: 1, preclone: [], mirrorConnected: false } };
+
+/** From a session without a sandbox to its first command's end. The warm one has been ready for a moment. */
+export async function claimOnce(core: Core): Promise<number> {
   await untilWarm(core);
   const { id } = await core.sessions.create({ agent: 'shell', permissions: 'allow' }, 'bench', soon());
   await sleep(settleMs);
@@ -66,11 +69,15 @@ async function claimOnce(core: Core): Promise<number> {
   return tookMs;
 }
 
-async function untilWarm(core: Core): Promise<void> {
-  while ((await core.pool.overview()).warm.ready === 0) await sleep(20);
+export async function untilWarm(core: Core): Promise<void> {
+  for (const signal = soon(); ; await sleep(20)) {
+    const { ready, held } = (await core.pool.overview()).warm;
+    if (ready > 0) return;
+    if (signal.aborted) throw new Error(`no sandbox gets warm: ${held ?? 'no reason is told'}`);
+  }
 }
 
-async function runTrue(core: Core, sessionId: string): Promise<void> {
+export async function runTrue(core: Core, sessionId: string): Promise<void> {
   const { exitCode } = await core.sessions.withRunner(sessionId, soon(), (runner) => runner.exec({ argv: ['true'] }, soon()));
   if (exitCode !== 0) throw new Error(`true ended with ${exitCode}`);
 }

@@ -15,6 +15,7 @@ import { asBerthError, BerthError } from '../protocol/errors.ts';
 import { trustedProxies, type IsTrustedProxy } from '../server/limits/client-address.ts';
 import { parseRateLimits, type RateLimits } from '../server/limits/rate-limits.ts';
 import { providerNames } from '../sandbox/registry.ts';
+import { readProviderOptions } from './provider-settings.ts';
 
 const gibibyte = 1024 ** 3;
 
@@ -51,17 +52,6 @@ const environment = z.object({
   BERTH_PROVIDERS: z.string().default('oci').transform(parseProviders),
   /** A JSON file that says which sessions go to which provider; see docs/guides/providers.md. */
   BERTH_PLACEMENT: z.string().startsWith('/').optional(),
-  /** The socket of Docker or Podman, for the provider `docker`. */
-  BERTH_DOCKER_HOST: z.string().regex(/^unix:\/\/\//, 'unix:///path: the engine must run on this machine').optional(),
-  /** A runtime of that engine, as `runsc` or `kata`; default the engine's own. */
-  BERTH_DOCKER_RUNTIME: z.string().regex(/^[\w.-]+$/, 'the name of a runtime').optional(),
-  /** Images of that engine by template name: `node=node:24,go=golang:1.25`. */
-  BERTH_DOCKER_IMAGES: z.string().default('').transform(parseImages),
-  /** What each disk of a machine of the provider `firecracker` may have of the host's; default no bound. */
-  BERTH_FIRECRACKER_DISK_MIB_PER_SECOND: wholePositive.optional(),
-  BERTH_FIRECRACKER_DISK_OPERATIONS_PER_SECOND: wholePositive.optional(),
-  /** OCI runtime: `runc`, `crun` or `runsc`; default what suits the host. */
-  BERTH_RUNTIME: z.enum(['runc', 'crun', 'runsc']).optional(),
   BERTH_SLOTS: wholePositive.optional(),
   /** Sandboxes kept running for sessions to come; 0: none. Default by what slots and memory allow. */
   BERTH_WARM: z.coerce.number().int().min(0).max(100).optional(),
@@ -95,8 +85,6 @@ const environment = z.object({
   BERTH_EGRESS: z.string().default('packages,git').transform(readEgress),
   /** `true` lets sessions have a network of their own beside the gateway: the preset `full`; see docs/guides/network.md. */
   BERTH_ALLOW_FULL_NETWORK: z.enum(['true', 'false']).default('false'),
-  /** The network namespace, a path, by which those networks go out. Default the one that Berth runs in. */
-  BERTH_FULL_NETWORK_NAMESPACE: z.string().startsWith('/').optional(),
   /** Name servers for the names of those networks, with commas: `192.0.2.53,192.0.2.54:5353`. Default those of the machine. */
   BERTH_FULL_NETWORK_DNS: z.string().optional().transform(readNameServers),
   /** Who answers what agents ask in sessions that do not say: `policy`, `ask` (a person) or `allow`. */
@@ -147,13 +135,7 @@ export type Config = ReturnType<typeof readConfig>;
 export function readConfig(env: Readonly<Record<string, string | undefined>>) {
   // An empty variable is an unset one: `FOO= berth up` is how people clear a setting.
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
-  const parsed = environment.safeParse(given);
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    const name = issue?.path.join('.') ?? 'environment';
-    throw new BerthError('invalid_request', `${name}: ${issue?.message ?? 'is not valid'}`, { field: name });
-  }
-  const e = parsed.data;
+  const [e, providerOptions] = named(() => [environment.parse(given), readProviderOptions(given)] as const);
   const memoryBytes = (e.BERTH_SANDBOX_MEMORY_MIB ?? defaultMemoryMib()) * 1024 ** 2;
   const slots = e.BERTH_SLOTS ?? defaultSlots(memoryBytes);
   const allowLocalRepositories = e.BERTH_LOCAL_REPOSITORIES === 'true';
@@ -177,18 +159,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     keyFile: e.BERTH_KEY_FILE ?? join(e.BERTH_DATA_DIR, 'key'),
     providers: e.BERTH_PROVIDERS,
     placementFile: e.BERTH_PLACEMENT ?? null,
-    docker: {
-      socketPath: e.BERTH_DOCKER_HOST?.slice('unix://'.length) ?? '/var/run/docker.sock',
-      runtime: e.BERTH_DOCKER_RUNTIME ?? null,
-      images: e.BERTH_DOCKER_IMAGES,
-    },
-    firecracker: {
-      driveLimits: {
-        bytesPerSecond: e.BERTH_FIRECRACKER_DISK_MIB_PER_SECOND === undefined ? undefined : e.BERTH_FIRECRACKER_DISK_MIB_PER_SECOND * 1024 ** 2,
-        operationsPerSecond: e.BERTH_FIRECRACKER_DISK_OPERATIONS_PER_SECOND,
-      },
-    },
-    runtime: e.BERTH_RUNTIME ?? null,
+    providerOptions,
     slots,
     warm: {
       count: e.BERTH_WARM ?? defaultWarm(slots),
@@ -222,7 +193,6 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     taskOwner: e.BERTH_TASK_OWNER,
     egress: { defaultPolicy: e.BERTH_EGRESS, allowFullNetwork } satisfies EgressSettings,
     nameServers: e.BERTH_FULL_NETWORK_DNS,
-    fullNetwork: allowFullNetwork ? { namespace: e.BERTH_FULL_NETWORK_NAMESPACE ?? null } : null,
     permissionMode: e.BERTH_PERMISSION_MODE,
     permissionsFile: e.BERTH_PERMISSIONS ?? null,
     egressToLoopback: e.BERTH_EGRESS_TO_LOOPBACK === 'true',
@@ -247,6 +217,18 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
       pacing: e.BERTH_GITHUB_PACING === 'on',
     },
   };
+}
+
+/** What a schema refuses, as an error that names the variable. */
+function named<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    if (!(cause instanceof z.ZodError)) throw cause;
+    const [issue] = cause.issues;
+    const name = issue?.path.join('.') ?? 'environment';
+    throw new BerthError('invalid_request', `${name}: ${issue?.message ?? 'is not valid'}`, { field: name, cause });
+  }
 }
 
 function parseProviders(text: string, context: z.RefinementCtx): string[] {
@@ -297,16 +279,6 @@ function readBudget(text: string | undefined, context: z.RefinementCtx): BudgetL
     context.addIssue(`"${text}" is not of the form usd=5,tokens=2m,turns=20,minutes=90 (${issue})`);
     return z.NEVER;
   }
-}
-
-function parseImages(text: string, context: z.RefinementCtx): Record<string, string> {
-  const images: Record<string, string> = {};
-  for (const entry of text.split(',').filter((each) => each.trim() !== '')) {
-    const [, name, image] = /^\s*([a-z0-9][a-z0-9._-]*)=(\S+)\s*$/.exec(entry) ?? [];
-    if (name === undefined || image === undefined) context.addIssue(`"${entry}" is not of the form template=image`);
-    else images[name] = image;
-  }
-  return images;
 }
 
 function readNameServers(text: string | undefined, context: z.RefinementCtx): readonly string[] | null {

@@ -3,11 +3,10 @@ import type { Finding } from '../core/ports/sandbox-provider.ts';
 import { templatesFinding } from '../sandbox/templates/findings.ts';
 import { loadProvider } from '../sandbox/registry.ts';
 import type { Config } from './config.ts';
-import { providerOptions } from './provider-options.ts';
 
 /** What this machine has, and the services that the settings name. Changes nothing. */
 export async function findings(
-  config: Pick<Config, 'providers' | 'dataDir' | 'agentsDir' | 'runtime' | 'docker' | 'firecracker' | 'fullNetwork' | 'databaseUrl' | 'redisUrl'>,
+  config: Pick<Config, 'providers' | 'dataDir' | 'agentsDir' | 'providerOptions' | 'databaseUrl' | 'redisUrl'>,
 ): Promise<readonly Finding[]> {
   const { databaseUrl, redisUrl } = config;
   const [ofProviders, templates, ...services] = await Promise.all([
@@ -24,7 +23,8 @@ const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: ()
 
 /** What a provider says of this machine; of several, whose word it is. */
 async function providerFindings(name: string, config: Parameters<typeof findings>[0]): Promise<Finding[]> {
-  const provider = await loadProvider(name, { dataDir: config.dataDir, logger: silent }, providerOptions(name, config));
+  const options = { agentsDir: config.agentsDir, ...config.providerOptions[name] };
+  const provider = await loadProvider(name, { dataDir: config.dataDir, logger: silent }, options);
   try {
     const report = await provider.probe({ signal: AbortSignal.timeout(probeTimeoutMs) });
     const isOnly = config.providers.length === 1;

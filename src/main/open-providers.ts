@@ -5,14 +5,13 @@ import { BerthError } from '../protocol/errors.ts';
 import { guarded } from '../sandbox/guarded.ts';
 import { loadProvider } from '../sandbox/registry.ts';
 import type { Config } from './config.ts';
-import { providerOptions } from './provider-options.ts';
 
 /**
  * Opens every provider that the settings name. One that cannot be used stops the start: its sandboxes would be taken for
  * lost, and whoever named it wants it. `opened` is told of each before it is used.
  */
 export async function openProviders(
-  config: Pick<Config, 'providers' | 'dataDir' | 'agentsDir' | 'runtime' | 'docker' | 'firecracker' | 'fullNetwork'>,
+  config: Pick<Config, 'providers' | 'dataDir' | 'agentsDir' | 'providerOptions'>,
   logger: Logger,
   opened: (provider: SandboxProvider) => void,
   say: (line: string) => void,
@@ -21,7 +20,8 @@ export async function openProviders(
   const providers: SandboxProvider[] = [];
   say('checking what this machine has');
   for (const name of config.providers) {
-    const driver = await loadProvider(name, { dataDir: config.dataDir, logger }, providerOptions(name, config));
+    const options = { agentsDir: config.agentsDir, ...config.providerOptions[name] };
+    const driver = await loadProvider(name, { dataDir: config.dataDir, logger }, options);
     const provider = guarded(driver, { logger });
     opened(provider);
     const report = await provider.probe({ signal });

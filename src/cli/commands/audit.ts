@@ -31,6 +31,7 @@ export function register(program: Command): void {
         const client = await context.client();
         const page = await client.audit.list({ ...queryOf(options), limit: options.limit });
         if (context.json) return context.writeJson(page);
+        if (page.entries.length === 0) return context.notice('No entries.');
         show(context, page.entries);
       }),
     );

@@ -74,7 +74,7 @@ const scopeNames = { session: 'this session', user: 'its user', day: 'its user t
 
 function showSession(context: CliContext, view: SessionBudgetView): void {
   if (context.json) return context.writeJson(view);
-  if (view.limits.length === 0) return context.write('no limits\n');
+  if (view.limits.length === 0) return context.notice('No limits.');
   const shown = view.limits.filter((each) => each.measure !== 'unpriced' || each.used > 0);
   context.write(
     renderTable(

@@ -31,7 +31,7 @@ export function register(program: Command): void {
       action(async (context) => {
         const keys = await (await context.client()).keys.list();
         if (context.json) return context.writeJson({ keys });
-        if (keys.length === 0) return context.write('no keys\n');
+        if (keys.length === 0) return context.notice('No keys.');
         context.write(
           renderTable(
             keys,
@@ -86,8 +86,8 @@ export function register(program: Command): void {
     .action(
       action(async (context, { argument: [id = ''] }) => {
         await (await context.client()).keys.delete(id);
-        if (context.json) context.writeJson({ id });
-        else context.write(`${sanitizeLine(id)} is deleted\n`);
+        if (context.json) return context.writeJson({ removed: id });
+        context.notice(`${sanitizeLine(id)} is removed.`);
       }),
     );
 

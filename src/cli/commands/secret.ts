@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { SecretView } from '../../protocol/secrets-api.ts';
 import { action, type CliContext } from '../context.ts';
-import { usageError } from '../failure.ts';
+import { readSecret } from '../read-secret.ts';
 import { sanitizeLine } from '../render/sanitize.ts';
 import { renderTable } from '../render/table.ts';
 import { formatAge } from '../render/units.ts';
@@ -27,7 +27,7 @@ export function register(program: Command): void {
 
   secret
     .command('set')
-    .description('Make or replace a secret. Its value is read from standard input.')
+    .description('Make or replace a secret. Its value is asked for, or read from standard input; never taken from the command line.')
     .argument('<name>', 'its name')
     .requiredOption('--host <host...>', 'a host that it is sent to: example.org, or example.org:8443')
     .option('--header <name>', 'the header that it goes into', 'Authorization')
@@ -36,7 +36,7 @@ export function register(program: Command): void {
     .action(
       action<TeamOption & { host: string[]; header: string; template: string }>(
         async (context, { argument: [name = ''], options: { host, header, template, team } }) => {
-          const value = await readValue();
+          const value = await readSecret('Value');
           const view = await (await context.client()).secrets.set(name, { hosts: host, header, template, value }, { team });
           show(context, [view]);
         },
@@ -51,23 +51,15 @@ export function register(program: Command): void {
     .action(
       action<TeamOption>(async (context, { argument: [name = ''], options: { team } }) => {
         await (await context.client()).secrets.remove(name, { team });
+        if (context.json) return context.writeJson({ removed: name });
+        context.notice(`${sanitizeLine(name)} is removed.`);
       }),
     );
 }
 
-/** Not from the command line, which other programs of the machine can read. */
-async function readValue(): Promise<string> {
-  if (process.stdin.isTTY) throw usageError('pipe the value in: it would stay in the history of the shell', 'value');
-  const chunks: Buffer[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
-  const value = Buffer.concat(chunks).toString('utf8').replace(/\r?\n$/, '');
-  if (value === '') throw usageError('the value is empty', 'value');
-  return value;
-}
-
 function show(context: CliContext, secrets: readonly SecretView[]): void {
   if (context.json) return context.writeJson({ secrets });
-  if (secrets.length === 0) return context.write('no secrets\n');
+  if (secrets.length === 0) return context.notice('No secrets.');
   const now = Date.now();
   const columns = [
     { title: 'NAME', value: (row: SecretView) => sanitizeLine(row.name) },

@@ -50,7 +50,7 @@ function parseDimensions(value: string): UsageDimension[] {
 }
 
 function show(context: CliContext, { rows, total, unpricedModels }: UsageReport, by: readonly UsageDimension[]): void {
-  if (rows.length === 0) return context.write('nothing was used\n');
+  if (rows.length === 0) return context.notice('Nothing was used.');
   context.write(
     renderTable(
       rows,

@@ -1,8 +1,8 @@
 import type { Finding } from '../../core/ports/sandbox-provider.ts';
 import { findProgram } from '../find-program.ts';
 
-/** Programs that the local provider cannot do without, and Debian's package of each. */
-const needed: Readonly<Record<string, string>> = {
+/** Programs that local providers cannot do without, and Debian's package of each. */
+const neededByAll: Readonly<Record<string, string>> = {
   mount: 'mount',
   umount: 'mount',
   setpriv: 'util-linux',
@@ -11,7 +11,9 @@ const needed: Readonly<Record<string, string>> = {
   'tini-static': 'tini',
 };
 
-export async function programsFinding(): Promise<Finding> {
+/** `more`: what a driver needs besides, and Debian's package of each. */
+export async function programsFinding(more: Readonly<Record<string, string>> = {}): Promise<Finding> {
+  const needed: Readonly<Record<string, string>> = { ...neededByAll, ...more };
   const found = await Promise.all(Object.keys(needed).map(async (name) => [name, await findProgram(name)] as const));
   const missing = found.filter(([, path]) => path === null).map(([name]) => name);
   return {

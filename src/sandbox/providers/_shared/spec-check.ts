@@ -21,6 +21,13 @@ export function checkId(id: string): void {
     throw new BerthError('invalid_request', `not an id: ${JSON.stringify(id)}`, { field: 'id' });
 }
 
+/** Its path becomes part of a mount's options, where each of these ends an entry. Throws `invalid_request`. */
+export function checkDataDir(dataDir: string): void {
+  if (/[,:\\\s]/.test(dataDir)) {
+    throw new BerthError('invalid_request', `the data directory's path must not contain , : \\ or spaces: ${dataDir}`);
+  }
+}
+
 /** The ids of sandboxes that are made together; each is another one's. */
 export function forkIds(specs: readonly SandboxSpec[]): string[] {
   const ids = specs.map((spec) => spec.id);

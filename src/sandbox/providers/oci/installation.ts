@@ -16,6 +16,7 @@ import { ensureRunnerLayer, type RunnerLayer } from '../../runner-layer/runner-l
 import { openDiskCopies, type DiskCopies } from '../../storage/disk-copies.ts';
 import { openStorage, type Storage, type StorageChoice } from '../../storage/storage.ts';
 import { createTemplates, type Templates } from '../../templates/template.ts';
+import { checkDataDir } from '../_shared/spec-check.ts';
 import { createCriuCheckpointer } from './criu-checkpointer.ts';
 import type { Checkpointer } from './checkpointer.ts';
 import { createGvisorCheckpointer } from './gvisor-checkpointer.ts';
@@ -62,10 +63,7 @@ export interface Installation {
 /** Takes the lock, brings the storage up and chooses the runtime. Leaves nothing held when it throws. */
 export async function openInstallation(options: InstallationOptions): Promise<Installation> {
   const { dataDir } = options;
-  // Both end an entry in the options of an overlay mount.
-  if (/[,:\\\s]/.test(dataDir)) {
-    throw new BerthError('invalid_request', `the data directory's path must not contain , : \\ or spaces: ${dataDir}`);
-  }
+  checkDataDir(dataDir);
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const id = await installationId(dataDir);
   const lock = await lockInstallation(dataDir, id);

@@ -13,7 +13,7 @@ import { createHostReport } from '../../host/report.ts';
 import type { DriverFactory } from '../../registry.ts';
 import { placePackagedBundle, type PlaceBundle } from '../../runner-layer/bundle.ts';
 import { shareObjects } from '../../storage/share-objects.ts';
-import { privateMemory } from './cgroup.ts';
+import { privateMemory } from '../_shared/cgroup.ts';
 import { openInstallation, type Installation } from './installation.ts';
 import { createKeyLock } from '../_shared/key-lock.ts';
 import { createPersistence, persistenceCapabilities, recoverPersistence } from './persistence.ts';

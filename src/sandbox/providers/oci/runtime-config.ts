@@ -10,7 +10,7 @@ import { runnerProgram } from '../../runner-layer/runner-layer.ts';
 import type { CgroupLayout } from '../../host/cgroups.ts';
 import type { RunnerLayer } from '../../runner-layer/runner-layer.ts';
 import type { Template } from '../../templates/template.ts';
-import { cpuPeriodUs, cpuQuotaUs } from './cgroup.ts';
+import { cpuPeriodUs, cpuQuotaUs } from '../_shared/cgroup.ts';
 import { guestRunPath, hostnameOf, runnerArgv, runnerEnvironment } from '../_shared/runner-process.ts';
 import type { DiskPaths, SandboxPaths } from './paths.ts';
 import type { SandboxRecord } from './record.ts';

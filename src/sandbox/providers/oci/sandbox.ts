@@ -1,16 +1,15 @@
 import { existsSync, lstatSync, readdirSync } from 'node:fs';
 import { mkdir, rm, rmdir, unlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { SandboxInfo, SandboxStatus } from '../../../core/ports/sandbox-provider.ts';
 import { BerthError } from '../../../protocol/errors.ts';
 import { realDirectory } from '../../templates/assemble.ts';
 import type { Template } from '../../templates/template.ts';
+import { openCgroup, type SandboxCgroup } from '../_shared/cgroup.ts';
+import { openFreezer, type Freezer } from '../_shared/freezer.ts';
 import { connect } from './connect.ts';
-import { openCgroup, type SandboxCgroup } from './cgroup.ts';
-import { openFreezer, type Freezer } from './freezer.ts';
 import { prepareRunDirectory } from '../_shared/run-directory.ts';
-import { layOutDisk } from './disk.ts';
+import { layOutDisk } from '../_shared/disk-layout.ts';
 import type { Installation } from './installation.ts';
 import { diskPaths, sandboxPaths, type DiskPaths, type SandboxPaths } from './paths.ts';
 import { readRecord, writeRecord, type SandboxRecord } from './record.ts';
@@ -184,22 +183,13 @@ async function withRoom(
 
 /** Ends the processes and takes the runtime's state, the cgroup and the mount away. With grace, the runner may end its own first. */
 export async function haltSandbox(installation: Installation, parts: SandboxParts, graceMs: number): Promise<void> {
-  if (graceMs > 0) await endGently(parts.cgroup, graceMs);
+  if (graceMs > 0) await parts.cgroup.endGently(graceMs);
   await parts.cgroup.kill();
   await installation.runtime.forget(parts.id);
   await parts.cgroup.kill();
   await installation.network?.detach(parts.id);
   await parts.cgroup.remove();
   await unmountRoot(parts.paths);
-}
-
-async function endGently(cgroup: SandboxCgroup, graceMs: number): Promise<void> {
-  const deadline = performance.now() + graceMs;
-  await cgroup.signalInit('SIGTERM');
-  for (let waitMs = 2; performance.now() < deadline; waitMs = Math.min(waitMs * 2, 50)) {
-    if (await cgroup.isEmpty()) return;
-    await sleep(waitMs);
-  }
 }
 
 /** Removes whatever there is of a sandbox; the record goes last. Idempotent. */

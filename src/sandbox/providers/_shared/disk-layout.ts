@@ -14,12 +14,18 @@ import { join } from 'node:path';
 import { guestHome, guestUser } from '../../../core/ports/sandbox-provider.ts';
 import { realDirectory } from '../../templates/assemble.ts';
 import type { Template } from '../../templates/template.ts';
-import { chownTree } from '../_shared/chown-tree.ts';
-import { guestStatePath } from '../_shared/runner-process.ts';
-import type { DiskPaths } from './paths.ts';
+import { chownTree } from './chown-tree.ts';
+import { guestStatePath } from './runner-process.ts';
+
+/** Of a disk whose root is an overlay on a template, and whose home is a directory of its own. */
+export interface DiskLayout {
+  upper: string;
+  work: string;
+  home: string;
+}
 
 /** Lays out a new, empty disk. Synchronous calls: a handful on a fresh directory, in less time than their scheduling. */
-export async function layOutDisk(disk: DiskPaths, template: Template): Promise<void> {
+export async function layOutDisk(disk: DiskLayout, template: Template): Promise<void> {
   for (const directory of [disk.upper, disk.work, disk.home]) makeDirectory(directory, 0o755);
   chownSync(disk.home, guestUser.uid, guestUser.gid);
   let path = disk.upper;

@@ -15,12 +15,12 @@ export interface SandboxCgroup {
   processes(): Promise<number[]>;
   /** Whether nothing is left of any process. On v2 the list has none any more that is ending, while its files and sockets are still open. */
   isEmpty(): Promise<boolean>;
+  /** Asks the first process (the init) to end, and waits for all to be gone; what goes on after `graceMs` is left to `kill`. */
+  endGently(graceMs: number): Promise<void>;
   /** Ends every process, frozen ones too, and resolves when none is left. */
   kill(): Promise<void>;
   /** The process that is number 1 inside; `null` when nothing runs. */
   init(): Promise<number | null>;
-  /** Sends a signal to the first process (the init), which passes it on. */
-  signalInit(signal: NodeJS.Signals): Promise<void>;
   /** Makes it, with its limits, for a runtime that leaves cgroups alone. */
   make(limits: SandboxLimits): Promise<void>;
   /** Sets the limits of one that is there. Throws `conflict` when more memory is in use and cannot be given back. */
@@ -134,13 +134,19 @@ export function openCgroup(layout: CgroupLayout, path: string): SandboxCgroup {
         await sleep(waitMs);
       }
     },
-    init,
-    async signalInit(signal) {
+    async endGently(graceMs) {
+      const deadline = performance.now() + graceMs;
       const pid = await init();
-      if (pid !== null) signalProcess(pid, signal);
+      if (pid !== null) signalProcess(pid, 'SIGTERM');
+      for (let waitMs = 2; performance.now() < deadline; waitMs = Math.min(waitMs * 2, 50)) {
+        if (await isEmpty()) return;
+        await sleep(waitMs);
+      }
     },
+    init,
     async make(limits) {
       for (const directory of directories) await mkdir(directory, { recursive: true });
+      if (v2) await delegate(layout, dirname(path));
       await limit(limits);
       const cpuset = v2 ? null : of('cpuset');
       // Empty at first on v1, and nothing can join until it is set.
@@ -165,6 +171,21 @@ export function openCgroup(layout: CgroupLayout, path: string): SandboxCgroup {
       };
     },
   };
+}
+
+/** Those that `limit` sets. */
+const limiting: ReadonlySet<string> = new Set(['cpu', 'memory', 'pids']);
+
+/** On v2 a cgroup has only the controllers that each one above it passes on. */
+async function delegate({ controllers }: CgroupLayout, parent: string): Promise<void> {
+  const above = parent.split('/').filter(Boolean);
+  for (const [controller, mount] of controllers) {
+    if (!limiting.has(controller)) continue;
+    for (let depth = 0; depth <= above.length; depth++) {
+      const directory = join(mount, ...above.slice(0, depth));
+      await writeFile(join(directory, 'cgroup.subtree_control'), `+${controller}`, { flag: 'r+' });
+    }
+  }
 }
 
 async function inheritCpuset(directory: string): Promise<void> {
