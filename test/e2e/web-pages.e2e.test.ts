@@ -114,7 +114,7 @@ describe('what is hostile', () => {
   test('in every answer of the server it is text on every page and tab', async () => {
     const failedAt = new Date(0).toISOString();
     const letter = { turnId: 'trn_made', sessionId: session.id, code: 'agent_failed', message: '', attempts: 3, failedAt, replayedAt: null, replayTurnId: null };
-    const decision = { host: 'h', port: 443, allowed: false, reason: 'r', count: 1, firstAt: failedAt, lastAt: failedAt };
+    const decision = { host: 'h', port: 443, allowed: false, reason: 'r', count: 1, firstAt: failedAt, lastAt: failedAt, sessionId: session.id, allowedSince: false };
     const page = await people.visit('/queue', {
       prepare: (made) => poisonAnswers(made, /^\/api\/(?!sessions\/[^/]+\/(?:stream|processes|files|exec|diff)|me$|login|agents$|teams)/, { deadLetters: [letter], decisions: [decision] }),
     });
@@ -122,10 +122,10 @@ describe('what is hostile', () => {
       await opened(page, path, heading);
       expect([path, await foundIn(page)]).toEqual([path, nothingFound]);
     }
-    await page.goto(`${server.url}/dead-letters`);
-    await page.getByRole('main').getByText('javascript:reportWrong(1)').first().waitFor();
-    await page.goto(`${server.url}/audit`);
-    await page.getByRole('main').getByText('javascript:reportWrong(1)').first().waitFor();
+    for (const path of ['/dead-letters', '/audit', '/network']) {
+      await page.goto(server.url + path);
+      await page.getByRole('main').getByText('javascript:reportWrong(1)').filter({ visible: true }).first().waitFor();
+    }
     await page.goto(server.url + at());
     await hold(page, /^Done/);
     await page.getByRole('button', { name: 'Show the workspace' }).click();
