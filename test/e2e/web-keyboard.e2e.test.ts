@@ -79,7 +79,7 @@ describe('without a mouse', () => {
     await page.getByRole('option', { name: /Widgets/ }).first().waitFor();
     await press('Enter');
     await page.waitForURL(`**${at()}`);
-    await log(page).waitFor();
+    await page.getByRole('textbox', { name: 'Prompt' }).waitFor();
     await press('i');
     await keyboard.type('write src/size.ts export const size = 2;');
     await press('Shift+Enter');
