@@ -1,7 +1,8 @@
 # Two commands: `make up` sets up everything and starts Berth; `make test` sets up everything and passes the tests.
-.PHONY: up test setup setup-test soak bench check lint format
+.PHONY: up test test-gvisor test-crun provider-matrix setup setup-test soak bench check lint format
 
 NODE := node_modules/.bin/node
+VITEST := $(NODE) --disable-warning=ExperimentalWarning node_modules/vitest/vitest.mjs run
 BERTH_DATA_DIR ?= /var/lib/berth
 export BERTH_DATA_DIR
 
@@ -23,7 +24,21 @@ test: setup-test
 	$(NODE) node_modules/.bin/tsc --noEmit
 	$(NODE) node_modules/.bin/tsc --noEmit -p web
 	$(NODE) node_modules/.bin/oxlint --type-aware
-	$(NODE) --disable-warning=ExperimentalWarning node_modules/vitest/vitest.mjs run
+	$(VITEST)
+
+# The provider's suites, a session and the attacks with gVisor as the runtime, which it fetches.
+test-gvisor: export BERTH_TEST_PROVIDERS = runsc
+test-gvisor: setup-test
+	$(VITEST) src/sandbox/providers/oci/runsc.test.ts test/e2e/session.e2e.test.ts test/security/attacks.e2e.test.ts
+
+# The provider's suites with crun, where only cgroup v2 is mounted.
+test-crun: export BERTH_TEST_PROVIDERS = crun
+test-crun: setup-test
+	test/fixtures/cgroup-v2/run.sh $(VITEST) src/sandbox/providers/oci/crun.test.ts
+
+# docs/providers/matrix.md, from what the last runs of the suites left.
+provider-matrix: setup-test
+	$(NODE) --disable-warning=ExperimentalWarning scripts/provider-matrix.ts
 
 # The long runs that prove what the tests only touch.
 soak: setup-test

@@ -28,6 +28,8 @@ need=(
 )
 [ "$mode" = run ] || need+=("pgrep:procps" "musl-gcc:musl-tools" "gcc:gcc" "/usr/include/dlfcn.h:libc6-dev" "/usr/lib/postgresql:postgresql" "redis-server:redis-server" "/usr/bin/chromium:chromium" "dockerd:docker.io" "qemu-system-x86_64:qemu-system-x86" "qemu-img:qemu-utils" "skopeo:skopeo" "umoci:umoci" "buildah:buildah" "/bin/busybox:busybox-static" "nft:nftables" "python3:python3")
 
+case ",${BERTH_TEST_PROVIDERS:-}," in *,crun,*) need+=("crun:crun" "unshare:util-linux") ;; esac
+
 export PATH="$PATH:/usr/sbin:/sbin"
 missing=()
 for entry in "${need[@]}"; do
@@ -80,6 +82,7 @@ if ! node_modules/.bin/node --version >/dev/null 2>&1; then
 fi
 # For hibernate: the distribution's CRIU is often too old for its kernel. Everything else works without.
 say "$(node_modules/.bin/node --disable-warning=ExperimentalWarning scripts/fetch-criu.ts || true)"
+case ",${BERTH_TEST_PROVIDERS:-}," in *,runsc,*) say "$(node_modules/.bin/node --disable-warning=ExperimentalWarning scripts/fetch-runsc.ts)" ;; esac
 case ",${BERTH_TEST_PROVIDERS:-}," in *,qemu,*) say "$(node_modules/.bin/node --disable-warning=ExperimentalWarning scripts/fetch-kernel.ts || true)" ;; esac
 # esbuild's own install script only checks; its binary is in the platform package.
 say "Node $(node_modules/.bin/node --version) and packages are ready"

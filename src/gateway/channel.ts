@@ -14,6 +14,8 @@ const maxConcurrentStreams = 128;
 /** CONNECT carries two pseudo-headers. */
 const maxHeaderListBytes = 4096;
 const maxHeaderPairs = 16;
+/** The runner sends its settings once and no pings; each of either costs this process a turn of its loop. */
+const maxControlFrames = 64;
 
 /**
  * The server's end of the gateway channel: the runner is an HTTP/2 client on `duplex` and opens one
@@ -50,8 +52,20 @@ export function attachGateway(duplex: Duplex, handler: ChannelHandler, logger: L
   session.on('error', (error) => logger.debug({ cause: error.message }, 'gateway channel broke'));
   duplex.on('error', (error) => logger.debug({ cause: error.message }, 'gateway channel lost'));
 
+  let controlFrames = 0;
+  const countControl = () => {
+    controlFrames += 1;
+    if (controlFrames !== maxControlFrames + 1) return;
+    logger.warn({ controlFrames }, 'a gateway channel was flooded');
+    duplex.destroy();
+  };
+  session.on('remoteSettings', countControl);
+  session.on('ping', countControl);
+
   session.on('stream', (stream: ServerHttp2Stream, headers) => {
     stream.on('error', (error) => logger.debug({ cause: error.message }, 'gateway stream broke'));
+    // One that was reset in the same read as it was opened is told of all the same, and throws when it is answered.
+    if (stream.destroyed || stream.closed) return;
     if (headers[':method'] !== 'CONNECT') {
       stream.respond({ ':status': 405 }, { endStream: true });
       return;

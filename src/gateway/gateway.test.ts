@@ -8,7 +8,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { once } from 'node:events';
-import type { Duplex } from 'node:stream';
+import { duplexPair, type Duplex } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { startRunner } from '../../test/fixtures/start-runner.ts';
@@ -262,6 +262,38 @@ describe('routes', () => {
     const stream = (await attach()).request({ ':path': '/anthropic/v1/models' });
     const [headers] = (await once(stream, 'response')) as [{ ':status': number }];
     expect(headers[':status']).toBe(405);
+  });
+
+  test('a stream that is reset in the breath that opened it is no stream, and the next one works', async () => {
+    const [near, far] = duplexPair();
+    gateway.attach(session, far);
+    near.resume();
+    // RFC 9113, 4.1: a length of three bytes, type, flags, a stream of four bytes.
+    const frame = (type: number, flags: number, stream: number, payload: Buffer) =>
+      Buffer.concat([Buffer.from([0, 0, payload.length, type, flags, 0, 0, 0, stream]), payload]);
+    // RFC 7541, 6.2.2: names and values as they are.
+    const field = (name: string, value: string) => Buffer.from(`\0${String.fromCharCode(name.length)}${name}${String.fromCharCode(value.length)}${value}`, 'latin1');
+    const [headers, reset, settings] = [1, 3, 4];
+    const streams = [1, 3, 5, 7].map((stream) =>
+      Buffer.concat([
+        frame(headers, 4, stream, Buffer.concat([field(':method', stream === 7 ? 'GET' : 'CONNECT'), field(':authority', 'gateway')])),
+        frame(reset, 0, stream, Buffer.alloc(4)),
+      ]),
+    );
+    near.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(settings, 0, 0, Buffer.alloc(0)), ...streams]));
+    expect((await call('/anthropic/v1/messages', { body: '{}' })).status).toBe(200);
+    near.destroy();
+  });
+
+  test('a channel that sends frames of control and nothing else is closed', async () => {
+    const client = await attach();
+    client.on('error', () => {});
+    const ping = () => new Promise<void>((resolve, reject) => client.ping((error) => (error === null ? resolve() : reject(error))));
+    const flooded = (async () => {
+      for (let count = 0; count < 1000; count++) await ping();
+    })();
+    await expect(flooded).rejects.toThrow();
+    expect(lines.join('\n')).toContain('flooded');
   });
 
   test('the missing upstream is named, in the format of its API', async () => {

@@ -1,9 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { afterAll, expect } from 'vitest';
-import type { SandboxCapabilities } from '../../src/core/ports/sandbox-provider.ts';
+import type { Finding, SandboxCapabilities } from '../../src/core/ports/sandbox-provider.ts';
 
-/** Where the suites leave what came out, one file for each suite and provider; what is made of them is made from these. */
+/** Where the suites leave what came out, a file for each suite, provider and run; `scripts/provider-matrix.ts` makes a table of them. */
 export const outcomesDir: string = resolve(import.meta.dirname, '../../.cache/provider-outcomes');
 
 export interface SuiteOutcome {
@@ -11,6 +11,8 @@ export interface SuiteOutcome {
   /** As the driver's test names it: `oci`, `oci/gVisor`, `docker`. */
   provider: string;
   capabilities: SandboxCapabilities | null;
+  /** What it ran on, in words; absent from runs that did not say. */
+  ranOn?: string[];
   at: string;
   cases: CaseOutcome[];
 }
@@ -30,19 +32,42 @@ export function noteLack(capability: string): void {
   lacking.set(expect.getState().currentTestName ?? '', capability);
 }
 
-/** To be called in the suite's `describe`. A run of some of the cases alone leaves nothing. */
-export function recordOutcomes(suite: string, provider: string, capabilities: () => SandboxCapabilities | null): void {
+/** To be called in the suite's `describe`. A run of some of the cases alone tells of these. */
+export function recordOutcomes(
+  suite: string,
+  provider: string,
+  capabilities: () => SandboxCapabilities | null,
+  findings: () => readonly Finding[] = () => [],
+): void {
   // oxlint-disable-next-line no-empty-pattern -- Vitest reads this parameter's text, and takes no other for none
   afterAll(async ({}, { name: group, tasks }) => {
-    if (tasks.some(({ mode }) => mode === 'skip')) return;
-    const cases = tasks.map(({ name, result }): CaseOutcome => {
+    const ran = tasks.filter(({ mode }) => mode !== 'skip');
+    if (ran.length === 0) return;
+    const cases = ran.map(({ name, result }): CaseOutcome => {
       const lacks = lacking.get(`${group} > ${name}`) ?? null;
       if (result?.state === 'pass') return { name, outcome: lacks === null ? 'passed' : 'refused', lacks };
       return { name, outcome: result?.state === 'fail' ? 'failed' : 'skipped', lacks };
     });
-    const outcome: SuiteOutcome = { suite, provider, capabilities: capabilities(), at: new Date().toISOString(), cases };
+    const at = new Date().toISOString();
+    const outcome: SuiteOutcome = { suite, provider, capabilities: capabilities(), ranOn: ranOn(findings()), at, cases };
     await mkdir(outcomesDir, { recursive: true });
-    const file = `${suite}-${provider}`.replaceAll(/[^A-Za-z0-9.-]+/g, '-');
+    const file = `${suite}-${provider}-${at}`.replaceAll(/[^A-Za-z0-9.-]+/g, '-');
     await writeFile(join(outcomesDir, `${file}.json`), `${JSON.stringify(outcome, null, 2)}\n`);
   });
+}
+
+/** By a finding's subject: the part of it that is a version or a kind, and not of this machine alone. */
+const told: Record<string, (finding: Finding) => string | undefined> = {
+  machine: ({ detected }) => /kernel \S+/.exec(detected)?.[0],
+  runtime: ({ choice }) => choice.split(':')[0],
+  cgroups: ({ detected }) => `cgroups ${detected.split(',')[0]}`,
+  'container engine': ({ detected }) => detected.split(' at ')[0],
+  qemu: ({ detected }) => /version (\S+)/.exec(detected)?.[1]?.replace(/^/, 'QEMU '),
+  firecracker: ({ detected }) => /\d+\.\d+\.\d+/.exec(detected)?.[0].replace(/^/, 'Firecracker '),
+  'guest kernel': ({ detected }) => `guest kernel ${detected}`,
+  acceleration: ({ choice }) => (choice.startsWith('KVM') ? 'KVM' : 'TCG'),
+};
+
+function ranOn(findings: readonly Finding[]): string[] {
+  return findings.map((finding) => told[finding.subject]?.(finding)).filter((text) => text !== undefined);
 }

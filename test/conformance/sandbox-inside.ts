@@ -146,11 +146,11 @@ export function insideCases(shared: () => SharedSandbox): void {
 
   test('without a network there is loopback alone, and no way out', async () => {
     const { provider, spec } = shared();
-    const facts = await shell(provider, spec, 'ls /sys/class/net; cat /proc/net/route | wc -l');
+    const facts = await shell(provider, spec, 'tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d " "; cat /proc/net/route | wc -l');
     expect(facts.stdout.split('\n')).toEqual(['lo', '1']);
     // A public address, a neighbour's, the metadata service of clouds, a name server.
     const targets = ['1.1.1.1', '10.0.0.1', '169.254.169.254', '192.168.1.1'].map((host) => `${host}/80`);
-    const tries = targets.map((target) => `(exec 3<>/dev/tcp/${target}) 2>&1 | grep -q unreachable && echo refused`).join('; ');
+    const tries = targets.map((target) => `(exec 3<>/dev/tcp/${target}) 2>&1 | grep -qiE "unreachable|no route" && echo refused`).join('; ');
     const { stdout } = await shell(provider, spec, `timeout 20 bash -c '${tries}'`);
     expect(stdout.split('\n')).toEqual(targets.map(() => 'refused'));
   });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { SandboxProvider, SandboxSpec } from '../../src/core/ports/sandbox-provider.ts';
+import type { Finding, SandboxProvider, SandboxSpec } from '../../src/core/ports/sandbox-provider.ts';
 import { openSmallInternet, type SmallInternet } from '../fixtures/small-internet.ts';
 import { recordOutcomes } from './outcomes.ts';
 import { options, runnerOf, shell, specFor, type ProviderHarness } from './sandbox-provider.ts';
@@ -13,12 +13,14 @@ export function sandboxNetworkSuite(name: string, open: (internet: SmallInternet
     let first: SandboxSpec;
     let second: SandboxSpec;
     const made = new Set<string>();
-    recordOutcomes('network', name, () => provider?.capabilities ?? null);
+    let findings: readonly Finding[] = [];
+    recordOutcomes('network', name, () => provider?.capabilities ?? null, () => findings);
 
     beforeAll(async () => {
       internet = await openSmallInternet();
       harness = await open(internet);
       provider = harness.provider;
+      ({ findings } = await provider.probe(options()));
       await provider.list(options());
       [first, second] = await Promise.all([create('full'), create('full')]);
     });

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { SandboxProvider, SandboxSpec } from '../../src/core/ports/sandbox-provider.ts';
+import type { Finding, SandboxProvider, SandboxSpec } from '../../src/core/ports/sandbox-provider.ts';
 import { newId } from '../../src/protocol/ids.ts';
 import { createBusySandbox, type BusySandbox } from './busy-sandbox.ts';
 import { noteLack, recordOutcomes } from './outcomes.ts';
@@ -15,11 +15,13 @@ export function sandboxPersistenceSuite(name: string, open: () => Promise<Provid
     let provider: SandboxProvider;
     let busy: BusySandbox;
     const made = new Set<string>();
-    recordOutcomes('persistence', name, () => provider?.capabilities ?? null);
+    let findings: readonly Finding[] = [];
+    recordOutcomes('persistence', name, () => provider?.capabilities ?? null, () => findings);
 
     beforeAll(async () => {
       harness = await open();
       provider = harness.provider;
+      ({ findings } = await provider.probe(options()));
       await provider.list(options());
       busy = await createBusySandbox(() => provider, harness.template, harness);
       made.add(busy.spec.id);

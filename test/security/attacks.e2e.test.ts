@@ -3,6 +3,7 @@ import { egressCases, resolved } from './cases/egress.ts';
 import { escapeCases } from './cases/escapes.ts';
 import { fileCases } from './cases/files.ts';
 import { gatewayCases, modelKey, openUpstream, type Upstream } from './cases/gateway.ts';
+import { impostorCases } from './cases/impostor.ts';
 import { resourceCases } from './cases/resources.ts';
 import { buildResolver, openRange, type Range } from './range.ts';
 
@@ -28,4 +29,5 @@ describe('escapes', () => escapeCases(() => range));
 describe('files', () => fileCases(() => range));
 describe('egress', () => egressCases(() => range));
 describe('gateway', () => gatewayCases(() => range, () => upstream));
+describe('impostor', () => impostorCases(() => range));
 describe('resources', () => resourceCases(() => range));

@@ -6,6 +6,7 @@ import type { BerthClient } from '../../src/sdk/index.ts';
 import { guestHome, type SandboxLimits } from '../../src/core/ports/sandbox-provider.ts';
 import { createInstallation, root, type TestInstallation, type TestServer } from '../e2e/harness.ts';
 import { scriptedSession } from '../e2e/scripted.ts';
+import { createBeside, type Beside } from './beside.ts';
 
 export const guestNode = '/berth/runner/bin/node';
 const guestPrograms = `${guestHome}/attacks`;
@@ -32,6 +33,7 @@ export interface Range {
   attack(program: string, ...args: string[]): Promise<Output>;
   /** Any command in a sandbox, in its home. */
   run(session: string, argv: string[], timeoutMs?: number): Promise<Output>;
+  beside: Beside;
   close(): Promise<void>;
 }
 
@@ -56,10 +58,12 @@ export async function openRange(env: Record<string, string>): Promise<Range> {
       const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
       return { exitCode, out: decode(stdout), err: decode(stderr) };
     },
+    beside: (name, attack) => beside(name, attack),
     async close() {
       await installation.remove();
     },
   };
+  const beside = createBeside(range);
   try {
     const made = await Promise.all([
       scriptedSession(range.client, { limits, egress: { presets: ['open'], allow: [] } }),
@@ -68,7 +72,7 @@ export async function openRange(env: Record<string, string>): Promise<Range> {
     const [attacker, ...bystanders] = made.map(({ id }) => id);
     range.attacker = attacker!;
     range.bystanders = bystanders;
-    await put(range, 'raw.mjs', join(programs, 'raw.mjs'), 0o644);
+    for (const name of ['raw.mjs', 'impostor.mjs']) await put(range, name, join(programs, name), 0o644);
     for (const [name, path] of built) await put(range, name, path, 0o755);
     return range;
   } catch (error) {

@@ -16,8 +16,8 @@ import type { JournalEvent } from '../../protocol/events.ts';
 
 /**
  * A client of one sandbox's runner. The runner lives beside hostile code: every answer is checked
- * and bounded. All calls throw `sandbox_lost` when the stream cannot be made or breaks, else the
- * runner's own code (`not_found`, `path_not_allowed`, ...).
+ * and bounded, and has its time. All calls throw `sandbox_lost` when the stream cannot be made or breaks, `timeout` when no
+ * answer comes, `upstream_failed` for one that no runner gives, else the runner's own code (`not_found`, `path_not_allowed`, ...).
  */
 export interface RunnerClient {
   health(signal: AbortSignal): Promise<RunnerHealth>;

@@ -178,6 +178,7 @@ export interface SandboxCapabilities {
   /**
    * What stands between a sandbox and the host's kernel. With `user-kernel` that kernel is itself under the limits of memory and pids:
    * reaching one ends the sandbox (`sandbox_lost`, then `stopped` with its disk), where elsewhere one process is ended or a fork fails.
+   * Its `pids` are what it takes of the host's: processes that wait inside may be more, and take memory alone.
    */
   isolation: 'namespaces' | 'user-kernel' | 'vm' | 'remote';
 }

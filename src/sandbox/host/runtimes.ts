@@ -2,6 +2,7 @@ import { findProgram } from '../find-program.ts';
 import { findFetchedRunsc } from '../gvisor/fetched-runsc.ts';
 import { runCommand } from '../run-command.ts';
 import type { CgroupMode } from './cgroups.ts';
+import { crunObstacle } from './limits.ts';
 
 export type RuntimeName = 'runc' | 'crun' | 'runsc';
 
@@ -21,7 +22,11 @@ export interface RuntimeChoice {
 const names: readonly RuntimeName[] = ['runc', 'crun', 'runsc'];
 
 /** Finds the OCI runtimes and takes the one asked for, or the fastest that works with this host's cgroups. */
-export async function chooseRuntime(mode: CgroupMode, forced: RuntimeName | null): Promise<RuntimeChoice> {
+export async function chooseRuntime(
+  mode: CgroupMode,
+  forced: RuntimeName | null,
+  obstacleOfCrun: () => Promise<string | null> = crunObstacle,
+): Promise<RuntimeChoice> {
   const found = (await Promise.all(names.map(findRuntime))).filter((runtime) => runtime !== null);
   const pick = (name: RuntimeName) => found.find((runtime) => runtime.name === name) ?? null;
   if (forced !== null) {
@@ -32,13 +37,14 @@ export async function chooseRuntime(mode: CgroupMode, forced: RuntimeName | null
       reason: chosen === null ? `${forced} was asked for and is not installed` : `${forced} was asked for`,
     };
   }
-  if (mode === 'v2') {
-    const crun = pick('crun');
-    if (crun !== null) return { found, chosen: crun, reason: 'crun starts fastest and works with cgroup v2' };
+  const crun = pick('crun');
+  const obstacle = mode === 'v2' ? await obstacleOfCrun() : null;
+  if (mode === 'v2' && crun !== null && obstacle === null) {
+    return { found, chosen: crun, reason: 'crun starts fastest and works with cgroup v2' };
   }
   const runc = pick('runc');
   if (runc !== null) {
-    const passedOver = pick('crun') === null ? '' : `; crun cannot work with ${mode} cgroups`;
+    const passedOver = crun === null ? '' : `; crun cannot work with ${mode} cgroups${obstacle === null ? '' : ` here: ${obstacle}`}`;
     return { found, chosen: runc, reason: `runc works with ${mode} cgroups${passedOver}` };
   }
   // gVisor is taken only when asked for: it enforces limits differently, and some programs do not run in it.

@@ -114,6 +114,44 @@ describe('transport', () => {
     await expect(client.health(never)).rejects.toMatchObject({ code: 'upstream_failed' });
   });
 
+  it('calls a connection lost that switches to a protocol which nobody asked for', async () => {
+    const { client } = await clientOf((_req, res) => {
+      res.socket!.end('HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: tcp\r\n\r\n');
+    });
+    await expect(client.health(never)).rejects.toMatchObject({ code: 'sandbox_lost' });
+  });
+
+  it('gives up a runner that says nothing, or never comes to an end', async () => {
+    const { client } = await clientOf(
+      (req, res) => {
+        if (req.url === '/health') res.write('{');
+      },
+      { answerMs: 30 },
+    );
+    const late = { code: 'timeout', message: 'the runner did not answer within 30 ms' };
+    await expect(client.health(never)).rejects.toMatchObject(late);
+    await expect(client.listPorts(never)).rejects.toMatchObject(late);
+    await expect(client.signalProcess('p', 'SIGINT', never)).rejects.toMatchObject(late);
+    await expect(client.readFile('/x', {}, never)).rejects.toMatchObject(late);
+    await expect(client.attachProcess('p', 0, never)).rejects.toMatchObject(late);
+    await expect(client.exec({ argv: ['x'], timeoutMs: 5 }, never)).rejects.toMatchObject({ code: 'timeout', message: expect.stringContaining('35 ms') });
+  });
+
+  it.each([
+    ['of the account', 401, { code: 'unauthorized', message: 'sign in' }, 'upstream_failed'],
+    ['of money', 402, { code: 'budget_reached', message: 'pay' }, 'upstream_failed'],
+    ['of the server', 500, { code: 'internal', message: 'x' }, 'upstream_failed'],
+    ['that its status does not bear out', 500, { code: 'rate_limited', message: 'wait' }, 'upstream_failed'],
+    ['of the file', 404, { code: 'not_found', message: 'no\u001b[2J such\nfile\u202e', field: 'path\u0007', context: { big: 'x'.repeat(9000) } }, 'not_found'],
+  ])('takes no word from a runner %s', async (_name, status, error, code) => {
+    const { client } = await clientOf((_req, res) => res.writeHead(status).end(JSON.stringify({ error })));
+    const failure = (await client.listPorts(never).catch((cause: unknown) => cause)) as BerthError;
+    expect(failure).toMatchObject({ code, context: { status } });
+    // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+    expect(`${failure.message}${failure.field ?? ''}`).not.toMatch(/[\u0000-\u001f\u202e]/);
+    expect(JSON.stringify(failure.context).length).toBeLessThan(4100);
+  });
+
   it('gives a broken body as a lost sandbox, never as a short file', async () => {
     const { client } = await clientOf((_req, res) => {
       res.writeHead(200, { 'content-length': 100 });

@@ -3,6 +3,7 @@ import type { JournalEntry, JournalStream } from '../../core/ports/runner.ts';
 import { journalEvent, type JournalEvent } from '../../protocol/events.ts';
 import { journalHead, maxJournalGap, maxJournalLineBytes } from '../../protocol/runner-api.ts';
 import { BerthError } from '../../protocol/errors.ts';
+import { parseShallowJson } from '../../protocol/shallow-json.ts';
 import { badAnswer, transportFailure } from './failure.ts';
 import { readLines, type LineLimits } from './lines.ts';
 
@@ -102,7 +103,7 @@ function isDeeperThan(value: unknown, depth: number): boolean {
 /** `undefined` for what is not JSON. */
 function parse(line: string): unknown {
   try {
-    return JSON.parse(line);
+    return parseShallowJson(line);
   } catch {
     return undefined;
   }

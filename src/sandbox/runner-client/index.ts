@@ -14,9 +14,11 @@ import {
   runnerPort,
   type FileChange,
 } from '../../protocol/runner-api.ts';
+import { parseShallowJson } from '../../protocol/shallow-json.ts';
 import { DialAgent, type Dial } from './agent.ts';
 import { badAnswer, transportFailure } from './failure.ts';
 import { readJournal } from './follow-journal.ts';
+import { inTime } from './in-time.ts';
 import { readLines, type LineLimits } from './lines.ts';
 import { readJson, send, type Call, type Connection } from './request.ts';
 import { upgrade } from './upgrade.ts';
@@ -36,6 +38,8 @@ export interface RunnerClientOptions {
   port?: number;
   /** How often the runner sends a sign of life on a stream; for tests. */
   heartbeatMs?: number;
+  /** How long an answer may take, beyond the time that a command was given; of a stream, its beginning. For tests. */
+  answerMs?: number;
 }
 
 /** Of an answer: a listing of 20 000 files is about 5 MB. */
@@ -43,6 +47,8 @@ const maxAnswerBytes = 16 * 1024 * 1024;
 /** A tool call's diff may hold a whole file twice. */
 const maxLineBytes = 32 * 1024 * 1024;
 const missedHeartbeats = 3;
+/** The longest that any takes: removing a large tree on a busy machine. */
+const defaultAnswerMs = 300_000;
 /** What `/exec` keeps of each stream when the request does not say. */
 const defaultMaxOutputBytes = 1024 * 1024;
 
@@ -55,23 +61,31 @@ export function createRunnerClient(options: RunnerClientOptions): RunnerClient {
   const connection: Connection = { agent, token: options.token };
   const limits: LineLimits = { maxLineBytes, silenceMs: missedHeartbeats * (options.heartbeatMs ?? runnerHeartbeatMs) };
 
+  const answerMs = options.answerMs ?? defaultAnswerMs;
+
   async function call<T>(
     schema: z.ZodType<T>,
     request: Call,
     signal: AbortSignal,
-    maxBytes = maxAnswerBytes,
+    { maxBytes = maxAnswerBytes, withinMs = answerMs as number | null } = {},
   ): Promise<T> {
-    const response = await send(connection, request, signal);
-    const result = schema.safeParse(await readJson(response, maxBytes, signal));
-    if (!result.success) throw badAnswer(`an ill-formed answer to ${request.method} ${request.path}`, result.error);
-    return result.data;
+    return inTime(withinMs, signal, async (both) => {
+      const response = await send(connection, request, both);
+      const result = schema.safeParse(await readJson(response, maxBytes, both));
+      if (!result.success) throw badAnswer(`an ill-formed answer to ${request.method} ${request.path}`, result.error);
+      return result.data;
+    });
   }
 
   /** A call whose answer says nothing but that it worked. */
   async function tell(request: Call, signal: AbortSignal): Promise<void> {
-    const response = await send(connection, request, signal);
-    response.resume();
+    (await begin(request, signal)).resume();
   }
+
+  /** A call whose answer is read as it comes, for as long as it takes. */
+  const begin = (request: Call, signal: AbortSignal) => inTime(answerMs, signal, (both) => send(connection, request, both));
+  const raw = (protocol: string, request: Pick<Call, 'path' | 'query'>, signal: AbortSignal) =>
+    inTime(answerMs, signal, (both) => upgrade(connection, protocol, request, both));
 
   const post = (path: string, json: unknown, idempotent: boolean): Call => ({ method: 'POST', path, json, idempotent });
   const get = (path: string, query?: Call['query']): Call => ({
@@ -88,7 +102,9 @@ export function createRunnerClient(options: RunnerClientOptions): RunnerClient {
     async exec(request, signal) {
       const perStream = request.maxOutputBytes ?? defaultMaxOutputBytes;
       const maxBytes = Math.ceil((perStream * 2 * 4) / 3) + 4096;
-      const result = await call(execResult, post('/exec', request, false), signal, maxBytes);
+      // A command without a time of its own takes what it takes.
+      const withinMs = request.timeoutMs === undefined ? null : request.timeoutMs + answerMs;
+      const result = await call(execResult, post('/exec', request, false), signal, { maxBytes, withinMs });
       return { ...result, stdout: Buffer.from(result.stdout, 'base64'), stderr: Buffer.from(result.stderr, 'base64') };
     },
 
@@ -97,7 +113,7 @@ export function createRunnerClient(options: RunnerClientOptions): RunnerClient {
     getProcess: (id, signal) => call(processInfo, get(process(id)), signal),
     async attachProcess(id, fromByte, signal) {
       const call = { path: process(id, '/attach'), query: { from: fromByte } };
-      const { stream, headers } = await upgrade(connection, 'berth-process', call, signal);
+      const { stream, headers } = await raw('berth-process', call, signal);
       return Object.assign(stream, {
         firstByte: Number(headers['berth-output-from'] ?? fromByte),
       }) satisfies AttachedProcess;
@@ -109,13 +125,15 @@ export function createRunnerClient(options: RunnerClientOptions): RunnerClient {
     statFile: (path, signal) => call(fileInfo, get('/files/stat', { path }), signal),
     listFiles: (path, signal) => call(z.array(fileInfo), get('/files/list', { path }), signal),
     async readFile(path, range, signal) {
-      return toWebStream(await send(connection, get('/files/content', { path, ...range }), signal), signal);
+      return toWebStream(await begin(get('/files/content', { path, ...range }), signal), signal);
     },
     writeFile: (path, body, { mode, makeParents }, signal) =>
       call(
         fileInfo,
         { method: 'PUT', path: '/files/content', query: { path, mode, makeParents }, stream: body, idempotent: false },
         signal,
+        // The body takes as long as its sender does.
+        { withinMs: null },
       ),
     makeDirectory: (path, { parents }, signal) =>
       call(fileInfo, post('/files/mkdir', { path, parents }, parents), signal),
@@ -123,7 +141,7 @@ export function createRunnerClient(options: RunnerClientOptions): RunnerClient {
     removeFile: (path, { recursive }, signal) =>
       tell({ method: 'DELETE', path: '/files', query: { path, recursive }, idempotent: false }, signal),
     async *watchFiles(path, { recursive }, signal) {
-      const response = await send(connection, get('/files/watch', { path, recursive }), signal);
+      const response = await begin(get('/files/watch', { path, recursive }), signal);
       try {
         for await (const line of readLines(response as AsyncIterable<Uint8Array>, limits)) yield parseChange(line);
         throw transportFailure(new Error('the stream of changes ended'), signal);
@@ -136,10 +154,10 @@ export function createRunnerClient(options: RunnerClientOptions): RunnerClient {
 
     listPorts: (signal) => call(z.array(portInfo), get('/ports'), signal),
     async dialPort(port, signal) {
-      return (await upgrade(connection, 'tcp', { path: `/ports/${port}` }, signal)).stream;
+      return (await raw('tcp', { path: `/ports/${port}` }, signal)).stream;
     },
     async openGatewayChannel(port, signal) {
-      return (await upgrade(connection, 'berth-gateway', { path: '/gateway', query: { port } }, signal)).stream;
+      return (await raw('berth-gateway', { path: '/gateway', query: { port } }, signal)).stream;
     },
 
     ensureAgentSession: (sessionId, spec, signal) =>
@@ -156,7 +174,7 @@ export function createRunnerClient(options: RunnerClientOptions): RunnerClient {
     closeAgentSession: (sessionId, signal) =>
       tell({ method: 'DELETE', path: session(sessionId), idempotent: true }, signal),
     async followJournal(sessionId, from, signal) {
-      const response = await send(connection, get(session(sessionId, '/journal'), { from, follow: true }), signal);
+      const response = await begin(get(session(sessionId, '/journal'), { from, follow: true }), signal);
       return readJournal(response, from, limits, signal);
     },
 
@@ -167,7 +185,7 @@ export function createRunnerClient(options: RunnerClientOptions): RunnerClient {
 function parseChange(line: string): FileChange {
   let value: unknown;
   try {
-    value = JSON.parse(line);
+    value = parseShallowJson(line);
   } catch (cause) {
     throw badAnswer('a change that is not JSON', cause);
   }

@@ -1,6 +1,8 @@
 import { request as httpRequest, type ClientRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import { Readable } from 'node:stream';
-import { BerthError, fromErrorBody } from '../../protocol/errors.ts';
+import type { BerthError } from '../../protocol/errors.ts';
+import { runnerFailure } from '../../protocol/runner-failure.ts';
+import { parseShallowJson } from '../../protocol/shallow-json.ts';
 import type { DialAgent } from './agent.ts';
 import { badAnswer, transportFailure } from './failure.ts';
 
@@ -51,7 +53,7 @@ export async function send(connection: Connection, call: Call, signal: AbortSign
 export async function readJson(response: IncomingMessage, maxBytes: number, signal: AbortSignal): Promise<unknown> {
   const text = await readText(response, maxBytes, signal);
   try {
-    return JSON.parse(text);
+    return parseShallowJson(text);
   } catch (cause) {
     throw badAnswer('an answer that is not JSON', cause);
   }
@@ -61,11 +63,13 @@ export async function readJson(response: IncomingMessage, maxBytes: number, sign
 export async function readFailure(response: IncomingMessage, signal: AbortSignal): Promise<BerthError> {
   const status = response.statusCode ?? 500;
   const text = await readText(response, maxErrorBytes, signal);
+  let body: unknown = null;
   try {
-    return fromErrorBody(JSON.parse(text), status);
+    body = parseShallowJson(text);
   } catch {
-    return fromErrorBody(null, status);
+    // The status says enough.
   }
+  return runnerFailure(body, status);
 }
 
 export function targetOf({ path, query = {} }: Pick<Call, 'path' | 'query'>): string {
@@ -103,7 +107,11 @@ function responseOf(
     // Node tells an aborted request nothing as long as its connection is being made.
     const onAbort = () => reject(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
-    request.once('close', () => signal.removeEventListener('abort', onAbort));
+    request.once('close', () => {
+      signal.removeEventListener('abort', onAbort);
+      // Node says no more than this when a protocol is switched that nobody asked to switch.
+      reject(new Error('the connection ended without an answer'));
+    });
     request.once('response', resolve);
     // Stays for the request's whole life: a broken connection after the answer is the body's to report.
     request.on('error', reject);

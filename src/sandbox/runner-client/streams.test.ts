@@ -12,6 +12,7 @@ beforeAll(async () => {
 afterAll(() => runner[Symbol.asyncDispose]());
 
 const never = new AbortController().signal;
+const refusedToken = { code: 'upstream_failed', message: "the runner refused the sandbox's token" };
 
 async function readText(stream: Duplex): Promise<string> {
   let text = '';
@@ -187,9 +188,9 @@ describe('requests', () => {
   it('needs the token for everything but health', async () => {
     const wrong = runner.connect('wrong');
     expect((await wrong.health(never)).pid).toBe(runner.pid);
-    await expect(wrong.exec({ argv: ['true'] }, never)).rejects.toMatchObject({ code: 'unauthorized' });
-    await expect(wrong.dialPort(1, never)).rejects.toMatchObject({ code: 'unauthorized' });
-    await expect(runner.connect(`${testToken}x`).listPorts(never)).rejects.toMatchObject({ code: 'unauthorized' });
+    await expect(wrong.exec({ argv: ['true'] }, never)).rejects.toMatchObject(refusedToken);
+    await expect(wrong.dialPort(1, never)).rejects.toMatchObject(refusedToken);
+    await expect(runner.connect(`${testToken}x`).listPorts(never)).rejects.toMatchObject(refusedToken);
     wrong.close();
   });
 

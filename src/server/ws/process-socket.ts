@@ -1,12 +1,17 @@
 import type { Duplex } from 'node:stream';
 import type { WSEvents } from 'hono/ws';
-import { asBerthError, toErrorBody } from '../../protocol/errors.ts';
-import { encodeFrame, FrameDecoder, frameType, maxFrameBytes } from '../../protocol/frames.ts';
+import { z } from 'zod';
+import { asBerthError, BerthError, toErrorBody } from '../../protocol/errors.ts';
+import { encodeFrame, FrameDecoder, frameType, maxFrameBytes, type Frame } from '../../protocol/frames.ts';
+import { runnerFailure } from '../../protocol/runner-failure.ts';
+import { parseShallowJson } from '../../protocol/shallow-json.ts';
 import type { AppDependencies } from '../context.ts';
 import { drained } from './session-socket.ts';
 import { flowOf, toBytes } from './socket-data.ts';
 
 const fromClient: readonly number[] = [frameType.stdin, frameType.stdinEnd, frameType.resize];
+const fromRunner: readonly number[] = [frameType.stdout, frameType.stderr, frameType.exit];
+const exitPayload = z.object({ exitCode: z.number().nullable(), signal: z.string().nullable() });
 
 /** A process over one WebSocket: every message is one frame. Closing it leaves the process running. */
 export function openProcessSocket(deps: AppDependencies, sessionId: string, pid: string, from: number): WSEvents {
@@ -33,7 +38,7 @@ export function openProcessSocket(deps: AppDependencies, sessionId: string, pid:
         input.resume();
         const decoder = new FrameDecoder();
         for await (const chunk of stream) {
-          for (const frame of decoder.push(chunk as Uint8Array)) {
+          for (const frame of runnerFrames(decoder, chunk as Uint8Array)) {
             ws.send(encodeFrame(frame.type, frame.payload) as Uint8Array<ArrayBuffer>);
           }
           await drained(ws, stop.signal);
@@ -59,6 +64,32 @@ export function openProcessSocket(deps: AppDependencies, sessionId: string, pid:
     onClose: end,
     onError: end,
   };
+}
+
+/** Throws `upstream_failed`: what is in the runner's place may be anything. Throws the runner's own error where it tells of one. */
+function runnerFrames(decoder: FrameDecoder, chunk: Uint8Array): Frame[] {
+  let frames: Frame[];
+  try {
+    frames = decoder.push(chunk);
+    for (const { type, payload } of frames) if (type === frameType.exit) exitPayload.parse(parseShallowJson(textOf(payload)));
+  } catch (cause) {
+    throw new BerthError('upstream_failed', "the runner sent an ill-formed stream of a process's output", { cause });
+  }
+  for (const { type, payload } of frames) {
+    if (type === frameType.error) throw runnerFailure(errorBody(textOf(payload)), 502);
+    if (!fromRunner.includes(type)) throw new BerthError('upstream_failed', 'the runner sent input as output');
+  }
+  return frames;
+}
+
+const textOf = (payload: Uint8Array) => new TextDecoder().decode(payload);
+
+function errorBody(text: string): unknown {
+  try {
+    return { error: parseShallowJson(text) };
+  } catch {
+    return null;
+  }
 }
 
 function isOneFrame(bytes: Uint8Array): boolean {

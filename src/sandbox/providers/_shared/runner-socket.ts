@@ -4,7 +4,9 @@ import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BerthError, fromErrorBody } from '../../../protocol/errors.ts';
+import { BerthError } from '../../../protocol/errors.ts';
+import { runnerFailure } from '../../../protocol/runner-failure.ts';
+import { parseShallowJson } from '../../../protocol/shallow-json.ts';
 import { connectSocket } from '../../connect-socket.ts';
 import { socketFileName } from './runner-process.ts';
 
@@ -121,11 +123,13 @@ async function askHealth(runDir: string, signal: AbortSignal): Promise<'answered
   }
   return new Promise((resolve) => {
     const call = request({ path: '/health', createConnection: () => socket, signal, timeout: 5000 }, (response) => {
-      response.resume();
-      response.on('close', () => resolve(response.statusCode === 200 ? 'answered' : 'silent'));
+      resolve(response.statusCode === 200 ? 'answered' : 'silent');
+      // What it says besides is not read: an impostor's answer need not end.
+      response.destroy();
     });
     call.on('timeout', () => call.destroy());
     call.on('error', () => resolve('silent'));
+    call.on('close', () => resolve('silent'));
     call.setHeader('connection', 'close');
     call.end();
   });
@@ -162,7 +166,7 @@ export async function dialThroughRunner(
       response.on('close', () => {
         settle();
         socket.destroy();
-        reject(fromErrorBody(parseJson(Buffer.concat(chunks).toString('utf8')), response.statusCode ?? 500));
+        reject(runnerFailure(parseJson(Buffer.concat(chunks).toString('utf8')), response.statusCode ?? 500));
       });
     });
     call.on('error', (cause) => {
@@ -179,7 +183,7 @@ const maxErrorChunks = 16;
 
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseShallowJson(text);
   } catch {
     return null;
   }

@@ -10,6 +10,8 @@ import { BerthError } from '../../../protocol/errors.ts';
 const idPattern = /^[a-z][a-z0-9_-]{0,62}$/;
 /** Below these not even the runner starts. */
 const minimum: SandboxLimits = { cpus: 0.05, memoryBytes: 64 * 1024 ** 2, pids: 32, diskBytes: 16 * 1024 ** 2 };
+/** gVisor's kernel is some fifty threads of the host before anything runs in it. */
+const minimumPidsOfUserKernel = 128;
 const maxLabels = 32;
 const maxLabelLength = 256;
 
@@ -66,8 +68,9 @@ export function checkLimits(limits: SandboxLimits, capabilities: SandboxCapabili
         { field },
       );
     }
-    if (!Number.isFinite(value) || value < minimum[name] || (name !== 'cpus' && !Number.isSafeInteger(value))) {
-      throw new BerthError('invalid_request', `${name} must be at least ${minimum[name]}, not ${value}`, { field });
+    const least = name === 'pids' && capabilities.isolation === 'user-kernel' ? minimumPidsOfUserKernel : minimum[name];
+    if (!Number.isFinite(value) || value < least || (name !== 'cpus' && !Number.isSafeInteger(value))) {
+      throw new BerthError('invalid_request', `${name} must be at least ${least}, not ${value}`, { field });
     }
   }
 }

@@ -13,6 +13,8 @@ import { cgroupDirectories, type CgroupLayout } from '../../host/cgroups.ts';
  */
 export interface SandboxCgroup {
   processes(): Promise<number[]>;
+  /** Whether nothing is left of any process. On v2 the list has none any more that is ending, while its files and sockets are still open. */
+  isEmpty(): Promise<boolean>;
   /** Ends every process, frozen ones too, and resolves when none is left. */
   kill(): Promise<void>;
   /** The process that is number 1 inside; `null` when nothing runs. */
@@ -53,6 +55,12 @@ export function openCgroup(layout: CgroupLayout, path: string): SandboxCgroup {
     if (counting === null) return [];
     const text = await readOptional(join(counting, 'cgroup.procs'));
     return text === null ? [] : text.split('\n').filter(Boolean).map(Number);
+  }
+
+  async function isEmpty(): Promise<boolean> {
+    if (!v2 || counting === null) return (await processes()).length === 0;
+    const events = await readOptional(join(counting, 'cgroup.events'));
+    return events === null || /^populated 0$/m.test(events);
   }
 
   async function thaw(): Promise<void> {
@@ -109,11 +117,12 @@ export function openCgroup(layout: CgroupLayout, path: string): SandboxCgroup {
   return {
     directories,
     processes,
+    isEmpty,
     async kill() {
       const deadline = performance.now() + killDeadlineMs;
       for (let waitMs = 1; ; waitMs = Math.min(waitMs * 2, 20)) {
+        if (await isEmpty()) return;
         const pids = await processes();
-        if (pids.length === 0) return;
         if (performance.now() > deadline) {
           throw new BerthError('upstream_failed', `${pids.length} processes of ${path} do not end`, {
             context: { pids },
@@ -143,19 +152,16 @@ export function openCgroup(layout: CgroupLayout, path: string): SandboxCgroup {
     },
     async usage() {
       const number = async (directory: string | null, file: string) =>
-        directory === null ? 0 : Number((await readOptional(join(directory, file))) ?? 0);
-      if (v2) {
-        const stat = counting === null ? null : await readOptional(join(counting, 'cpu.stat'));
-        return {
-          memoryBytes: await number(of('memory'), 'memory.current'),
-          cpuTimeMs: Number(/^usage_usec (\d+)/m.exec(stat ?? '')?.[1] ?? 0) / 1000,
-          pids: await number(of('pids'), 'pids.current'),
-        };
-      }
+        directory === null ? null : Number((await readOptional(join(directory, file))) ?? 0);
+      const stat = v2 && counting !== null ? await readOptional(join(counting, 'cpu.stat')) : null;
+      const cpuTimeMs = v2
+        ? Number(/^usage_usec (\d+)/m.exec(stat ?? '')?.[1] ?? 0) / 1000
+        : ((await number(of('cpuacct'), 'cpuacct.usage')) ?? 0) / 1e6;
+      // A host without the controller does not limit it either; what is there is counted by hand.
       return {
-        memoryBytes: await number(of('memory'), 'memory.usage_in_bytes'),
-        cpuTimeMs: (await number(of('cpuacct'), 'cpuacct.usage')) / 1e6,
-        pids: await number(of('pids'), 'pids.current'),
+        memoryBytes: (await number(of('memory'), v2 ? 'memory.current' : 'memory.usage_in_bytes')) ?? (await privateMemory(await processes())),
+        cpuTimeMs,
+        pids: (await number(of('pids'), 'pids.current')) ?? (await processes()).length,
       };
     },
   };

@@ -216,7 +216,7 @@ async function lockImage(image: MemoryImage, parts: SandboxParts): Promise<Image
 }
 
 async function isAnswering(parts: SandboxParts): Promise<boolean> {
-  const isAlive = async () => (await parts.cgroup.processes()).length > 0;
+  const isAlive = async () => !(await parts.cgroup.isEmpty());
   if (!(await isAlive())) return false;
   return waitForRunner(parts.disk.run, isAlive, AbortSignal.timeout(answerMs)).then(
     () => true,

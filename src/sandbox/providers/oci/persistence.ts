@@ -92,7 +92,7 @@ export function createPersistence({
         if (info.status !== 'paused') throw refuse(info, 'be resumed');
         const { freezer, disk, cgroup } = sandboxParts(installation, id);
         freezer.thaw();
-        await waitForRunner(disk.run, async () => (await cgroup.processes()).length > 0, signal);
+        await waitForRunner(disk.run, async () => !(await cgroup.isEmpty()), signal);
         return { ...info, status: 'running' as const };
       });
     },

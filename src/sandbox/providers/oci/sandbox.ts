@@ -115,7 +115,7 @@ export async function bootSandbox(
   // Both end when one fails: a runner that will never come is not waited for.
   const failing = new AbortController();
   const both = AbortSignal.any([signal, failing.signal]);
-  const alive = async () => !started || (await parts.cgroup.processes()).length > 0;
+  const alive = async () => !started || !(await parts.cgroup.isEmpty());
   let started = false;
   try {
     await allDone([
@@ -197,7 +197,7 @@ async function endGently(cgroup: SandboxCgroup, graceMs: number): Promise<void> 
   const deadline = performance.now() + graceMs;
   await cgroup.signalInit('SIGTERM');
   for (let waitMs = 2; performance.now() < deadline; waitMs = Math.min(waitMs * 2, 50)) {
-    if ((await cgroup.processes()).length === 0) return;
+    if (await cgroup.isEmpty()) return;
     await sleep(waitMs);
   }
 }
@@ -251,7 +251,7 @@ async function isOutdated(installation: Installation, record: SandboxRecord): Pr
 
 async function statusOf(installation: Installation, parts: SandboxParts): Promise<SandboxStatus> {
   if (isHibernated(memoryImage(installation.imagesDir, parts.id))) return 'hibernated';
-  if ((await parts.cgroup.processes()).length === 0) return 'stopped';
+  if (await parts.cgroup.isEmpty()) return 'stopped';
   // One that is held for a moment, for a copy, goes on by itself.
   return parts.freezer.state() === 'frozen' && !existsSync(parts.paths.held) ? 'paused' : 'running';
 }

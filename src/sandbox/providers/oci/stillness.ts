@@ -25,7 +25,7 @@ export function letGo(parts: SandboxParts): void {
 
 /** Runs `copy` while no process of the sandbox moves, so that the copy is of one instant. */
 export async function atRest<T>(parts: SandboxParts, signal: AbortSignal, copy: () => Promise<T>): Promise<T> {
-  const moving = parts.freezer.state() !== 'frozen' && (await parts.cgroup.processes()).length > 0;
+  const moving = parts.freezer.state() !== 'frozen' && !(await parts.cgroup.isEmpty());
   // A host without a freezer copies what is there at one instant of the file system, if not of the programs.
   if (!moving || !parts.freezer.available) return copy();
   // What was written before is on disk by then, so that the copy, which waits for it, holds nobody up for long.
