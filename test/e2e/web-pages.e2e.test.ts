@@ -56,6 +56,7 @@ const pages = [
   ['/keys', 'Keys'],
   ['/templates', 'Templates'],
   ['/network', 'Network'],
+  ['/device', 'Let a program in'],
   ['/audit', 'Audit'],
   ['/nothing', 'There is nothing here'],
 ] as const;
