@@ -44,7 +44,7 @@ function Code({ onFound }: { onFound: (code: string, request: DeviceRequest) => 
     onFound(code.trim(), await client.devices.get(code.trim()));
   }
   return (
-    <FormCard title="Its code" action="Go on" submit={submit} onSubmit={look}>
+    <FormCard title="Its code" heading="h2" action="Go on" submit={submit} onSubmit={look}>
       <Field label="Code" hint="Only one that a program of yours shows you just now" error={submit.errorOf('code')}>
         {(control) => (
           <Input

@@ -53,7 +53,7 @@ export function Sidebar({ className, onPalette }: { className?: string; onPalett
         className,
       )}
     >
-      <header className="flex items-center gap-2 px-3.5 py-3">
+      <section aria-label="Berth" className="flex items-center gap-2 px-3.5 py-3">
         <Link to="/" className="flex min-w-0 flex-1 items-center gap-2 rounded-lg">
           <Mark className="size-6" />
           <span className="text-[1.05rem] font-semibold tracking-tight">Berth</span>
@@ -70,7 +70,7 @@ export function Sidebar({ className, onPalette }: { className?: string; onPalett
             <Plus className="size-4.5" />
           </Link>
         </Tip>
-      </header>
+      </section>
       <SessionList />
       <nav aria-label="Operating" className="flex items-center gap-0.5 border-t border-line px-2 py-2">
         <Operate to="/queue" label="Queue" count={waiting} icon={<ListOrdered />} />

@@ -6,12 +6,15 @@ import type { Submit } from './use-submit.ts';
 /** A small form among others on a page: its fields, what went wrong, and the button that sends it. */
 export function FormCard({
   title,
+  heading: Heading = 'h3',
   action,
   submit,
   onSubmit,
   children,
 }: {
   title: string;
+  /** One below what it stands under; a page's sections have `h2`. */
+  heading?: 'h2' | 'h3';
   action: string;
   submit: Submit;
   onSubmit: () => Promise<void>;
@@ -26,7 +29,7 @@ export function FormCard({
         submit.run(onSubmit);
       }}
     >
-      <h3 className="text-sm font-semibold">{title}</h3>
+      <Heading className="text-sm font-semibold">{title}</Heading>
       {children}
       {submit.failure !== null && <Failure error={submit.failure} />}
       <div className="flex justify-end">

@@ -110,7 +110,7 @@ function Build({ onBegun }: { onBegun: (job: string) => void }) {
     await queries.invalidateQueries({ queryKey: templateJobsQuery.queryKey });
   }
   return (
-    <FormCard title="Build a template" action={submit.busy ? 'Beginning…' : 'Build'} submit={submit} onSubmit={build}>
+    <FormCard title="Build a template" heading="h2" action={submit.busy ? 'Beginning…' : 'Build'} submit={submit} onSubmit={build}>
       <div className="grid gap-3 sm:grid-cols-[12rem_1fr]">
         <Field label="Template name" hint="Of one that is there: a new version" error={submit.errorOf('name')}>
           {(control) => <Input {...control} required placeholder="node" value={name} onChange={(event) => setName(event.target.value)} />}
