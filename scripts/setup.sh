@@ -82,8 +82,9 @@ if ! node_modules/.bin/node --version >/dev/null 2>&1; then
 fi
 # For hibernate: the distribution's CRIU is often too old for its kernel. Everything else works without.
 say "$(node_modules/.bin/node --disable-warning=ExperimentalWarning scripts/fetch-criu.ts || true)"
+# For the virtual machines of the tests; a server fetches it when it first needs it.
+[ "$mode" = run ] || say "$(node_modules/.bin/node --disable-warning=ExperimentalWarning scripts/fetch-kernel.ts || true)"
 case ",${BERTH_TEST_PROVIDERS:-}," in *,runsc,*) say "$(node_modules/.bin/node --disable-warning=ExperimentalWarning scripts/fetch-runsc.ts)" ;; esac
-case ",${BERTH_TEST_PROVIDERS:-}," in *,qemu,*) say "$(node_modules/.bin/node --disable-warning=ExperimentalWarning scripts/fetch-kernel.ts || true)" ;; esac
 # esbuild's own install script only checks; its binary is in the platform package.
 say "Node $(node_modules/.bin/node --version) and packages are ready"
 scripts/build-web.sh

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { installationId } from '../../src/sandbox/instance-lock.ts';
 import { driverDirectory } from '../../src/sandbox/microvm/driver/installation.ts';
+import { missingForQemu } from '../../src/sandbox/microvm/qemu-missing.fixture.ts';
 import { placeSmallTemplate, smallTemplate } from '../../src/sandbox/microvm/small-template.fixture.ts';
 import { createInstallation, type TestInstallation, type TestServer } from './harness.ts';
 import { allEvents, answerPermissions, scriptedSession, textOf } from './scripted.ts';
@@ -12,8 +13,8 @@ const mebibyte = 1024 ** 2;
 /** As the provider's own suites have them, so that nothing is large. */
 const limits = { cpus: 1, memoryBytes: 512 * mebibyte, pids: 128, diskBytes: 256 * mebibyte };
 
-const wanted = (process.env['BERTH_TEST_PROVIDERS'] ?? '').split(',').includes('qemu');
-if (!wanted) process.stdout.write('skipped: a session on qemu, minutes without KVM, for which BERTH_TEST_PROVIDERS=qemu asks\n');
+const missing = await missingForQemu();
+if (missing !== null) process.stdout.write(`skipped: a session on qemu, for want of ${missing} (scripts/setup.sh test)\n`);
 
 /** Programs of this installation's machines, whoever started them. */
 async function machinesOf(dataDir: string): Promise<string[]> {
@@ -22,7 +23,7 @@ async function machinesOf(dataDir: string): Promise<string[]> {
   return commands.filter((command) => command.includes(`-name berth-${id}-`));
 }
 
-describe.skipIf(!wanted)('a session on a virtual machine', () => {
+describe.skipIf(missing !== null)('a session on a virtual machine', () => {
   let installation: TestInstallation;
   let server: TestServer;
 
