@@ -177,7 +177,7 @@ test('a template is built with its log in sight, chosen for a session, and remov
   await page.getByText('done', { exact: true }).waitFor();
   await accessible(page);
   await page.getByRole('link', { name: 'New session', exact: true }).click();
-  await page.getByLabel('Template').selectOption('tiny');
+  await page.getByRole('combobox', { name: 'Template' }).selectOption('tiny');
   await accessible(page);
   await page.goto(`${server.url}/templates`);
   await page.getByRole('button', { name: 'Remove tiny' }).click();
