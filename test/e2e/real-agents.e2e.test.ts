@@ -126,7 +126,7 @@ test('permissions of a real Claude Code: by a rule, against one, by a person, an
   // The agent was told of the refusal, and told its model.
   await client.sessions.waitForTurn(id, (await client.sessions.prompt(id, 'And how many turns is that?')).turnId);
   const conversation = JSON.stringify(model.requests.findLast((request) => request.purpose === 'turn')!.body);
-  expect(conversation.match(/refused|denied|doesn't want|rejected/gi)?.length ?? 0).toBeGreaterThanOrEqual(2);
+  expect(conversation.match(/"is_error":true/g), conversation.slice(-4000)).toHaveLength(2);
 
   const { entries } = await client.audit.list({ session: id, action: 'permission.answered' });
   expect(entries.map(({ actor, detail }) => [actor, detail['optionKind'] ?? null])).toEqual([
