@@ -121,7 +121,7 @@ test('permissions of a real Claude Code: by a rule, against one, by a person, an
   expect(asked).toMatchObject({ ended: { state: 'completed' }, asked: 1, resolved: [{ outcome: 'selected', by: 'owner' }], done: true });
 
   const late = await turn('late', null);
-  expect(late).toMatchObject({ asked: 1, resolved: [{ outcome: 'expired', optionId: null }], done: false });
+  expect(late).toMatchObject({ asked: 1, resolved: [{ outcome: 'expired', by: null }], done: false });
 
   // The agent was told of the rule's refusal, and told its model.
   await client.sessions.waitForTurn(id, (await client.sessions.prompt(id, 'And how many turns is that?')).turnId);
@@ -130,7 +130,7 @@ test('permissions of a real Claude Code: by a rule, against one, by a person, an
 
   const { entries } = await client.audit.list({ session: id, action: 'permission.answered' });
   expect(entries.map(({ actor, detail }) => [actor, detail['optionKind'] ?? null])).toEqual([
-    [`session:${id}`, null],
+    [`session:${id}`, 'reject_once'],
     ['user:owner', 'allow_once'],
     ['policy:denied', 'reject_once'],
     ['policy:allowed', 'allow_once'],
