@@ -89,6 +89,10 @@ test('a full network is what the policy says, through everything a session goes 
   for (const _ of rebinding.slice(1)) expect(await reach(one.id, ['rebind.test'])).toEqual({ 'rebind.test': 'ENOTFOUND' });
   expect((await client.egress.get(one.id)).decisions).toContainEqual(expect.objectContaining({ host: 'rebind.test', port: 53, allowed: false, count: 3 }));
 
+  // The gateway answers beside it, and refuses what it always did.
+  const proxied = `require('http').get({ host: '127.0.0.1', port: 8079, path: 'http://${private4}/' }, (r) => { console.log(r.statusCode); r.resume(); })`;
+  expect(await node(one.id, proxied)).toBe('403\n');
+
   // The host, by every address it has: its own servers, the API and the gateway's listeners, and what only it can reach.
   const own = (await run(one.id, [guestNode, '-p', 'Object.values(require("os").networkInterfaces()).flat().filter((each) => !each.internal).map((each) => each.address).join(" ")'])).trim().split(' ');
   const targets = [...hosts, private4, private6, metadata, '198.18.0.1', '127.0.0.2', '172.17.0.1', '192.168.0.1', '100.64.0.1', '::ffff:10.77.0.5', '64:ff9b::a4d:5', 'fe80::1%eth0', '255.255.255.255', '0.0.0.0'];
