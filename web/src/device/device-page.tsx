@@ -4,7 +4,6 @@ import type { DeviceRequest, TokenScope } from '../../../src/sdk/index.ts';
 import { client } from '../api.ts';
 import { Button } from '../ui/button.tsx';
 import { Field, Input } from '../ui/field.tsx';
-import { FormCard } from '../ui/form-card.tsx';
 import { Card, Page } from '../ui/page.tsx';
 import { Failure } from '../ui/states.tsx';
 import { clockTime } from '../ui/time.ts';
@@ -44,22 +43,36 @@ function Code({ onFound }: { onFound: (code: string, request: DeviceRequest) => 
     onFound(code.trim(), await client.devices.get(code.trim()));
   }
   return (
-    <FormCard title="Its code" action="Go on" submit={submit} onSubmit={look}>
-      <Field label="Code" hint="Only one that a program of yours shows you just now" error={submit.errorOf('code')}>
-        {(control) => (
-          <Input
-            {...control}
-            required
-            maxLength={20}
-            placeholder="BCDF-GHJK"
-            autoCapitalize="characters"
-            className="font-mono text-lg tracking-widest uppercase"
-            value={code}
-            onChange={(event) => setCode(event.target.value)}
-          />
-        )}
-      </Field>
-    </FormCard>
+    <Card title="Its code" className="p-4">
+      <form
+        className="space-y-4"
+        onSubmit={(event) => {
+          event.preventDefault();
+          submit.run(look);
+        }}
+      >
+        <Field label="Code" hint="Only one that a program of yours shows you just now" error={submit.errorOf('code')}>
+          {(control) => (
+            <Input
+              {...control}
+              required
+              maxLength={20}
+              placeholder="BCDF-GHJK"
+              autoCapitalize="characters"
+              className="font-mono text-lg tracking-widest uppercase"
+              value={code}
+              onChange={(event) => setCode(event.target.value)}
+            />
+          )}
+        </Field>
+        {submit.failure !== null && <Failure error={submit.failure} />}
+        <div className="flex justify-end">
+          <Button type="submit" tone="accent" disabled={submit.busy}>
+            Go on
+          </Button>
+        </div>
+      </form>
+    </Card>
   );
 }
 
