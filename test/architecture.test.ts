@@ -16,13 +16,14 @@ const allowed: Record<string, readonly string[]> = {
   agents: ['core', 'protocol'],
   git: ['core', 'protocol'],
   github: ['core', 'protocol'],
+  identity: ['core', 'protocol'],
   webhooks: ['core', 'protocol'],
   runner: ['protocol'],
   sdk: ['protocol'],
   server: ['core', 'protocol'],
   cli: ['sdk', 'protocol'],
   // Wires the drivers: the one place that may see everything.
-  main: ['core', 'protocol', 'store', 'queue', 'sandbox', 'gateway', 'agents', 'git', 'github', 'webhooks', 'server'],
+  main: ['core', 'protocol', 'store', 'queue', 'sandbox', 'gateway', 'agents', 'git', 'github', 'identity', 'webhooks', 'server'],
 };
 
 /** `cli` starts the server and asks the host through `main.ts`; nothing else may see it. */

@@ -3,7 +3,7 @@ import { configPath, readConfig, type ClientConfig } from './config-file.ts';
 
 /**
  * Which server to talk to: `--url` and `--token`, then `BERTH_URL` and `BERTH_TOKEN`, then the file
- * that `berth up` wrote. The file's token is for the file's server: it is never sent to another one.
+ * that `berth up` or `berth login` wrote. The file's token is for the file's server: it is never sent to another one.
  */
 export async function resolveConnection(
   flags: { url?: string | undefined; token?: string | undefined },
@@ -14,13 +14,13 @@ export async function resolveConnection(
   if (url && token) return { url, token };
   const file = await readConfig(configPath(env));
   if (!url && file === null) {
-    throw new BerthError('unavailable', 'no server is known: start one with berth up, or give --url and --token');
+    throw new BerthError('unavailable', 'no server is known: start one with berth up, sign in to one with berth login, or give --url and --token');
   }
   const chosen = url ?? file?.url ?? '';
   const sameServer = file !== null && origin(chosen) === origin(file.url);
   const chosenToken = token ?? (sameServer ? file.token : undefined);
   if (!chosenToken) {
-    throw new BerthError('unauthorized', `no token for ${chosen}: give --token or BERTH_TOKEN`, { field: 'token' });
+    throw new BerthError('unauthorized', `no token for ${chosen}: give --token or BERTH_TOKEN, or run berth login`, { field: 'token' });
   }
   return { url: chosen, token: chosenToken };
 }

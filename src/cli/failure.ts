@@ -8,7 +8,7 @@ import { createStyle, wantsColor } from './render/style.ts';
 /** What a person can do about a failure, where that is known. */
 const hints: Partial<Record<ErrorBody['error']['code'], string>> = {
   unavailable: 'Is the server up? Start it with: berth up',
-  unauthorized: 'Give the token with --token or BERTH_TOKEN; berth up prints it.',
+  unauthorized: 'Sign in with: berth login <url>. Or give a token with --token or BERTH_TOKEN; berth up prints one.',
   not_found: 'Sessions are listed by: berth ls',
 };
 

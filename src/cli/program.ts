@@ -17,6 +17,7 @@ import * as hosts from './commands/hosts.ts';
 import * as idle from './commands/idle.ts';
 import * as interrupt from './commands/interrupt.ts';
 import * as key from './commands/key.ts';
+import * as login from './commands/login.ts';
 import * as logs from './commands/logs.ts';
 import * as ls from './commands/ls.ts';
 import * as open from './commands/open.ts';
@@ -53,12 +54,12 @@ const groups: Record<string, readonly { register(program: Command): void }[]> = 
   'Models:': [usage, budget, key],
   'Inside a sandbox:': [exec, shell, cp, forward, preview, egress, secret],
   'GitHub:': [github, tasks, pr],
-  'People:': [whoami, share, token, user, team, quota],
+  'People:': [login, whoami, share, token, user, team, quota],
 };
 
 const notes = `
 A server is found by --url and --token, else BERTH_URL and BERTH_TOKEN, else the
-file that berth up writes.
+file that berth up or berth login writes.
 
 Exit codes: 0 done, 1 failed, 2 bad input, 3 not found, 4 unauthorized,
 5 server unavailable, 6 permission refused, 130 interrupted. exec and shell

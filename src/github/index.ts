@@ -14,6 +14,7 @@ import { createGithubForge } from './forge.ts';
 import { handleDelivery } from './handle-delivery.ts';
 import { createInstallationCalls } from './installation-call.ts';
 import { syncRepositories } from './repositories.ts';
+import { createOauthClients, type OauthClients } from './oauth-client.ts';
 import { createSetup, viewApp } from './setup.ts';
 
 export type { CredentialsFor } from './credentials.ts';
@@ -39,6 +40,8 @@ export interface GithubOptions {
   accounts?: readonly string[] | null;
   /** Whether to keep the distance between writes that GitHub asks for. Default true. */
   pacing?: boolean;
+  /** Whether a new App is to see who is in the organisations that install it, since people sign in by that. Default false. */
+  readsMembers?: boolean;
 }
 
 /** GitHub, as the rest of Berth meets it: through ports. */
@@ -46,6 +49,7 @@ export interface Github {
   forge: Forge;
   forgeApp: ForgeApp;
   credentialsFor: CredentialsFor;
+  oauth: OauthClients;
   /** Begins to work on deliveries, those that an earlier process left first. */
   start(tasks: Pick<TaskService, 'request'>): void;
   /** Resolves when no delivery is worked on now. */
@@ -73,6 +77,7 @@ export function createGithub(options: GithubOptions): Github {
     publicUrl: () => options.publicUrl().replace(/\/+$/, ''),
     apiUrl,
     webUrl: options.webUrl ?? webUrlOf(apiUrl),
+    readsMembers: options.readsMembers ?? false,
     async onRegistered(signal) {
       // The App is registered whether or not its repositories can be listed now.
       await sync(signal).catch((error: unknown) => logger.warn({ err: error }, 'repositories could not be listed'));
@@ -82,6 +87,7 @@ export function createGithub(options: GithubOptions): Github {
   return {
     forge: createGithubForge(store, connection, calls),
     credentialsFor: createCredentials(store, connection, calls),
+    oauth: createOauthClients(store, secrets),
     forgeApp: {
       ...setup,
       receive: (delivery) => deliveries.receive(delivery),

@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import type { Clock } from '../core/ports/clock.ts';
 import type { SecretBox } from '../core/ports/secrets.ts';
@@ -64,12 +64,6 @@ export function createSetupTokens(store: Store, secrets: SecretBox, clock: Clock
       await tx.saveIdempotentResponse({ scope, key: id, requestHash: '', status: 200, body: null, createdAt });
     },
   };
-}
-
-/** In constant time, also for texts of different length. */
-export function isSameText(one: string, other: string): boolean {
-  const digest = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(one), digest(other));
 }
 
 function read(secrets: SecretBox, text: string): SetupToken | null {

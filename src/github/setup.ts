@@ -3,13 +3,14 @@ import { actorOf } from '../core/audit/actor.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { ForgeApp, RegisteredApp } from '../core/ports/forge-app.ts';
 import type { SecretBox, SecretVault } from '../core/ports/secrets.ts';
+import { isSameText } from '../core/same-text.ts';
 import { appSecrets } from './app-secrets.ts';
 import type { GithubAppRecord, Store, StoreTransaction } from '../core/ports/store.ts';
 import { BerthError } from '../protocol/errors.ts';
 import { webUrlOf } from './addresses.ts';
 import { callAnonymously, createGithubApp, type ClientOptions } from './app.ts';
 import { manifestFor, reachabilityWarning, registrationUrl } from './manifest.ts';
-import { createSetupTokens, isSameText } from './setup-token.ts';
+import { createSetupTokens } from './setup-token.ts';
 
 export interface SetupOptions {
   store: Store;
@@ -21,6 +22,8 @@ export interface SetupOptions {
   publicUrl: () => string;
   apiUrl: string;
   webUrl: string;
+  /** Whether the App is to see who is in an organisation. */
+  readsMembers: boolean;
   /** Called after an App was saved. */
   onRegistered: (signal: AbortSignal) => Promise<void>;
 }
@@ -90,7 +93,7 @@ export function createSetup(options: SetupOptions): Setup {
       const { text, token } = tokens.make('state', { linkId, replaces, by });
       return {
         action: registrationUrl(options.webUrl, organization, text),
-        manifest: JSON.stringify(manifestFor(publicUrl())),
+        manifest: JSON.stringify(manifestFor(publicUrl(), options.readsMembers)),
         state: text,
         expiresAt: token.expiresAt,
         warning: reachabilityWarning(publicUrl(), options.webUrl),
@@ -156,7 +159,8 @@ export function createSetup(options: SetupOptions): Setup {
         clientId: data.client_id ?? '',
         sealedPrivateKey: await secrets.seal(given.privateKey, appSecrets.privateKey),
         sealedWebhookSecret: await secrets.seal(given.webhookSecret, appSecrets.webhookSecret),
-        sealedClientSecret: null,
+        sealedClientSecret:
+          given.clientSecret === undefined ? null : await secrets.seal(given.clientSecret, appSecrets.clientSecret),
         apiUrl,
         htmlUrl: data.html_url,
         createdAt: clock.now().toISOString(),

@@ -87,6 +87,8 @@ const environment = z.object({
   BERTH_RATE_LIMITS: z.string().default('').transform(readRateLimits),
   /** Proxies in front of this server, whose `x-forwarded-for` counts: addresses and networks, with commas. */
   BERTH_TRUSTED_PROXIES: z.string().default('').transform(readTrustedProxies),
+  /** A JSON file that says by which other services people may sign in, and who; see `docs/guides/users.md`. */
+  BERTH_SIGN_IN: z.string().startsWith('/').optional(),
   /** The user whose the sessions are that GitHub asks for. */
   BERTH_TASK_OWNER: handle.default('owner'),
   /** Where sandboxes may connect to unless a session says otherwise: `none`, or of `packages`, `git`, `open`, `full` and hosts. */
@@ -216,6 +218,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     quotas: { user: e.BERTH_QUOTA_USER, team: e.BERTH_QUOTA_TEAM },
     rateLimits: e.BERTH_RATE_LIMITS,
     isTrustedProxy: e.BERTH_TRUSTED_PROXIES,
+    signInFile: e.BERTH_SIGN_IN ?? null,
     taskOwner: e.BERTH_TASK_OWNER,
     egress: { defaultPolicy: e.BERTH_EGRESS, allowFullNetwork } satisfies EgressSettings,
     nameServers: e.BERTH_FULL_NETWORK_DNS,

@@ -21,6 +21,7 @@ import { createGateway } from '../gateway/gateway.ts';
 import { createBudgetGate } from '../core/budgets/budget-gate.ts';
 import { createUsageMeter } from '../core/usage/usage-meter.ts';
 import { hashToken } from '../core/users/principal.ts';
+import { createSignInService } from '../core/users/sign-in/sign-in-service.ts';
 import { createTemplateService } from '../core/templates/template-service.ts';
 import { createPullRequestService } from '../core/pulls/pull-request-service.ts';
 import { createTaskService } from '../core/tasks/task-service.ts';
@@ -60,6 +61,8 @@ import { ownerToken } from './owner-token.ts';
 import { readPrices } from './prices.ts';
 import { openProviders } from './open-providers.ts';
 import { readPermissions } from './read-permissions.ts';
+import { openIdentityProviders } from './identity-providers.ts';
+import { readSignIn } from './read-sign-in.ts';
 import { openVault } from './vault.ts';
 import { systemClock } from './system-clock.ts';
 import { readPlacement } from './read-placement.ts';
@@ -114,6 +117,7 @@ export async function createServer(config: Config, say: (line: string) => void):
     let publicUrl = config.publicUrl;
     const secretBox = await createSecretBox(config.keyFile);
     const vault = await openVault(config, store, secretBox, systemClock);
+    const signInConfig = await readSignIn(config.signInFile);
     const github = createGithub({
       store,
       secrets: vault,
@@ -125,6 +129,7 @@ export async function createServer(config: Config, say: (line: string) => void):
       ...(config.github.htmlUrl === null ? {} : { webUrl: config.github.htmlUrl }),
       accounts: config.github.accounts,
       pacing: config.github.pacing,
+      readsMembers: signInConfig.settings.github?.allow.some((rule) => 'organization' in rule) ?? false,
     });
     onClose.push(() => github.close());
     const egress = createEgressService({ 
@@ -252,6 +257,15 @@ export async function createServer(config: Config, say: (line: string) => void):
       now: () => systemClock.now(),
       useUp: usedCodes(store),
     });
+    const browser = { login, publicUrl: () => config.publicUrl };
+    const signIn = createSignInService({
+      store,
+      box: secretBox,
+      clock: systemClock,
+      logger,
+      accounts: core.accounts,
+      providers: await openIdentityProviders(signInConfig, github.oauth, systemClock),
+    });
     const limits = await openLimits(config, logger, (step) => onClose.push(step));
     const environmentApis = modelApi.options.filter((api) => environment[api] !== undefined);
     const keyService = createKeyService({ store, vault, clock: systemClock, environmentApis });
@@ -268,7 +282,7 @@ export async function createServer(config: Config, say: (line: string) => void):
         usableApis: (principal) => keyService.usableApis(principal),
         ...(isShared ? { forwarding } : {}),
         limits,
-        browser: { login, publicUrl: () => config.publicUrl },
+        browser,
         ...(previews === null ? {} : { previews }),
       },
       serverExtensions({
@@ -283,6 +297,8 @@ export async function createServer(config: Config, say: (line: string) => void):
         egress,
         secrets,
         templates,
+        signIn,
+        browser,
         webFiles: await readWebFiles(),
         webhookSecret: keys.webhookSecret,
         isSecure: () => publicUrl?.startsWith('https:') ?? false,
@@ -331,7 +347,7 @@ function openQueue({ redisUrl }: Config, store: Store, logger: Logger): Queue {
 }
 
 async function openLimits(config: Config, logger: Logger, atEnd: (step: () => void) => void): Promise<RequestLimits> {
-  if (config.rateLimits === null) return noLimits;
+  if (config.rateLimits === null) return noLimits(config.isTrustedProxy);
   const limiter = await createRateLimiter({ limits: config.rateLimits, redisUrl: config.redisUrl, logger });
   atEnd(() => limiter.close());
   return createRequestLimits(limiter, config.isTrustedProxy);

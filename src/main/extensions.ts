@@ -9,10 +9,13 @@ import type { Store } from '../core/ports/store.ts';
 import type { PullRequestService } from '../core/pulls/pull-request-service.ts';
 import type { TaskService } from '../core/tasks/task-service.ts';
 import type { TemplateService } from '../core/templates/template-service.ts';
+import type { SignInService } from '../core/users/sign-in/sign-in-service.ts';
 import type { Extensions } from '../server/app.ts';
+import type { BrowserAccess } from '../server/context.ts';
 import { egressRoutes } from '../server/routes/egress.ts';
 import { githubSetupRoutes } from '../server/routes/github-setup.ts';
 import { githubRoutes, githubWebhookRoutes } from '../server/routes/github.ts';
+import { accountSignInRoutes } from '../server/routes/sign-in.ts';
 import { pullRequestRoutes } from '../server/routes/pull-requests.ts';
 import { repositoryRoutes } from '../server/routes/repositories.ts';
 import { secretRoutes } from '../server/routes/secrets.ts';
@@ -35,6 +38,8 @@ export interface ExtensionParts {
   keys: KeyService;
   secrets: SecretService;
   templates: TemplateService;
+  signIn: SignInService;
+  browser: BrowserAccess;
   webFiles: WebFiles;
   webhookSecret: string;
   /** Whether browsers reach the server by https. */
@@ -43,11 +48,12 @@ export interface ExtensionParts {
 
 /** All routes of the server beside those that every application has. */
 export function serverExtensions(parts: ExtensionParts): Extensions {
-  const { store, agents, logger, forge, forgeApp, tasks, pulls, egress, keys, secrets, templates, webFiles, webhookSecret, isSecure } = parts;
+  const { store, agents, logger, forge, forgeApp, tasks, pulls, egress, keys, secrets, templates, signIn, browser, webFiles, webhookSecret, isSecure } = parts;
   return {
     public: [
       githubWebhookRoutes(forgeApp),
       githubSetupRoutes({ forgeApp, logger, isSecure }),
+      accountSignInRoutes({ signIn, browser, logger }),
       webAppRoutes(webFiles),
     ],
     authenticated: [

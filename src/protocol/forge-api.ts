@@ -117,6 +117,8 @@ export const githubAppInput = z.strictObject({
   /** PEM, as GitHub gave it. */
   privateKey: z.string().min(1).max(20_000),
   webhookSecret: z.string().min(16, 'at least 16 characters').max(1_000),
+  /** For people to sign in by the App. */
+  clientSecret: z.string().min(1).max(1_000).optional(),
   apiUrl: z.url({ protocol: /^https?$/ }).max(2048).optional(),
 });
 export type GithubAppInput = z.infer<typeof githubAppInput>;

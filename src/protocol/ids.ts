@@ -7,6 +7,7 @@ export const idPrefixes = {
   sandbox: 'sbx',
   task: 'tsk',
   token: 'tok',
+  linkedAccount: 'acc',
   repository: 'rep',
   journal: 'jnl',
   snapshot: 'snp',

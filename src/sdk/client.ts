@@ -28,6 +28,8 @@ import { createSharesResource, type SharesResource } from './resources/shares.ts
 import { createSnapshotsResource, type SnapshotsResource } from './resources/snapshots.ts';
 import { createBudgetsResource, type BudgetsResource } from './resources/budgets.ts';
 import { createQuotasResource, type QuotasResource } from './resources/quotas.ts';
+import { createAccountsResource, type AccountsResource } from './resources/accounts.ts';
+import { createDevicesResource, type DevicesResource } from './resources/devices.ts';
 import { createTeamsResource, type TeamsResource } from './resources/teams.ts';
 import {
   createTokensResource,
@@ -62,6 +64,8 @@ export interface BerthClient {
   readonly teams: TeamsResource;
   readonly tokens: TokensResource;
   readonly shares: SharesResource;
+  readonly accounts: AccountsResource;
+  readonly devices: DevicesResource;
   readonly templates: TemplatesResource;
   readonly usage: UsageResource;
   readonly keys: KeysResource;
@@ -106,6 +110,8 @@ export function createBerthClient(options: BerthClientOptions): BerthClient {
     teams: createTeamsResource(transport),
     tokens: createTokensResource(transport),
     shares: createSharesResource(transport),
+    accounts: createAccountsResource(transport),
+    devices: createDevicesResource(transport),
     templates: createTemplatesResource(transport),
     usage: createUsageResource(transport),
     keys: createKeysResource(transport),

@@ -12,6 +12,8 @@ export type { AttachOptions, ProcessesResource } from './resources/processes.ts'
 export type { HostsResource } from './resources/hosts.ts';
 export type { GithubResource } from './resources/github.ts';
 export type { ExecOutput, ListSessionsOptions, SessionsResource } from './resources/sessions.ts';
+export type { AccountsResource } from './resources/accounts.ts';
+export type { DevicesResource } from './resources/devices.ts';
 export type { SharesResource } from './resources/shares.ts';
 export type { TemplatesResource } from './resources/templates.ts';
 export type { TemplateJob, TemplateJobEvent, TemplateView } from '../protocol/templates-api.ts';
@@ -49,6 +51,8 @@ export type {
 export type { AuditEntry, AuditPage, AuditVerdict } from '../protocol/audit.ts';
 export type { BudgetsResource } from './resources/budgets.ts';
 export type { BudgetLimits, BudgetState, SessionBudgetView, UserBudget, UserBudgetView } from '../protocol/budget.ts';
+export type { LinkedAccount, SignInChoices } from '../protocol/sign-in-api.ts';
+export type { DeviceAnswer, DeviceRequest, DeviceStart } from '../protocol/device-api.ts';
 export type { QuotasResource } from './resources/quotas.ts';
 export type { Quota, QuotaView } from '../protocol/quota.ts';
 export type { QuotaSubject } from '../protocol/quota-subject.ts';

@@ -9,6 +9,7 @@ import { enforcePolicy } from './policy/enforce.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { agentRoutes } from './routes/agents.ts';
 import { budgetRoutes } from './routes/budgets.ts';
+import { deviceRoutes } from './routes/devices.ts';
 import { eventRoutes } from './routes/events.ts';
 import { fileRoutes } from './routes/files.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -61,7 +62,8 @@ export function createApp(deps: AppDependencies, extensions: Extensions = {}): R
   });
   app.use((c, next) => (ownLimitPath.test(c.req.path) ? next() : limit(c, next)));
   if (deps.forwarding !== undefined) app.use('/api/*', deps.forwarding.accept);
-  app.use(enforcePolicy({ ...deps, limits: deps.limits ?? noLimits }));
+  const limits = deps.limits ?? noLimits(() => false);
+  app.use(enforcePolicy({ ...deps, limits }));
   if (deps.forwarding !== undefined) app.use('/api/*', deps.forwarding.forward);
 
   healthRoutes(app, deps);
@@ -82,6 +84,7 @@ export function createApp(deps: AppDependencies, extensions: Extensions = {}): R
   userRoutes(app, deps);
   teamRoutes(app, deps);
   tokenRoutes(app, deps);
+  deviceRoutes(app, { ...deps, limits });
   queueRoutes(app, deps);
   hostRoutes(app, deps);
   budgetRoutes(app, deps);

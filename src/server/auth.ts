@@ -25,7 +25,7 @@ function hashOfCookie(c: Context<AppEnv>, { login, publicUrl }: BrowserAccess): 
   const cookie = getCookie(c, login.cookieName);
   if (cookie === undefined) return null;
   requireSameOrigin(c, publicUrl());
-  return login.readCookie(cookie);
+  return login.readCookie(cookie)?.tokenHash ?? null;
 }
 
 function bearerOf(header: string | undefined): string | null {

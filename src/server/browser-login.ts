@@ -17,9 +17,15 @@ export interface BrowserLogin {
   createCode(tokenHash: string, lifeMs?: number): { code: string; expiresAt: Date };
   /** The digest of the token that the code stands for. Throws `unauthorized` for a used, ended or wrong one. */
   redeemCode(code: string): Promise<string>;
-  signCookie(tokenHash: string): string;
+  signCookie(claims: LoginClaims): string;
   /** `null` for a cookie that is not ours or has ended. */
-  readCookie(value: string): string | null;
+  readCookie(value: string): LoginClaims | null;
+}
+
+export interface LoginClaims {
+  tokenHash: string;
+  /** The token was made for this browser alone. */
+  own: boolean;
 }
 
 export interface BrowserLoginOptions {
@@ -49,15 +55,15 @@ const codeLifeMs = 60 * 60_000;
 export const inviteLifeMs = 24 * 60 * 60_000;
 const cookieLifeMs = 30 * 24 * 60 * 60_000;
 
-const claims = z.strictObject({ token: z.string(), expiresAt: z.number(), nonce: z.string() });
+const claims = z.strictObject({ token: z.string(), own: z.boolean().optional(), expiresAt: z.number(), nonce: z.string() });
 type Claims = z.infer<typeof claims>;
 
 export function createBrowserLogin({ secret, now, useUp }: BrowserLoginOptions): BrowserLogin {
   const signed = createSignedClaims(secret, claims);
 
-  const seal = (purpose: string, token: string, lifeMs: number): { value: string; expiresAt: Date } => {
+  const seal = (purpose: string, of: Pick<Claims, 'token' | 'own'>, lifeMs: number): { value: string; expiresAt: Date } => {
     const expiresAt = now().getTime() + lifeMs;
-    const value = signed.sign(purpose, { token, expiresAt, nonce: randomBytes(12).toString('base64url') });
+    const value = signed.sign(purpose, { ...of, expiresAt, nonce: randomBytes(12).toString('base64url') });
     return { value, expiresAt: new Date(expiresAt) };
   };
 
@@ -70,7 +76,7 @@ export function createBrowserLogin({ secret, now, useUp }: BrowserLoginOptions):
     cookieName: `berth_session_${createHash('sha256').update(secret).digest('hex').slice(0, 8)}`,
     cookieMaxAgeSeconds: cookieLifeMs / 1000,
     createCode(tokenHash, lifeMs = codeLifeMs) {
-      const { value, expiresAt } = seal('code', tokenHash, lifeMs);
+      const { value, expiresAt } = seal('code', { token: tokenHash }, lifeMs);
       return { code: value, expiresAt };
     },
     async redeemCode(code) {
@@ -82,7 +88,10 @@ export function createBrowserLogin({ secret, now, useUp }: BrowserLoginOptions):
       }
       return opened.token;
     },
-    signCookie: (tokenHash) => seal('cookie', tokenHash, cookieLifeMs).value,
-    readCookie: (value) => open('cookie', value)?.token ?? null,
+    signCookie: ({ tokenHash, own }) => seal('cookie', { token: tokenHash, ...(own && { own }) }, cookieLifeMs).value,
+    readCookie(value) {
+      const opened = open('cookie', value);
+      return opened === null ? null : { tokenHash: opened.token, own: opened.own === true };
+    },
   };
 }

@@ -27,7 +27,7 @@ const notBuilt = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Be
 /**
  * Paths of the page itself: its routes are in the browser. What belongs to programs stays a 404 of the API.
  */
-const programPath = /^\/(?:api|webhooks|setup)(?:\/|$)/;
+const programPath = /^\/(?:api|webhooks|setup|sign-in)(?:\/|$)/;
 
 /** The web application's files, and its page at every other path. */
 export function webAppRoutes(files: WebFiles): Extension {

@@ -26,6 +26,8 @@ import type { Generated } from 'kysely';
  * | tasks | id | repositories; sessions, turns (null on delete) | unique repository + issue, repository + pull request, session |
  * | deliveries | ordinal (order of arrival) | | unique id |
  * | hosts | id | | |
+ * | linked_accounts | id | users (cascade) | unique issuer + subject |
+ * | device_requests | device_hash | users (cascade) | unique code_hash; a few minutes each |
  * | secrets | id | users, teams (cascade) | of one of the two; unique name for each |
  * | installation | singleton = 1 | | at most one row |
  * | dead_letters | turn_id | turns (cascade) | |
@@ -56,6 +58,8 @@ export interface Database {
   idempotent_responses: IdempotentResponsesTable;
   tokens: TokensTable;
   users: UsersTable;
+  linked_accounts: LinkedAccountsTable;
+  device_requests: DeviceRequestsTable;
   secrets: SecretsTable;
   teams: TeamsTable;
   team_members: TeamMembersTable;
@@ -357,6 +361,30 @@ export interface UsersTable {
   role: string;
   disabled_at: string | null;
   created_at: string;
+}
+
+export interface LinkedAccountsTable {
+  id: string;
+  issuer: string;
+  subject: string;
+  owner: string;
+  label: string;
+  origin: string;
+  created_at: string;
+  last_used_at: string | null;
+}
+
+export interface DeviceRequestsTable {
+  device_hash: string;
+  code_hash: string;
+  client: string;
+  address: string;
+  /** JSON. */
+  scopes: string;
+  state: string;
+  owner: string | null;
+  created_at: string;
+  expires_at: string;
 }
 
 export interface TeamsTable {

@@ -16,6 +16,7 @@ import { sandboxWrites } from './writes/sandboxes.ts';
 import { secretWrites } from './writes/secrets.ts';
 import { sessionWrites } from './writes/sessions.ts';
 import { snapshotWrites } from './writes/snapshots.ts';
+import { signInWrites } from './writes/sign-in.ts';
 import { taskWrites } from './writes/tasks.ts';
 import { turnWrites } from './writes/turns.ts';
 import { keyWrites } from './writes/keys.ts';
@@ -45,6 +46,7 @@ export function createTransaction(
     ...hostWrites(db, engine),
     ...accessWrites(db),
     ...userWrites(db),
+    ...signInWrites(db),
     appendAudit,
     ...githubWrites(db),
     ...taskWrites(db),

@@ -6,6 +6,7 @@ import type { TokenScope } from '../../src/protocol/users-api.ts';
 import { auditSuite } from './store-audit.ts';
 import { keySuite } from './store-keys.ts';
 import { secretSuite } from './store-secrets.ts';
+import { signInSuite } from './store-sign-in.ts';
 import {
   deadLetterRecord,
   deliveryRecord,
@@ -61,6 +62,7 @@ export function storeSuite(name: string, createStore: () => Promise<StoreUnderTe
     auditSuite(() => subject);
     keySuite(() => subject);
     secretSuite(() => subject);
+    signInSuite(() => subject);
 
     describe('transactions', () => {
       test('apply everything or nothing', async () => {

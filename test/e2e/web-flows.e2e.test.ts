@@ -124,7 +124,7 @@ test('snapshots stand in the conversation, and are where another session begins'
   await page.getByText('No snapshot was taken after it').waitFor();
   await page.getByRole('button', { name: 'Close' }).click();
 
-  await log.getByRole('button', { name: 'Fork from greeted' }).click();
+  await log.getByRole('button', { name: 'Fork from here: greeted' }).click();
   await page.waitForURL((url) => url.pathname.startsWith('/sessions/') && !url.pathname.endsWith(session.id));
   const fork = page.url().split('/').at(-1)!;
   expect(await textAt(fork)).toBe('HELLO\n');
@@ -206,11 +206,11 @@ test('the network of all sessions, quotas, hosts, and a session put away', async
   await page.goto(`${server.url}/people`);
   await page.getByLabel('Whose quota').selectOption('user grace');
   const form = page.getByRole('form', { name: 'Quota of grace' });
-  await form.getByLabel('Slots').fill('0');
+  await form.getByRole('spinbutton', { name: 'Slots' }).fill('0');
   await form.getByRole('button', { name: 'Save quota' }).click();
   await form.getByText(/quota\.slots/).waitFor();
-  await form.getByLabel('Slots').fill('2');
-  await form.getByLabel('Disk in GiB').fill('1.5');
+  await form.getByRole('spinbutton', { name: 'Slots' }).fill('2');
+  await form.getByRole('spinbutton', { name: 'Disk in GiB' }).fill('1.5');
   await form.getByLabel('Highest priority').selectOption('normal');
   await form.getByRole('button', { name: 'Save quota' }).click();
   await page.getByText('The quota of grace is saved').waitFor();

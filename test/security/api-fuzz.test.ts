@@ -9,6 +9,7 @@ import type { Store } from '../../src/core/ports/store.ts';
 import type { SecretService } from '../../src/core/secrets/secret-service.ts';
 import type { KeyService } from '../../src/core/keys/key-service.ts';
 import type { TemplateService } from '../../src/core/templates/template-service.ts';
+import type { SignInService } from '../../src/core/users/sign-in/sign-in-service.ts';
 import type { PullRequestService } from '../../src/core/pulls/pull-request-service.ts';
 import type { TaskService } from '../../src/core/tasks/task-service.ts';
 import { givenToken } from '../../src/core/testing/accounts.ts';
@@ -49,6 +50,8 @@ beforeAll(async () => {
   core = createCore(world.deps);
   await core.start(AbortSignal.timeout(5_000));
   token = await givenToken(store, 'owner');
+  const login = createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date(), useUp: async () => true });
+  const browser = { login, publicUrl: () => null };
   app = createApp(
     {
       core,
@@ -59,7 +62,7 @@ beforeAll(async () => {
       providerName: 'memory',
       version: '0',
       report: async () => [],
-      browser: { login: createBrowserLogin({ secret: new Uint8Array(32), now: () => new Date(), useUp: async () => true }), publicUrl: () => null },
+      browser,
     },
     serverExtensions({
       store,
@@ -72,6 +75,8 @@ beforeAll(async () => {
       secrets: refusing({} as SecretService),
       keys: refusing({} as KeyService),
       templates: refusing({} as TemplateService),
+      signIn: refusing({} as SignInService),
+      browser,
       egress: createEgressService({ ...world.deps, settings: world.deps.settings.egress, networks: core.networks }),
       webFiles: { page: '<p>', find: () => null },
       webhookSecret: 'whsec_x',
@@ -141,6 +146,8 @@ describe('every route of the OpenAPI document', () => {
     const reached = new Set<string>();
     for (const { name, requests } of routes) {
       const ids = await freshIds();
+      // A route may end the token that it is asked with.
+      token = await givenToken(store, 'owner');
       const result = await fc.check(
         fc.asyncProperty(requests(ids), async (request) => {
           const { status, code } = await send(request);

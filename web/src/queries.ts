@@ -95,6 +95,17 @@ export const teamsQuery = queryOptions({
   staleTime: slowIntervalMs,
 });
 
+export const signInChoicesQuery = queryOptions({
+  queryKey: ['sign-in-choices'],
+  queryFn: ({ signal }) => client.accounts.choices({ signal }),
+  staleTime: 60_000,
+});
+
+export const linkedAccountsQuery = queryOptions({
+  queryKey: ['linked-accounts'],
+  queryFn: ({ signal }) => client.accounts.list({ signal }),
+});
+
 export const tokensQuery = queryOptions({
   queryKey: ['tokens'],
   queryFn: ({ signal }) => client.tokens.list({ signal }),

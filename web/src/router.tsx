@@ -15,6 +15,10 @@ const session = createRoute({
   ...at('/sessions/$sessionId'),
   component: lazyRouteComponent(() => import('./conversation/session-page.tsx'), 'SessionPage'),
 });
+const device = createRoute({
+  ...at('/device'),
+  component: lazyRouteComponent(() => import('./device/device-page.tsx'), 'DevicePage'),
+});
 const queue = createRoute({ ...at('/queue'), component: operate('QueuePage') });
 const deadLetters = createRoute({ ...at('/dead-letters'), component: operate('DeadLettersPage') });
 const sandboxes = createRoute({ ...at('/sandboxes'), component: operate('SandboxesPage') });
@@ -32,6 +36,7 @@ export const router = createRouter({
     home,
     newSession,
     session,
+    device,
     queue,
     deadLetters,
     sandboxes,

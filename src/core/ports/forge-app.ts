@@ -75,6 +75,8 @@ export interface GivenApp {
   appId: number;
   privateKey: string;
   webhookSecret: string;
+  /** Absent: nobody signs in by the App. */
+  clientSecret?: string;
   /** Default: the server's own setting. */
   apiUrl?: string;
 }

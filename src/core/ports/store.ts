@@ -121,6 +121,13 @@ export interface StoreReads {
   /** Of a team or of a user, by team and member. */
   teamMembers(filter: { team?: string; member?: string }): Promise<TeamMemberRecord[]>;
   sessionShares(sessionId: string): Promise<SessionShareRecord[]>;
+  linkedAccount(issuer: string, subject: string): Promise<LinkedAccountRecord | null>;
+  /** Of one user, oldest first. */
+  linkedAccounts(owner: string): Promise<LinkedAccountRecord[]>;
+  deviceRequest(deviceHash: string): Promise<DeviceRequestRecord | null>;
+  deviceRequestByCode(codeHash: string): Promise<DeviceRequestRecord | null>;
+  /** How many there are, whatever their state. */
+  deviceRequestCount(): Promise<number>;
   repository(id: string): Promise<RepositoryRecord | null>;
   repositoryByUrl(url: string): Promise<RepositoryRecord | null>;
   repositories(): Promise<RepositoryRecord[]>;
@@ -223,6 +230,15 @@ export interface StoreTransaction extends StoreReads {
   deleteTeamMember(team: string, member: string): Promise<void>;
   upsertSessionShare(record: SessionShareRecord): Promise<void>;
   deleteSessionShare(sessionId: string, subject: ShareSubject): Promise<void>;
+  /** `conflict` when the account is somebody's. */
+  insertLinkedAccount(record: LinkedAccountRecord): Promise<void>;
+  updateLinkedAccount(id: string, change: Partial<Pick<LinkedAccountRecord, 'label' | 'origin' | 'lastUsedAt'>>): Promise<void>;
+  deleteLinkedAccount(id: string): Promise<void>;
+  insertDeviceRequest(record: DeviceRequestRecord): Promise<void>;
+  updateDeviceRequest(deviceHash: string, change: Pick<DeviceRequestRecord, 'state' | 'owner'>): Promise<void>;
+  deleteDeviceRequest(deviceHash: string): Promise<void>;
+  /** Those that had ended at `at`. */
+  deleteDeviceRequestsUntil(at: string): Promise<void>;
   upsertRepository(record: RepositoryRecord): Promise<void>;
   saveGithubApp(record: GithubAppRecord): Promise<void>;
   insertTask(record: TaskRecord): Promise<void>;
@@ -816,6 +832,41 @@ export interface UserRecord {
   /** While it is set none of his tokens counts. */
   disabledAt: string | null;
   createdAt: string;
+}
+
+/** An account of another service, by which a user signs in. It goes with its user. */
+export interface LinkedAccountRecord {
+  id: string;
+  /** Who vouches: an OpenID Connect issuer, or the origin of GitHub's pages. With `subject` it is one account for good. */
+  issuer: string;
+  /** Never given to another account by the issuer, as a name or an address may be. */
+  subject: string;
+  /** The user's handle. */
+  owner: string;
+  /** As its holder knows it: a login or an address. */
+  label: string;
+  /** `rule`: the configuration let it in, and must still do so at each sign-in; `person`: its user linked it. */
+  origin: 'person' | 'rule';
+  createdAt: string;
+  lastUsedAt: string | null;
+}
+
+/** A program that asks for a token, until somebody who is signed in has answered and it was handed out. */
+export interface DeviceRequestRecord {
+  /** SHA-256, hex, of what the program holds. */
+  deviceHash: string;
+  /** SHA-256, hex, of what the person types. */
+  codeHash: string;
+  /** As the program calls itself. */
+  client: string;
+  /** Where it asked from. */
+  address: string;
+  scopes: TokenScope[];
+  state: 'waiting' | 'approved' | 'denied';
+  /** Who answered. */
+  owner: string | null;
+  createdAt: string;
+  expiresAt: string;
 }
 
 export interface TeamRecord {

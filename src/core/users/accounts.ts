@@ -1,5 +1,6 @@
 import type { Dependencies } from '../dependencies.ts';
 import type { Account } from '../../protocol/users-api.ts';
+import { createDeviceService, type DeviceService } from './device-service.ts';
 import { requireClaim, requireStill, type Claim } from './claims.ts';
 import { identify, type Principal } from './principal.ts';
 import { createShareService, type ShareService } from './share-service.ts';
@@ -26,6 +27,7 @@ export interface Accounts {
   teams: TeamService;
   tokens: TokenService;
   shares: ShareService;
+  devices: DeviceService;
 }
 
 const noteEveryMs = 60_000;
@@ -80,5 +82,6 @@ export function createAccounts({ store, clock, logger }: Pick<Dependencies, 'sto
     teams: createTeamService(options),
     tokens: createTokenService(options),
     shares: createShareService(options),
+    devices: createDeviceService(options),
   };
 }

@@ -13,6 +13,8 @@ export interface TokenService {
   add(user: string, request: AddTokenRequest, by: string): Promise<AddedToken>;
   /** What it has open ends at once. No-op for one that was revoked. */
   revoke(id: string, by: string): Promise<void>;
+  /** As its holder, by its digest. No-op for one that there is not, or that was revoked. */
+  revokeOwn(tokenHash: string): Promise<void>;
 }
 
 export function createTokenService({ store, clock, narrowed }: UserServiceOptions): TokenService {
@@ -47,6 +49,11 @@ export function createTokenService({ store, clock, narrowed }: UserServiceOption
         ]);
         return { token: viewToken(record), secret: token };
       }),
+
+    async revokeOwn(tokenHash) {
+      const token = await store.read.tokenByHash(tokenHash);
+      if (token !== null) await this.revoke(token.id, token.owner);
+    },
 
     async revoke(id, by) {
       await store.transaction(async (tx) => {

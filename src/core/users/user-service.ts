@@ -4,7 +4,7 @@ import { actorOf } from '../audit/actor.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Store, StoreTransaction, TokenRecord, UserRecord } from '../ports/store.ts';
 import { localOwner } from './local-owner.ts';
-import { issueToken } from './tokens.ts';
+import { issueBrowserToken } from './browser-token.ts';
 
 /** The accounts. `by` is who does it, for the audit log. */
 export interface UserService {
@@ -28,10 +28,6 @@ export interface UserServiceOptions {
   /** Called after somebody may do less than before. */
   narrowed: () => void;
 }
-
-/** As long as the browser's cookie. */
-const signInDays = 30;
-const dayMs = 24 * 60 * 60_000;
 
 export function createUserService({ store, clock, narrowed }: UserServiceOptions): UserService {
   const now = () => clock.now().toISOString();
@@ -109,9 +105,7 @@ export function createUserService({ store, clock, narrowed }: UserServiceOptions
         if (user.disabledAt !== null) {
           throw new BerthError('conflict', `${handle} is disabled`, { field: 'handle' });
         }
-        const expiresAt = new Date(clock.now().getTime() + signInDays * dayMs).toISOString();
-        const asked = { name: 'sign-in link', owner: handle, scopes: ['admin'], expiresAt } as const;
-        const { record } = await issueToken(tx, asked, clock.now());
+        const record = await issueBrowserToken(tx, handle, 'sign-in link', clock.now());
         await tell(tx, by, now(), 'signin.link_created', handle, { token: record.id });
         return record;
       }),

@@ -3,7 +3,7 @@
  * counts as well.
  */
 export const defaultRateLimits = {
-  /** Attempts to sign in, by address. */
+  /** Attempts to sign in, by address; codes of programs that are looked at, by user. */
   signin: 20,
   /** By address: what needs no token, and what comes with one that is not valid. */
   public: 600,
@@ -24,6 +24,13 @@ export type RateLimits = Readonly<Record<RateLimitName, number>>;
 /** Of routes that are limited beside `token` and `user`. */
 export const limitOfRoute: Readonly<Record<string, 'signin' | 'sessions' | 'prompts'>> = {
   'POST /api/login': 'signin',
+  'POST /api/sign-in/:provider': 'signin',
+  'GET /sign-in/:provider/callback': 'signin',
+  'POST /api/accounts/:provider': 'signin',
+  'POST /api/device-requests': 'signin',
+  // By user: whoever guesses codes of others.
+  'GET /api/device-requests/:code': 'signin',
+  'POST /api/device-requests/:code': 'signin',
   'POST /api/sessions': 'sessions',
   'POST /api/sessions/:id/fork': 'sessions',
   'POST /api/sessions/:id/snapshots': 'sessions',

@@ -15,9 +15,14 @@ export interface RequestLimits {
   refused(c: Context<AppEnv>, tokenHash: string): Promise<void>;
   /** A prompt that came over a socket. */
   prompt(user: string): Promise<void>;
+  /** Where a request is from, by which strangers are counted. */
+  addressOf(c: Context<AppEnv>): string;
 }
 
-export const noLimits: RequestLimits = { async stranger() {}, async known() {}, async refused() {}, async prompt() {} };
+export function noLimits(isTrustedProxy: IsTrustedProxy): RequestLimits {
+  const addressOf = (c: Context<AppEnv>) => clientAddress(c, isTrustedProxy);
+  return { async stranger() {}, async known() {}, async refused() {}, async prompt() {}, addressOf };
+}
 
 export function createRequestLimits(limiter: RateLimiter, isTrustedProxy: IsTrustedProxy): RequestLimits {
   async function take(name: RateLimitName, key: string): Promise<void> {
@@ -55,5 +60,6 @@ export function createRequestLimits(limiter: RateLimiter, isTrustedProxy: IsTrus
     },
 
     prompt: (user) => take('prompts', user),
+    addressOf: (c) => clientAddress(c, isTrustedProxy),
   };
 }

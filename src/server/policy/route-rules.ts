@@ -18,6 +18,13 @@ export const routeRules = defineRules({
   'GET /api/openapi.json': open,
   'POST /api/login': open,
   'POST /api/logout': open,
+  'GET /api/sign-in': open,
+  // From this server's own pages alone; then each needs the cookie that this left.
+  'POST /api/sign-in/:provider': open,
+  'GET /sign-in/:provider/callback': open,
+  // A program that has nothing yet; its secret gets it a token once somebody has let it.
+  'POST /api/device-requests': open,
+  'POST /api/device-tokens': open,
   // GitHub signs what it sends.
   'POST /webhooks/github': open,
   // Each needs a link that an owner made, or the state that such a link led to.
@@ -28,6 +35,14 @@ export const routeRules = defineRules({
   // Signs a browser in with the token that asks, so it gives away no more than that can.
   'POST /api/login-links': { needs: 'self:view' },
 
+  // The very token that asks ends.
+  'DELETE /api/token': { needs: 'self:view' },
+  // Who lets a program in gives it what is his.
+  'GET /api/device-requests/:code': { needs: 'self:manage' },
+  'POST /api/device-requests/:code': { needs: 'self:manage' },
+  'GET /api/accounts': { needs: 'self:view' },
+  'POST /api/accounts/:provider': { needs: 'self:manage' },
+  'DELETE /api/accounts/:id': { needs: 'self:manage' },
   'GET /api/tokens': { needs: 'self:view' },
   'POST /api/tokens': { needs: 'self:manage' },
   'DELETE /api/tokens/:id': { needs: 'token:manage', token: 'id' },

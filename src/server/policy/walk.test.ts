@@ -11,6 +11,7 @@ import type { SecretService } from '../../core/secrets/secret-service.ts';
 import type { TemplateService } from '../../core/templates/template-service.ts';
 import type { PullRequestService } from '../../core/pulls/pull-request-service.ts';
 import type { TaskService } from '../../core/tasks/task-service.ts';
+import type { SignInService } from '../../core/users/sign-in/sign-in-service.ts';
 import { givenToken } from '../../core/testing/accounts.ts';
 import { createWorld } from '../../core/testing/doubles.ts';
 import { hashToken } from '../../core/users/principal.ts';
@@ -146,6 +147,8 @@ function extensions() {
     secrets: silent<SecretService>(),
     keys: silent<KeyService>(),
     templates: silent<TemplateService>(),
+    signIn: silent<SignInService>(),
+    browser: dependencies().browser,
     webFiles: { page: '<p>', find: () => null },
     webhookSecret: 'whsec_x',
     isSecure: () => false,

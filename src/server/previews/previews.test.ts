@@ -242,7 +242,7 @@ describe('a hostile page', () => {
 
   test('cannot use the signed-in browser', async () => {
     const { page } = await visit();
-    const cookie = `${login.cookieName}=${login.signCookie(hashToken(token))}`;
+    const cookie = `${login.cookieName}=${login.signCookie({ tokenHash: hashToken(token), own: false })}`;
     const call = (path: string, init: RequestInit) => fetch(outer.url + path, { ...init, headers: { cookie, ...init.headers } });
     for (const origin of [page.origin, new URL(previews.url).origin, 'null']) {
       const read = await call('/api/me', { headers: { origin, 'sec-fetch-site': 'same-site' } });

@@ -76,9 +76,9 @@ export function githubRoutes(forgeApp: ForgeApp): Extension {
         responses: { 201: json(githubApp, 'The App, as GitHub knows it'), ...failures },
       }),
       async (c) => {
-        const { apiUrl, ...given } = c.req.valid('json');
+        const { apiUrl, clientSecret, ...given } = c.req.valid('json');
         const registered = await forgeApp.register(
-          { ...given, ...(apiUrl === undefined ? {} : { apiUrl }) },
+          { ...given, ...(apiUrl === undefined ? {} : { apiUrl }), ...(clientSecret === undefined ? {} : { clientSecret }) },
           c.get('identity').user,
           AbortSignal.timeout(callTimeoutMs),
         );

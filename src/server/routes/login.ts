@@ -1,5 +1,4 @@
 import { createRoute } from '@hono/zod-openapi';
-import { deleteCookie, setCookie } from 'hono/cookie';
 import { serverActor } from '../../core/audit/actor.ts';
 import { isTold } from '../../core/audit/told-counts.ts';
 import { hashToken, type Principal } from '../../core/users/principal.ts';
@@ -7,6 +6,7 @@ import { loginLink, loginRequest, me, type LoginRequest } from '../../protocol/l
 import { asBerthError } from '../../protocol/errors.ts';
 import { account } from '../../protocol/users-api.ts';
 import type { AppDependencies, Router } from '../context.ts';
+import { signInBrowser, signOutBrowser } from '../login-cookie.ts';
 import { requireSameOrigin } from '../same-origin.ts';
 import { failures, json, jsonBody, tokenNeeded } from '../schemas.ts';
 
@@ -29,8 +29,6 @@ export function signInRoutes(app: Router, { core, browser }: AppDependencies): v
     }
   }
 
-  const isSecure = (): boolean => publicUrl()?.startsWith('https:') ?? false;
-
   app.openapi(
     createRoute({
       method: 'post',
@@ -49,13 +47,7 @@ export function signInRoutes(app: Router, { core, browser }: AppDependencies): v
         sessionId: null,
         detail: { with: 'code' in body ? 'link' : 'token', token: tokenId },
       });
-      setCookie(c, login.cookieName, login.signCookie(tokenHash), {
-        path: '/',
-        httpOnly: true,
-        sameSite: 'Strict',
-        secure: isSecure(),
-        maxAge: login.cookieMaxAgeSeconds,
-      });
+      signInBrowser(c, browser, { tokenHash, own: false });
       return c.json({ user }, 200);
     },
   );
@@ -64,11 +56,12 @@ export function signInRoutes(app: Router, { core, browser }: AppDependencies): v
     createRoute({
       method: 'post',
       path: '/api/logout',
-      responses: { 204: { description: 'The cookie is gone' }, ...failures },
+      responses: { 204: { description: 'The cookie is gone, and a token that was made for it' }, ...failures },
     }),
-    (c) => {
+    async (c) => {
       requireSameOrigin(c, publicUrl());
-      deleteCookie(c, login.cookieName, { path: '/', secure: isSecure() });
+      const claims = signOutBrowser(c, browser);
+      if (claims?.own === true) await core.accounts.tokens.revokeOwn(claims.tokenHash);
       return c.body(null, 204);
     },
   );

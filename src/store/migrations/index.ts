@@ -16,6 +16,7 @@ import { placement } from './0011-placement.ts';
 import { permissionPolicy } from './0012-permission-policy.ts';
 import { quotas } from './0014-quotas.ts';
 import { logSize } from './0015-log-size.ts';
+import { signIn } from './0016-sign-in.ts';
 
 /**
  * Brings the database to the newest schema, in one transaction. Migrations are named by number and
@@ -40,6 +41,7 @@ export async function migrate<Tables>(db: Kysely<Tables>, engine: Engine): Promi
         '0012-permission-policy': permissionPolicy(),
         '0014-quotas': quotas(engine),
         '0015-log-size': logSize(engine),
+        '0016-sign-in': signIn(engine),
       }),
     },
   });

@@ -16,6 +16,7 @@ import { sandboxReads } from './sandboxes.ts';
 import { secretReads } from './secrets.ts';
 import { sessionReads } from './sessions.ts';
 import { snapshotReads } from './snapshots.ts';
+import { signInReads } from './sign-in.ts';
 import { taskReads } from './tasks.ts';
 import { turnReads } from './turns.ts';
 import { keyReads } from './keys.ts';
@@ -40,6 +41,7 @@ export function createReads(db: Kysely<Database>, engine: Engine): StoreReads {
     ...hostReads(db, engine),
     ...accessReads(db),
     ...userReads(db),
+    ...signInReads(db),
     ...auditReads(db),
     ...githubReads(db),
     ...taskReads(db),

@@ -19,7 +19,7 @@ export function SnapshotMark({ item }: { item: Item & { kind: 'snapshot' } }) {
       </span>
       <span className="h-px flex-1 bg-line" />
       {isThere && (
-        <Button size="small" tone="quiet" aria-label={`Fork from ${item.name}`} onClick={() => fork(item.snapshotId)}>
+        <Button size="small" tone="quiet" aria-label={`Fork from here: ${item.name}`} onClick={() => fork(item.snapshotId)}>
           <GitFork aria-hidden className="size-3.5" />
           Fork from here
         </Button>

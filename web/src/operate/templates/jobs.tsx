@@ -1,5 +1,4 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query';
-import { useState } from 'react';
 import { sanitizeLine } from '../../../../src/protocol/inert-text.ts';
 import type { TemplateJob } from '../../../../src/sdk/index.ts';
 import { client } from '../../api.ts';
@@ -17,27 +16,19 @@ const looks: Record<TemplateJob['status'], { label: string; className: string }>
   cancelled: { label: 'cancelled', className: 'text-warn' },
 };
 
-/** Builds and pushes, newest first; the log of the one that is open follows it. */
-export function Jobs() {
+/** Newest first; the log of the one that is open follows it. */
+export function Jobs({ open, onOpen }: { open: string | null; onOpen: (job: string) => void }) {
   const jobs = useQuery(templateJobsQuery);
-  const [chosen, setChosen] = useState<string | null>(null);
-  const running = jobs.data?.find((job) => job.status === 'running');
-  const open = chosen ?? running?.id ?? null;
+  const shown = open ?? jobs.data?.find((job) => job.status === 'running')?.id;
   if (jobs.isError) return <Failure error={jobs.error} onRetry={() => void jobs.refetch()} />;
-  if (jobs.data === undefined || jobs.data.length === 0) return null;
   return (
-    <section aria-labelledby="template-jobs" className="space-y-2">
-      <h2 id="template-jobs" className="font-semibold">
-        Builds and pushes
-      </h2>
-      <ul className="space-y-2">
-        {jobs.data.slice(0, 20).map((job) => (
-          <li key={job.id} className="rounded-xl border border-line bg-surface">
-            <Job job={job} open={open === job.id} onToggle={() => setChosen(open === job.id ? '' : job.id)} />
-          </li>
-        ))}
-      </ul>
-    </section>
+    <ul className="space-y-2">
+      {jobs.data?.slice(0, 20).map((job) => (
+        <li key={job.id} className="rounded-xl border border-line bg-surface">
+          <Job job={job} open={shown === job.id} onToggle={() => onOpen(shown === job.id ? '' : job.id)} />
+        </li>
+      ))}
+    </ul>
   );
 }
 

@@ -39,8 +39,7 @@ export function TemplatesPage() {
             ))}
           </Table>
         )}
-        {isOwner && <Build />}
-        {isOwner && <Jobs />}
+        {isOwner && <Building />}
       </div>
     </Page>
   );
@@ -87,13 +86,27 @@ function Row({ template, removes }: { template: TemplateView; removes: boolean }
   );
 }
 
-function Build() {
+function Building() {
+  /** The job whose log is shown; `null`: the one that runs. */
+  const [open, setOpen] = useState<string | null>(null);
+  return (
+    <section aria-labelledby="building" className="space-y-4">
+      <h2 id="building" className="font-semibold">
+        Builds and pushes
+      </h2>
+      <Build onBegun={setOpen} />
+      <Jobs open={open} onOpen={setOpen} />
+    </section>
+  );
+}
+
+function Build({ onBegun }: { onBegun: (job: string) => void }) {
   const queries = useQueryClient();
   const submit = useSubmit('name', 'from');
   const [name, setName] = useState('');
   const [from, setFrom] = useState('');
   async function build(): Promise<void> {
-    await client.templates.build(name.trim(), { from: from.trim() });
+    onBegun((await client.templates.build(name.trim(), { from: from.trim() })).id);
     await queries.invalidateQueries({ queryKey: templateJobsQuery.queryKey });
   }
   return (
