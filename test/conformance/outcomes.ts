@@ -32,6 +32,11 @@ export function noteLack(capability: string): void {
   lacking.set(expect.getState().currentTestName ?? '', capability);
 }
 
+/** The suite may be within other groups. */
+function lackOf(name: string): string | null {
+  return [...lacking].find(([whole]) => whole === name || whole.endsWith(` > ${name}`))?.[1] ?? null;
+}
+
 /** To be called in the suite's `describe`. A run of some of the cases alone tells of these. */
 export function recordOutcomes(
   suite: string,
@@ -44,7 +49,7 @@ export function recordOutcomes(
     const ran = tasks.filter(({ mode }) => mode !== 'skip');
     if (ran.length === 0) return;
     const cases = ran.map(({ name, result }): CaseOutcome => {
-      const lacks = lacking.get(`${group} > ${name}`) ?? null;
+      const lacks = lackOf(`${group} > ${name}`);
       if (result?.state === 'pass') return { name, outcome: lacks === null ? 'passed' : 'refused', lacks };
       return { name, outcome: result?.state === 'fail' ? 'failed' : 'skipped', lacks };
     });
