@@ -124,7 +124,7 @@ test('a person signs in by a service, lets a program in, and keeps the last way 
 
   await page.goto(`${origin}/people`);
   await page.getByRole('heading', { name: 'How you sign in' }).waitFor();
-  await page.getByRole('cell', { name: 'ada@example.org' }).waitFor();
+  await page.getByRole('cell', { name: 'ada@example.org', exact: true }).waitFor();
   expect(await violationsOf(page)).toEqual([]);
   await shoot(page, 'people-light');
   await page.getByRole('button', { name: 'Unlink Example Corp ada@example.org' }).click();
