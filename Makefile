@@ -1,5 +1,5 @@
 # Two commands: `make up` sets up everything and starts Berth; `make test` sets up everything and passes the tests.
-.PHONY: up test test-gvisor test-crun provider-matrix setup setup-test soak bench check lint format
+.PHONY: up test test-gvisor test-crun test-qemu provider-matrix setup setup-test soak bench check lint format
 
 NODE := node_modules/.bin/node
 VITEST := $(NODE) --disable-warning=ExperimentalWarning node_modules/vitest/vitest.mjs run
@@ -35,6 +35,11 @@ test-gvisor: setup-test
 test-crun: export BERTH_TEST_PROVIDERS = crun
 test-crun: setup-test
 	test/fixtures/cgroup-v2/run.sh $(VITEST) src/sandbox/providers/oci/crun.test.ts
+
+# The provider's suites, and a session, in virtual machines; minutes where there is no KVM.
+test-qemu: export BERTH_TEST_PROVIDERS = qemu
+test-qemu: setup-test
+	$(VITEST) src/sandbox/providers/qemu/qemu.test.ts test/e2e/qemu.e2e.test.ts
 
 # docs/providers/matrix.md, from what the last runs of the suites left.
 provider-matrix: setup-test
