@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { storeSuite } from '../../test/conformance/store.ts';
 import { messageEvent, sessionRecord } from '../../test/conformance/store-records.ts';
 import { missingForPostgres, startPostgres } from '../../test/fixtures/postgres.ts';
@@ -41,7 +41,7 @@ describe.skipIf(missing !== null)('postgres', () => {
   /** A closed store has left nothing behind. */
   async function expectNoConnection(database: string): Promise<void> {
     const others = `select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`;
-    await expect.poll(() => server.query(database, others), { timeout: 5_000 }).toEqual([]);
+    await vi.waitFor(async () => expect(await server.query(database, others)).toEqual([]), { timeout: 5_000 });
   }
 
   async function givenSession(): Promise<string> {

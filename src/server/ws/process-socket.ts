@@ -49,9 +49,14 @@ export function openProcessSocket(deps: AppDependencies, sessionId: string, pid:
         const { error } = toErrorBody(asBerthError(cause));
         ws.send(encodeFrame(frameType.error, JSON.stringify({ code: error.code, message: error.message })) as Uint8Array<ArrayBuffer>);
         ws.close(1011, error.code);
+      } finally {
+        // The client may take its time to close, and is heard only where its input is read.
+        end();
+        input.resume();
       }
     },
     onMessage(message, ws) {
+      if (stop.signal.aborted) return;
       const bytes = toBytes(message.data);
       if (bytes === null || !isOneFrame(bytes)) {
         ws.close(1008, 'a message is one frame of stdin, end or resize');
