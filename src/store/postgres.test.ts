@@ -73,6 +73,7 @@ describe.skipIf(missing !== null)('postgres', () => {
   });
 
   test('a migration cut short leaves nothing, and is made by the next start', async () => {
+    url = await server.createDatabase();
     // What the second table of the migration collides with.
     await server.query(url, 'create table journals (x int)');
     await expect(createPostgresStore({ url })).rejects.toMatchObject({ name: 'BerthError' });
