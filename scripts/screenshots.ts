@@ -78,12 +78,6 @@ try {
   await client.shares.set(asked.sessionId, { kind: 'team', name: 'compilers' }, ['prompt']);
   await client.sessions.prompt(session.id, work);
   await untilAsking(client, session.id);
-  // One works and one asks, so both slots are taken and the rest waits.
-  const busy = { agent: 'shell', prompt: 'npm test; sleep 600' };
-  await client.prompt({ ...busy, title: 'Watch the tests' });
-  await client.prompt({ ...busy, title: 'Update the dependencies' });
-  await client.prompt({ ...busy, title: 'Draft the release notes' });
-
   const shoot = async (
     name: string,
     path: string,
@@ -107,9 +101,16 @@ try {
     await page.getByRole('button', { name: 'Show the workspace' }).click();
     await page
       .getByRole('region', { name: 'Workspace' })
-      .getByRole('button', { name: /src\/slug\.js/ })
+      .getByRole('group', { name: 'Changes of src/slug.js' })
       .waitFor();
   });
+  await shoot('phone', `/sessions/${session.id}`, { width: 390, height: 760, dark: true }, asking);
+
+  // The one that asks gives its slot up, and is woken by the answer; a third waits.
+  const busy = { agent: 'shell', prompt: 'npm test; sleep 600' };
+  await client.prompt({ ...busy, title: 'Watch the tests' });
+  await client.prompt({ ...busy, title: 'Update the dependencies' });
+  await client.prompt({ ...busy, title: 'Draft the release notes' });
   const desk = { width: 1280, height: 760 };
   const of = (page: Page, name: string) => page.getByRole('heading', { name, level: 1 }).waitFor();
   await shoot('queue', '/queue', desk, async (page) => {
@@ -124,7 +125,6 @@ try {
     await of(page, 'Audit');
     await page.getByRole('main').getByRole('row').nth(1).waitFor();
   });
-  await shoot('phone', `/sessions/${session.id}`, { width: 390, height: 760, dark: true }, asking);
 } finally {
   await browser.close();
   await installation.remove();

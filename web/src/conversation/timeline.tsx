@@ -68,9 +68,10 @@ export function Timeline({ items, sessionId, cwd }: { items: readonly Item[]; se
       if (follows.current) box.scrollTop = box.scrollHeight;
     };
     stay();
-    // A narrower page makes every paragraph taller.
+    // A narrower page makes every paragraph taller; and what was placed just now has its height only after the next layout.
     const observer = new ResizeObserver(stay);
     observer.observe(box);
+    if (box.firstElementChild !== null) observer.observe(box.firstElementChild);
     return () => observer.disconnect();
   }, [totalPx]);
 
