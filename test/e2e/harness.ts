@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { releaseStorage } from '../../src/sandbox/storage/release.ts';
 import { createBerthClient, type BerthClient } from '../../src/sdk/index.ts';
+import { asksFor } from '../conformance/asks-for.ts';
 import { findLeaks } from './leaks.ts';
 
 export const root = resolve(import.meta.dirname, '../..');
@@ -17,7 +18,7 @@ export const agentCache = join(root, '.cache', 'agents');
 export const compileCache = join(root, 'node_modules/.cache/node');
 
 /** `BERTH_TEST_PROVIDERS=runsc` puts a whole run on gVisor; else the runtime is what suits the host. */
-export const runsOnGvisor = (process.env['BERTH_TEST_PROVIDERS'] ?? '').split(',').includes('runsc');
+export const runsOnGvisor = asksFor('runsc');
 
 /** A real server in a process of its own, so that it can be killed. */
 export interface TestServer {

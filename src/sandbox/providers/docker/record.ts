@@ -1,8 +1,6 @@
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { writeAtomic } from '../../write-atomic.ts';
+import * as recordFile from '../_shared/record-file.ts';
 
 /**
  * What is kept of a sandbox beside its container: what an engine cannot change on one (labels), and what nobody who may
@@ -44,21 +42,11 @@ export function sandboxPaths(sandboxesDir: string, id: string): SandboxPaths {
   };
 }
 
-export async function writeRecord(path: string, record: SandboxRecord): Promise<void> {
-  await writeAtomic(path, `${JSON.stringify(record, null, 2)}\n`, 0o600);
+export function writeRecord(path: string, record: SandboxRecord): Promise<void> {
+  return recordFile.writeRecord(path, record);
 }
 
 /** `null` when there is none that can be read: such a sandbox can only be removed. */
-export async function readRecord(path: string): Promise<SandboxRecord | null> {
-  if (!existsSync(path)) return null;
-  const parsed = sandboxRecord.safeParse(parseJson(await readFile(path, 'utf8')));
-  return parsed.success ? parsed.data : null;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
+export function readRecord(path: string): Promise<SandboxRecord | null> {
+  return recordFile.readRecord(path, sandboxRecord);
 }

@@ -4,6 +4,7 @@ import { get } from 'node:http';
 import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { asksFor } from '../../../../test/conformance/asks-for.ts';
 import { sandboxPersistenceSuite } from '../../../../test/conformance/sandbox-persistence.ts';
 import { options, patienceMs, runnerOf, sandboxProviderSuite, specFor } from '../../../../test/conformance/sandbox-provider.ts';
 import type { SandboxProvider, SandboxSpec } from '../../../core/ports/sandbox-provider.ts';
@@ -12,7 +13,7 @@ import { createFirecrackerHarness, testDriveLimits, type FirecrackerHarness } fr
 import { driverDirectory } from '../../microvm/driver/installation.ts';
 import { driverName } from './installation.ts';
 
-const wanted = (process.env['BERTH_TEST_PROVIDERS'] ?? '').split(',').includes('firecracker');
+const wanted = asksFor('firecracker');
 if (!wanted) process.stdout.write('skipped: the whole suites on firecracker, for which BERTH_TEST_PROVIDERS=firecracker asks where KVM boots a guest\n');
 
 describe.skipIf(!wanted)('the whole suites', () => {

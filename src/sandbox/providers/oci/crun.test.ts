@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest';
+import { asksFor } from '../../../../test/conformance/asks-for.ts';
 import { sandboxPersistenceSuite } from '../../../../test/conformance/sandbox-persistence.ts';
 import { sandboxProviderSuite } from '../../../../test/conformance/sandbox-provider.ts';
 import { detectCgroups } from '../../host/cgroups.ts';
 import { chooseRuntime } from '../../host/runtimes.ts';
 import { openHarness } from './oci.fixture.ts';
 
-const wanted = (process.env['BERTH_TEST_PROVIDERS'] ?? '').split(',').includes('crun');
+const wanted = asksFor('crun');
 const { mode } = await detectCgroups();
 const reason = wanted
   ? `this process sees ${mode} cgroups: start it by test/fixtures/cgroup-v2/run.sh`

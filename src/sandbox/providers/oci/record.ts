@@ -1,6 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { writeAtomic } from '../../write-atomic.ts';
+import * as recordFile from '../_shared/record-file.ts';
 
 /**
  * What is kept of a sandbox, in a directory that no sandbox sees. It is there before anything else of
@@ -22,22 +21,11 @@ export const sandboxRecord = z.object({
 });
 export type SandboxRecord = z.infer<typeof sandboxRecord>;
 
-export async function writeRecord(path: string, record: SandboxRecord): Promise<void> {
-  await writeAtomic(path, `${JSON.stringify(record, null, 2)}\n`, 0o600);
+export function writeRecord(path: string, record: SandboxRecord): Promise<void> {
+  return recordFile.writeRecord(path, record);
 }
 
 /** `null` when there is none, or none that can be read: such a sandbox is broken and can only be removed. */
-export async function readRecord(path: string): Promise<SandboxRecord | null> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
-  }
-  try {
-    return sandboxRecord.parse(JSON.parse(text));
-  } catch {
-    return null;
-  }
+export function readRecord(path: string): Promise<SandboxRecord | null> {
+  return recordFile.readRecord(path, sandboxRecord);
 }

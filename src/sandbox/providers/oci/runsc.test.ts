@@ -4,12 +4,13 @@ import { stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { asksFor } from '../../../../test/conformance/asks-for.ts';
 import { sandboxPersistenceSuite } from '../../../../test/conformance/sandbox-persistence.ts';
 import { options, sandboxProviderSuite, shell, specFor } from '../../../../test/conformance/sandbox-provider.ts';
 import type { SandboxProvider } from '../../../core/ports/sandbox-provider.ts';
 import { openHarness, type OciHarness } from './oci.fixture.ts';
 
-const wanted = (process.env['BERTH_TEST_PROVIDERS'] ?? '').split(',').includes('runsc');
+const wanted = asksFor('runsc');
 if (!wanted) process.stdout.write('skipped: gVisor, which BERTH_TEST_PROVIDERS=runsc asks for\n');
 
 /** Kills of each operation; more in a long run. */
