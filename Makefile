@@ -49,6 +49,7 @@ provider-matrix: setup-test
 soak: setup-test
 	scripts/soak.sh
 
+bench: export BERTH_TEST_PROVIDERS = crun,runsc
 bench: setup-test
 	$(NODE) --disable-warning=ExperimentalWarning bench/run.ts
 

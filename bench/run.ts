@@ -7,6 +7,7 @@ import { fork } from './cases/fork.ts';
 import { hibernate } from './cases/hibernate.ts';
 import { idleMemory } from './cases/idle-memory.ts';
 import { compareProviders, localProviders } from './cases/providers.ts';
+import { compareWithV2 } from './cases/providers-with-v2.ts';
 import { queue } from './cases/queue.ts';
 import { pause } from './cases/pause.ts';
 import { wakeToEvent } from './cases/wake-to-event.ts';
@@ -41,7 +42,11 @@ const docker = needsDocker ? await startDocker() : { reason: 'not needed' };
 try {
   process.stdout.write(`${await describeMachine()}\n`);
   if (chosen.length > 0) process.stdout.write(`\n${renderTable(await rowsOf())}\n`);
-  if (wanted('providers')) process.stdout.write(`\n${await compareProviders({ docker, quick: values.quick, say, only })}\n`);
+  if (wanted('providers')) {
+    process.stdout.write(`\n${await compareProviders({ docker, quick: values.quick, say, only })}\n`);
+    const more = only.includes('oci/crun') ? await compareWithV2(import.meta.filename, values.quick) : null;
+    if (more !== null) process.stdout.write(`\n${more}\n`);
+  }
 } finally {
   if ('remove' in docker) await docker.remove();
 }

@@ -106,6 +106,13 @@ export const shareRequest = z.strictObject({
   rights: z.array(shareRight).min(1).max(shareRight.options.length),
 });
 
+/** What there is to be allowed on a session; `copy` is a session or a snapshot of one's own from it. */
+export const sessionPermission = z.enum(['session:view', 'session:prompt', 'session:answer', 'session:copy', 'session:manage']);
+export type SessionPermission = z.infer<typeof sessionPermission>;
+/** Of the caller, with the token that asks. */
+export const sessionAccess = z.object({ permissions: z.array(sessionPermission) });
+export type SessionAccess = z.infer<typeof sessionAccess>;
+
 /** Who asks, and what he may. */
 export const account = z.object({
   user: z.string(),

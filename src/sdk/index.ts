@@ -75,6 +75,7 @@ export type {
   Account,
   AddedToken,
   AddedUser,
+  SessionPermission,
   Share,
   ShareRight,
   Team,

@@ -200,6 +200,22 @@ describe('sharing', () => {
     await expect(make('others')).rejects.toMatchObject({ code: 'not_found', field: 'team' });
   });
 
+  test('what somebody may do with a session is told, with his role, what was shared and the scopes of his token', async () => {
+    const max = await newClient('max');
+    await expect(max.shares.own(session)).rejects.toMatchObject({ code: 'not_found' });
+    const all = ['session:view', 'session:prompt', 'session:answer', 'session:copy', 'session:manage'];
+    expect([await ada.shares.own(session), await root.shares.own(session)]).toEqual([all, all]);
+    await ada.shares.set(session, { kind: 'user', name: 'max' }, ['view']);
+    expect(await max.shares.own(session)).toEqual(['session:view']);
+    await ada.shares.set(session, { kind: 'user', name: 'max' }, ['prompt']);
+    expect(await max.shares.own(session)).toEqual(['session:view', 'session:prompt', 'session:copy']);
+    const { secret } = await ada.tokens.add({ name: 'answers', scopes: ['answer'] });
+    expect(await clientOf(secret).shares.own(session)).toEqual(['session:view', 'session:answer']);
+    await ada.shares.set(session, { kind: 'user', name: 'max' }, ['prompt', 'answer']);
+    await root.users.change('max', { role: 'viewer' });
+    expect(await max.shares.own(session)).toEqual(['session:view']);
+  });
+
   test("the machine's own files are for owners", async () => {
     const asked = { agent: 'any', repository: 'file:///srv/secret' };
     await expect(ada.sessions.create(asked)).rejects.toMatchObject({ code: 'invalid_request', field: 'repository' });

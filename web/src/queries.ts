@@ -196,5 +196,13 @@ export const hostsQuery = queryOptions({
   refetchInterval: slowIntervalMs,
 });
 
+/** What the person may do with it. */
+export const accessQuery = (id: string) =>
+  queryOptions({
+    queryKey: ['access', id],
+    queryFn: ({ signal }) => client.shares.own(id, { signal }),
+    refetchInterval: slowIntervalMs,
+  });
+
 export const sharesQuery = (id: string) =>
   queryOptions({ queryKey: ['shares', id], queryFn: ({ signal }) => client.shares.list(id, { signal }) });

@@ -2,7 +2,9 @@ import type { Dependencies } from '../dependencies.ts';
 import type { Account } from '../../protocol/users-api.ts';
 import { createDeviceService, type DeviceService } from './device-service.ts';
 import { requireClaim, requireStill, type Claim } from './claims.ts';
+import { permittedOnSession, type SessionPermission } from './permissions.ts';
 import { identify, type Principal } from './principal.ts';
+import { sessionRights } from './rights.ts';
 import { createShareService, type ShareService } from './share-service.ts';
 import { createTeamService, type TeamService } from './team-service.ts';
 import { createTokenService, type TokenService } from './token-service.ts';
@@ -19,6 +21,8 @@ export interface Accounts {
   admitStill(tokenHash: string, claims: readonly Claim[]): Promise<Principal>;
   /** As its user sees it. */
   describe(principal: Principal): Promise<Account>;
+  /** What he may do with a session. */
+  accessTo(principal: Principal, sessionId: string): Promise<SessionPermission[]>;
   /** Keeps when a token was last used, about a minute behind. */
   noteUse(principal: Principal): void;
   /** Tells that somebody may do less than before. */
@@ -63,6 +67,11 @@ export function createAccounts({ store, clock, logger }: Pick<Dependencies, 'sto
       const memberships = await store.read.teamMembers({ member: user });
       const teams = memberships.map(({ team, role: teamRole }) => ({ team, role: teamRole }));
       return { user, displayName, role, scopes: [...scopes], teams };
+    },
+
+    async accessTo(principal, sessionId) {
+      const session = await store.read.session(sessionId);
+      return session === null ? [] : permittedOnSession(principal, await sessionRights(store.read, principal, session));
     },
 
     noteUse({ tokenId }) {

@@ -1,5 +1,5 @@
 import { BerthError } from '../../protocol/errors.ts';
-import type { ShareRight, TokenScope, UserRole } from '../../protocol/users-api.ts';
+import { sessionPermission, type SessionPermission, type ShareRight, type TokenScope, type UserRole } from '../../protocol/users-api.ts';
 import type { Principal } from './principal.ts';
 
 /** What somebody may do with one thing. Whoever has any of them may `view`; who may not, is told that there is no such thing. */
@@ -44,11 +44,11 @@ export const permissionTable = {
   'token:manage': { scope: 'admin', right: 'manage' },
   'team:view': { scope: 'read', right: 'view' },
   'team:manage': { scope: 'admin', right: 'manage' },
-} as const satisfies Record<string, PermissionRule>;
+} as const satisfies Record<SessionPermission, PermissionRule> & Record<string, PermissionRule>;
 
 export type Permission = keyof typeof permissionTable;
 type On<Kind extends string> = Extract<Permission, `${Kind}:${string}`>;
-export type SessionPermission = On<'session'>;
+export type { SessionPermission };
 export type SnapshotPermission = On<'snapshot'>;
 export type TaskPermission = On<'task'>;
 export type TeamPermission = On<'team'>;
@@ -66,21 +66,29 @@ const implied: Record<TokenScope, readonly TokenScope[]> = {
 };
 
 /** Throws `forbidden` naming what is needed. `rights`: those on the thing that it is about. */
-export function requirePermission(
-  principal: Principal,
-  permission: Permission,
-  rights: ReadonlySet<Right> = new Set(),
-): void {
+export function requirePermission(principal: Principal, permission: Permission, rights: ReadonlySet<Right> = new Set()): void {
+  const refusal = whyRefused(principal, permission, rights);
+  if (refusal !== null) throw refusal;
+}
+
+/** Those that somebody has on a session, of all that there are on one. */
+export function permittedOnSession(principal: Principal, rights: ReadonlySet<Right>): SessionPermission[] {
+  return sessionPermission.options.filter((permission) => whyRefused(principal, permission, rights) === null);
+}
+
+/** `null`: it is not refused. */
+function whyRefused(principal: Principal, permission: Permission, rights: ReadonlySet<Right>): BerthError | null {
   const { scope, roles, right }: PermissionRule = permissionTable[permission];
   if (!principal.scopes.some((held) => implied[held].includes(scope))) {
-    throw refusal(permission, `the token lacks the scope ${scope}`, { scope });
+    return refusal(permission, `the token lacks the scope ${scope}`, { scope });
   }
   if (roles !== undefined && !roles.includes(principal.role)) {
-    throw refusal(permission, `this is for the role ${roles.join(' or ')}`, { roles });
+    return refusal(permission, `this is for the role ${roles.join(' or ')}`, { roles });
   }
   if (right !== undefined && !rights.has(right)) {
-    throw refusal(permission, `you lack the right to ${right} here`, { right });
+    return refusal(permission, `you lack the right to ${right} here`, { right });
   }
+  return null;
 }
 
 function refusal(permission: Permission, message: string, context: Record<string, unknown>): BerthError {

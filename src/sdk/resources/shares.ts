@@ -1,11 +1,13 @@
 import { z } from 'zod';
-import { share, type Share, type ShareRight } from '../../protocol/users-api.ts';
+import { sessionAccess, share, type SessionPermission, type Share, type ShareRight } from '../../protocol/users-api.ts';
 import type { Transport } from '../transport.ts';
 import type { CallOptions } from './files.ts';
 
 /** With whom sessions are shared. A subject is a user, or a team with all its members. */
 export interface SharesResource {
   list(sessionId: string, options?: CallOptions): Promise<Share[]>;
+  /** What the caller may do with it, with the client's token. */
+  own(sessionId: string, options?: CallOptions): Promise<SessionPermission[]>;
   /** Takes the place of what the subject had. Whoever may do something may look as well. */
   set(
     sessionId: string,
@@ -23,6 +25,9 @@ export function createSharesResource(transport: Transport): SharesResource {
   return {
     async list(id, options) {
       return (await transport.json(z.object({ shares: z.array(share) }), 'GET', path(id), options)).shares;
+    },
+    async own(id, options) {
+      return (await transport.json(sessionAccess, 'GET', `/api/sessions/${encodeURIComponent(id)}/access`, options)).permissions;
     },
     set: (id, subject, rights, options) =>
       transport.json(share, 'PUT', of(id, subject), { json: { rights }, idempotent: true, ...options }),

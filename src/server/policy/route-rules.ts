@@ -119,6 +119,7 @@ export const routeRules = defineRules({
   'GET /api/sessions/:id/events': look,
   // What the client says over it is checked message by message.
   'GET /api/sessions/:id/stream': look,
+  'GET /api/sessions/:id/access': look,
   'GET /api/sessions/:id/shares': look,
   'PUT /api/sessions/:id/shares/:kind/:name': manage,
   'DELETE /api/sessions/:id/shares/:kind/:name': manage,

@@ -1,13 +1,24 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { share, shareRequest, shareSubject } from '../../protocol/users-api.ts';
+import { sessionAccess, share, shareRequest, shareSubject } from '../../protocol/users-api.ts';
 import type { AppDependencies, Router } from '../context.ts';
 import { failures, json, jsonBody, sessionParams, tokenNeeded } from '../schemas.ts';
 
 const shareParams = sessionParams.extend({ kind: shareSubject.shape.kind, name: z.string().min(1).max(100) });
 
-/** With whom a session is shared, and for what. */
+/** With whom a session is shared and for what, and what the caller may do with it. */
 export function shareRoutes(app: Router, { core }: AppDependencies): void {
   const { shares } = core.accounts;
+
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/sessions/{id}/access',
+      security: tokenNeeded,
+      request: { params: sessionParams },
+      responses: { 200: json(sessionAccess, 'What the caller may do with it'), ...failures },
+    }),
+    async (c) => c.json({ permissions: await core.accounts.accessTo(c.get('identity'), c.req.valid('param').id) }, 200),
+  );
 
   app.openapi(
     createRoute({

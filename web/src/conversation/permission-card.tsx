@@ -4,6 +4,7 @@ import { isBudgetQuestion } from '../../../src/protocol/budget.ts';
 import { sanitizeLine } from '../../../src/protocol/inert-text.ts';
 import type { PermissionOption } from '../../../src/sdk/index.ts';
 import { client } from '../api.ts';
+import { useMay } from '../sessions/use-may.ts';
 import { useKeys } from '../shell/keys.ts';
 import { classNames } from '../ui/class-names.ts';
 import { clockTime } from '../ui/time.ts';
@@ -54,6 +55,7 @@ export function PermissionCard({
   const { call, options, answer } = request;
   const [sent, setSent] = useState<string | null>(null);
   const open = answer === null;
+  const mayAnswer = useMay(sessionId)('session:answer');
   const isBudget = isBudgetQuestion(request.requestId);
   const Icon = isBudget ? Coins : ShieldQuestionMark;
 
@@ -68,7 +70,7 @@ export function PermissionCard({
   const bindings = Object.fromEntries(
     Object.entries(keys).flatMap(([kind, key]) => {
       const option = options.find((each) => each.kind === kind);
-      return option === undefined || !open || !active || sent !== null ? [] : [[key, () => reply(option)]];
+      return option === undefined || !open || !active || !mayAnswer || sent !== null ? [] : [[key, () => reply(option)]];
     }),
   );
   useKeys(bindings);
@@ -126,7 +128,8 @@ export function PermissionCard({
           </pre>
         </details>
       )}
-      <div className="mt-3.5 flex flex-wrap gap-2">
+      {mayAnswer && (
+        <div className="mt-3.5 flex flex-wrap gap-2">
         {options.map((option) => (
           <Answer
             key={option.optionId}
@@ -138,8 +141,10 @@ export function PermissionCard({
             onClick={() => reply(option)}
           />
         ))}
-      </div>
+        </div>
+      )}
       <p className="mt-2.5 text-xs text-muted">
+        {!mayAnswer && 'Somebody who may answer is asked. '}
         {isBudget ? 'The turn stops' : 'Refused'} by itself if nobody answers until {clockTime(request.expiresAt)}.
       </p>
     </section>

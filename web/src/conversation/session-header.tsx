@@ -23,6 +23,7 @@ import { queueQuery, sessionsQuery } from '../queries.ts';
 import { placeOf } from '../sessions/session-list.tsx';
 import { StatusBadge } from '../sessions/status.tsx';
 import { repositoryName, titleOf } from '../sessions/title.ts';
+import { useMay } from '../sessions/use-may.ts';
 import { IconButton } from '../ui/button.tsx';
 import { confirmed } from '../ui/confirm.tsx';
 import { Menu, MenuItem, MenuLine } from '../ui/menu.tsx';
@@ -89,6 +90,7 @@ function SessionMenu({ session }: { session: Session }) {
   const navigate = useNavigate();
   const queries = useQueryClient();
   const forking = useForking();
+  const may = useMay(session.id);
   const [sharing, setSharing] = useState(false);
 
   const rest = (step: 'pause' | 'hibernate' | 'stop' | 'archive') => () =>
@@ -120,40 +122,48 @@ function SessionMenu({ session }: { session: Session }) {
           <Copy />
           Copy the command to attach
         </MenuItem>
-        <MenuItem onSelect={() => forking.fork(null)}>
-          <GitFork />
-          Fork
-        </MenuItem>
-        <MenuItem onSelect={() => forking.openSnapshots()}>
-          <Camera />
-          Snapshots…
-        </MenuItem>
-        <MenuItem onSelect={() => setSharing(true)}>
-          <Share2 />
-          Share…
-        </MenuItem>
-        <MenuLine />
-        <MenuItem onSelect={rest('pause')}>
-          <Pause />
-          Pause
-        </MenuItem>
-        <MenuItem onSelect={rest('hibernate')}>
-          <Snowflake />
-          Hibernate
-        </MenuItem>
-        <MenuItem onSelect={rest('stop')}>
-          <Power />
-          Stop
-        </MenuItem>
-        <MenuItem onSelect={rest('archive')}>
-          <Archive />
-          Archive
-        </MenuItem>
-        <MenuLine />
-        <MenuItem danger onSelect={() => void remove().catch(toastFailure('Not deleted'))}>
-          <Trash2 />
-          Delete…
-        </MenuItem>
+        {may('session:copy') && (
+          <>
+            <MenuItem onSelect={() => forking.fork(null)}>
+              <GitFork />
+              Fork
+            </MenuItem>
+            <MenuItem onSelect={() => forking.openSnapshots()}>
+              <Camera />
+              Snapshots…
+            </MenuItem>
+          </>
+        )}
+        {may('session:manage') && (
+          <>
+            <MenuItem onSelect={() => setSharing(true)}>
+              <Share2 />
+              Share…
+            </MenuItem>
+            <MenuLine />
+            <MenuItem onSelect={rest('pause')}>
+              <Pause />
+              Pause
+            </MenuItem>
+            <MenuItem onSelect={rest('hibernate')}>
+              <Snowflake />
+              Hibernate
+            </MenuItem>
+            <MenuItem onSelect={rest('stop')}>
+              <Power />
+              Stop
+            </MenuItem>
+            <MenuItem onSelect={rest('archive')}>
+              <Archive />
+              Archive
+            </MenuItem>
+            <MenuLine />
+            <MenuItem danger onSelect={() => void remove().catch(toastFailure('Not deleted'))}>
+              <Trash2 />
+              Delete…
+            </MenuItem>
+          </>
+        )}
       </Menu>
       {sharing && (
         <Suspense>

@@ -6,6 +6,7 @@ import { client } from '../api.ts';
 import { sessionQuery } from '../queries.ts';
 import { statusLabel } from '../sessions/status.tsx';
 import { titleOf } from '../sessions/title.ts';
+import { useMay } from '../sessions/use-may.ts';
 import { useKeys } from '../shell/keys.ts';
 import { Page, useTitle } from '../ui/page.tsx';
 import { Split } from '../ui/split.tsx';
@@ -15,6 +16,7 @@ import { toastFailure } from '../ui/toasts.tsx';
 import { useNow } from '../ui/use-now.ts';
 import { ProvideForking } from './fork/provide-forking.tsx';
 import { Composer } from './composer.tsx';
+import { OnlyLooking } from './only-looking.tsx';
 import { placeInQueue, type Facts } from './model.ts';
 import { SessionHeader } from './session-header.tsx';
 import { Timeline } from './timeline.tsx';
@@ -36,6 +38,7 @@ function OneSession({ sessionId }: { sessionId: string }) {
   const [workspace, setWorkspace] = useState(
     () => localStorage.getItem(openKey) === 'open' && window.innerWidth >= 1000,
   );
+  const mayPrompt = useMay(sessionId)('session:prompt');
   const status = facts.status ?? session?.status ?? 'idle';
   const busy = facts.turn !== null || ['queued', 'creating', 'running', 'asking'].includes(status);
 
@@ -53,7 +56,7 @@ function OneSession({ sessionId }: { sessionId: string }) {
     w: toggleWorkspace,
     i: () => document.querySelector<HTMLTextAreaElement>('textarea[aria-label=Prompt]')?.focus(),
     escape: () => {
-      if (busy) void client.sessions.interrupt(sessionId).catch(toastFailure('Not interrupted'));
+      if (busy && mayPrompt) void client.sessions.interrupt(sessionId).catch(toastFailure('Not interrupted'));
     },
   });
   useTitle(session === undefined ? 'Session' : `${status === 'asking' ? '● ' : ''}${titleOf(session)}`);
@@ -96,7 +99,7 @@ function OneSession({ sessionId }: { sessionId: string }) {
         <Timeline items={items} sessionId={sessionId} cwd={session.cwd} />
       )}
       <Activity facts={facts} label={statusLabel(status)} busy={busy} />
-      <Composer session={session} facts={facts} busy={busy} />
+      {mayPrompt ? <Composer session={session} facts={facts} busy={busy} /> : <OnlyLooking owner={session.owner} />}
     </main>
   );
 

@@ -42,7 +42,7 @@ export function Toasts() {
     <div
       role="status"
       aria-live="polite"
-      className="pointer-events-none fixed right-4 bottom-4 z-50 flex w-[min(24rem,calc(100vw-2rem))] flex-col gap-2"
+      className="pointer-events-none fixed right-4 bottom-4 z-50 max-md:top-16 max-md:bottom-auto flex w-[min(24rem,calc(100vw-2rem))] flex-col gap-2"
     >
       {shown.map((each) => (
         <p

@@ -7,6 +7,7 @@ import { CopyButton } from '../conversation/code-block.tsx';
 import type { Facts } from '../conversation/model.ts';
 import { branchQuery, tasksQuery } from '../queries.ts';
 import { repositoryName } from '../sessions/title.ts';
+import { useMay } from '../sessions/use-may.ts';
 import { Button } from '../ui/button.tsx';
 import { Empty, Failure, Loading } from '../ui/states.tsx';
 import { clockTime } from '../ui/time.ts';
@@ -27,6 +28,7 @@ export function Git({
 }) {
   const tasks = useQuery({ ...tasksQuery, enabled: session.repository !== null });
   const branch = useQuery(branchQuery(session.id, live && session.repository !== null));
+  const mayPush = useMay(session.id)('session:prompt');
   const { refetch } = branch;
   // Commits come with the end of a tool call or turn.
   useEffect(() => {
@@ -79,7 +81,7 @@ export function Git({
         <Failure error={branch.error} onRetry={() => void branch.refetch()} />
       ) : branch.data === undefined ? (
         <Loading label="Reading the branch" />
-      ) : (
+      ) : !mayPush ? null : (
         <OpenPull session={session} branch={branch.data} working={facts.turn !== null} />
       )}
       <section>

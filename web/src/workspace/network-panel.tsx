@@ -5,6 +5,7 @@ import { sanitizeLine } from '../../../src/protocol/inert-text.ts';
 import type { Session } from '../../../src/sdk/index.ts';
 import { client } from '../api.ts';
 import { egressQuery } from '../queries.ts';
+import { useMay } from '../sessions/use-may.ts';
 import { ruleFor } from './egress-rule.ts';
 import { Button } from '../ui/button.tsx';
 import { Checks } from '../ui/checks.tsx';
@@ -26,6 +27,7 @@ export function NetworkPanel({ session }: { session: Session }) {
   const queries = useQueryClient();
   const query = egressQuery(session.id);
   const egress = useQuery(query);
+  const mayChange = useMay(session.id)('session:manage');
   const show = (view: EgressView): void => void queries.setQueryData(query.queryKey, view);
   if (egress.isPending) return <Loading />;
   if (egress.isError) return <Failure error={egress.error} onRetry={() => void egress.refetch()} className="m-3" />;
@@ -41,11 +43,14 @@ export function NetworkPanel({ session }: { session: Session }) {
               key={`${decision.host}:${decision.port} ${decision.allowed}`}
               decision={decision}
               rules={policy.allow}
-              onAllow={(rule) =>
-                void client.egress.allow(session.id, rule).then((view) => {
-                  show(view);
-                  toast(`${rule} is allowed from the next connection on`);
-                }, toastFailure('Not allowed'))
+              onAllow={
+                mayChange
+                  ? (rule) =>
+                      void client.egress.allow(session.id, rule).then((view) => {
+                        show(view);
+                        toast(`${rule} is allowed from the next connection on`);
+                      }, toastFailure('Not allowed'))
+                  : null
               }
             />
           ))}
@@ -55,7 +60,7 @@ export function NetworkPanel({ session }: { session: Session }) {
         key={JSON.stringify(policy)}
         policy={policy}
         isDefault={isDefault}
-        onSet={async (next) => show(await client.egress.set(session.id, next))}
+        onSet={mayChange ? async (next) => show(await client.egress.set(session.id, next)) : null}
       />
     </div>
   );
@@ -68,7 +73,8 @@ function Decision({
 }: {
   decision: EgressDecision;
   rules: readonly string[];
-  onAllow: (rule: string) => void;
+  /** `null`: not for who looks. */
+  onAllow: ((rule: string) => void) | null;
 }) {
   const host = sanitizeLine(decision.host);
   const rule = ruleFor(decision);
@@ -89,7 +95,7 @@ function Decision({
       {!decision.allowed &&
         (rules.includes(rule) ? (
           <span className="text-xs text-good">allowed since</span>
-        ) : (
+        ) : onAllow === null ? null : (
           <Button size="small" aria-label={`Allow ${host}`} onClick={() => onAllow(rule)}>
             Allow
           </Button>
@@ -105,13 +111,14 @@ function Policy({
 }: {
   policy: EgressPolicy;
   isDefault: boolean;
-  onSet: (policy: EgressPolicy | null) => Promise<void>;
+  /** `null`: not for who looks. */
+  onSet: ((policy: EgressPolicy | null) => Promise<void>) | null;
 }) {
   const submit = useSubmit('policy');
   const [chosen, setChosen] = useState<EgressPreset[]>(policy.presets);
   const [allow, setAllow] = useState(policy.allow.join('\n'));
   const save = async (): Promise<void> => {
-    await onSet({ presets: chosen, allow: allow.split(/[\s,]+/).filter((rule) => rule !== '') });
+    await onSet?.({ presets: chosen, allow: allow.split(/[\s,]+/).filter((rule) => rule !== '') });
     toast('The policy is saved');
   };
   return (
@@ -129,7 +136,8 @@ function Policy({
           {isDefault ? "The server's default" : "The session's own"}; never private addresses.
         </p>
       </div>
-      <Checks label="Kinds of hosts" choices={presets} value={chosen} onChange={setChosen} />
+      <fieldset disabled={onSet === null} className="space-y-3">
+        <Checks label="Kinds of hosts" choices={presets} value={chosen} onChange={setChosen} />
       <Field label="Hosts besides" hint="One in a line: example.org, *.example.org, example.org:8443" error={submit.errorOf('policy')}>
         {(control) => (
           <TextArea
@@ -142,17 +150,20 @@ function Policy({
           />
         )}
       </Field>
+      </fieldset>
       {submit.failure !== null && <Failure error={submit.failure} />}
-      <div className="flex gap-2">
-        <Button size="small" type="submit" disabled={submit.busy}>
-          Save policy
-        </Button>
-        {!isDefault && (
-          <Button size="small" tone="quiet" disabled={submit.busy} onClick={() => submit.run(() => onSet(null))}>
-            Back to the server's default
+      {onSet !== null && (
+        <div className="flex gap-2">
+          <Button size="small" type="submit" disabled={submit.busy}>
+            Save policy
           </Button>
-        )}
-      </div>
+          {!isDefault && (
+            <Button size="small" tone="quiet" disabled={submit.busy} onClick={() => submit.run(() => onSet(null))}>
+              Back to the server's default
+            </Button>
+          )}
+        </div>
+      )}
     </form>
   );
 }

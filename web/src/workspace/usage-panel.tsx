@@ -5,6 +5,7 @@ import type { BudgetState, Session } from '../../../src/sdk/index.ts';
 import { client } from '../api.ts';
 import { amount, costOf, dollars, tokensOf } from '../usage/amounts.ts';
 import { modelUsageQuery, sessionBudgetQuery } from '../queries.ts';
+import { useMay } from '../sessions/use-may.ts';
 import { Button } from '../ui/button.tsx';
 import { draftOf, LimitInputs, limitsOf, type LimitDraft } from '../ui/limit-inputs.tsx';
 import { Meter } from '../ui/meter.tsx';
@@ -29,6 +30,7 @@ const measures: Record<BudgetState['measure'], { label: string; show: (value: nu
 export function UsagePanel({ session }: { session: Session }) {
   const usage = useQuery(modelUsageQuery({ by: ['model'], session: session.id }));
   const budget = useQuery(sessionBudgetQuery(session.id));
+  const mayChange = useMay(session.id)('session:manage');
   return (
     <div className="h-full space-y-6 overflow-y-auto p-4">
       <section className="space-y-3.5">
@@ -53,7 +55,7 @@ export function UsagePanel({ session }: { session: Session }) {
             />
           );
         })}
-        {budget.data !== undefined && <OwnLimits key={JSON.stringify(budget.data.own)} session={session} own={budget.data.own} />}
+        {budget.data !== undefined && mayChange && <OwnLimits key={JSON.stringify(budget.data.own)} session={session} own={budget.data.own} />}
       </section>
       <section>
         <h2 className="mb-2 text-sm font-semibold">Models</h2>

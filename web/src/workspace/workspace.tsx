@@ -3,6 +3,7 @@ import { Tabs } from 'radix-ui';
 import { lazy, Suspense, useState, type ReactNode } from 'react';
 import type { Session } from '../../../src/sdk/index.ts';
 import type { Facts } from '../conversation/model.ts';
+import { useMay } from '../sessions/use-may.ts';
 import { Button, IconButton } from '../ui/button.tsx';
 import { Empty, Loading } from '../ui/states.tsx';
 import { Files } from './files.tsx';
@@ -10,6 +11,7 @@ import { Git } from './git.tsx';
 import { NetworkPanel } from './network-panel.tsx';
 import { SandboxPanel } from './sandbox-panel.tsx';
 import { UsagePanel } from './usage-panel.tsx';
+import { Waking } from './waking.tsx';
 
 const Changes = lazy(() => import('./changes.tsx'));
 const Terminals = lazy(() => import('./terminals.tsx'));
@@ -38,8 +40,13 @@ export default function Workspace({
 }) {
   const [tab, setTab] = useState<string>(() => localStorage.getItem(key) ?? 'changes');
   const [woken, setWoken] = useState(false);
+  const mayWork = useMay(session.id)('session:prompt');
+  const offered = tabs.filter(([value]) => value !== 'terminals' || mayWork);
   const status = facts.status ?? session.status;
   const resting = ['paused', 'hibernated', 'stopped', 'failed'].includes(status) || session.sandboxId === null;
+
+  // It may go to rest again: then the next look inside is asked for anew.
+  if (woken && !resting) setWoken(false);
 
   const inside = (panel: ReactNode): ReactNode =>
     resting && !woken ? (
@@ -51,12 +58,15 @@ export default function Workspace({
         <Button onClick={() => setWoken(true)}>Look inside</Button>
       </Empty>
     ) : (
-      panel
+      <div className="flex h-full flex-col">
+        {resting && <Waking sessionId={session.id} />}
+        <div className="min-h-0 flex-1">{panel}</div>
+      </div>
     );
 
   return (
     <Tabs.Root
-      value={tab}
+      value={offered.some(([value]) => value === tab) ? tab : 'changes'}
       onValueChange={(value) => {
         setTab(value);
         localStorage.setItem(key, value);
@@ -66,7 +76,7 @@ export default function Workspace({
       <div className="flex h-full min-w-0 flex-col">
         <div className="@container flex items-center border-b border-line px-2 py-1.5">
           <Tabs.List aria-label="Workspace" className="flex min-w-0 flex-1 gap-0.5 overflow-x-auto">
-            {tabs.map(([value, label, Icon]) => (
+            {offered.map(([value, label, Icon]) => (
               <Tabs.Trigger
                 key={value}
                 value={value}
@@ -84,7 +94,7 @@ export default function Workspace({
         <Suspense fallback={<Loading />}>
           <Panel value="changes">{inside(<Changes session={session} version={facts.workspaceVersion} />)}</Panel>
           <Panel value="files">{inside(<Files session={session} version={facts.workspaceVersion} />)}</Panel>
-          <Panel value="terminals">{inside(<Terminals session={session} />)}</Panel>
+          {mayWork && <Panel value="terminals">{inside(<Terminals session={session} />)}</Panel>}
           <Panel value="git">
             <Git session={session} facts={facts} live={!resting || woken} onWake={() => setWoken(true)} />
           </Panel>
