@@ -1,37 +1,20 @@
-import { execFileSync } from 'node:child_process';
-import { rmSync } from 'node:fs';
-import { join } from 'node:path';
-import type { Browser, Locator, Page } from 'playwright-core';
+import type { Locator, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Session } from '../../src/sdk/index.ts';
-import { createInstallation, root, type TestInstallation, type TestServer } from './harness.ts';
-import { scriptedSession } from './scripted.ts';
 import { violationsOf } from './web/axe.ts';
-import { launchBrowser } from './web/browser.ts';
-import { makeRepository } from './web/made-repository.ts';
-import { createPeople, type People } from './web/people.ts';
+import type { People } from './web/people.ts';
+import { openWidgets, type Widgets } from './web/widgets.ts';
 
-let installation: TestInstallation;
-let server: TestServer;
-let browser: Browser;
+let widgets: Widgets | undefined;
 let people: People;
-let repository: string;
 let session: Session;
 
 beforeAll(async () => {
-  execFileSync(join(root, 'scripts/build-web.sh'), { stdio: 'pipe' });
-  repository = makeRepository({ 'README.md': '# Widget\n', 'src/size.ts': 'export const size = 1;\n' });
-  installation = await createInstallation({ BERTH_SLOTS: '3' });
-  [server, browser] = await Promise.all([installation.start(), launchBrowser()]);
-  people = createPeople(browser, server);
-  session = await scriptedSession(server.client, { repository: `file://${repository}`, title: 'Widgets' });
+  widgets = await openWidgets();
+  ({ people, session } = widgets);
 });
 
-afterAll(async () => {
-  await browser?.close();
-  await installation?.remove();
-  rmSync(repository, { recursive: true, force: true });
-});
+afterAll(() => widgets?.close());
 
 /** Whatever a test does: no refusal of the content policy, no failed script, no dialog, no request to elsewhere. */
 afterEach(() => people.leave());

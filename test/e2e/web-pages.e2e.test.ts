@@ -1,40 +1,30 @@
-import { execFileSync } from 'node:child_process';
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Session } from '../../src/sdk/index.ts';
-import { createInstallation, root, type TestInstallation, type TestServer } from './harness.ts';
-import { runTurn, scriptedSession } from './scripted.ts';
+import { root, type TestServer } from './harness.ts';
+import { runTurn } from './scripted.ts';
 import { violationsOf } from './web/axe.ts';
-import { launchBrowser, newVisitor } from './web/browser.ts';
+import { newVisitor } from './web/browser.ts';
 import { foundIn, hostileText, nothingFound, poisonAnswers } from './web/hostile-answers.ts';
-import { makeRepository } from './web/made-repository.ts';
-import { createPeople, type People } from './web/people.ts';
+import type { People } from './web/people.ts';
+import { openWidgets, type Widgets } from './web/widgets.ts';
 
-let installation: TestInstallation;
+let widgets: Widgets | undefined;
 let server: TestServer;
 let browser: Browser;
 let people: People;
-let repository: string;
 let session: Session;
 
 beforeAll(async () => {
-  execFileSync(join(root, 'scripts/build-web.sh'), { stdio: 'pipe' });
-  repository = makeRepository({ 'README.md': '# Widget\n', 'src/size.ts': 'export const size = 1;\n' });
-  installation = await createInstallation({ BERTH_SLOTS: '3' });
-  [server, browser] = await Promise.all([installation.start(), launchBrowser()]);
-  people = createPeople(browser, server);
-  session = await scriptedSession(server.client, { repository: `file://${repository}`, title: 'Widgets' });
+  widgets = await openWidgets();
+  ({ server, browser, people, session } = widgets);
   const everything = 'plan +read;>write\nthink hm\nwrite src/size.ts export const size = 2;\nimage\nask May I?\nbash seq 20\nsay it **is**\n';
   await runTurn(server.client, session.id, everything);
 });
 
-afterAll(async () => {
-  await browser?.close();
-  await installation?.remove();
-  rmSync(repository, { recursive: true, force: true });
-});
+afterAll(() => widgets?.close());
 
 /** Whatever a test does: no refusal of the content policy, no failed script, no dialog, no request to elsewhere. */
 afterEach(() => people.leave());

@@ -1,37 +1,23 @@
-import { execFileSync } from 'node:child_process';
-import { rmSync } from 'node:fs';
-import { join } from 'node:path';
-import type { Browser, Locator, Page } from 'playwright-core';
+import type { Locator, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Session } from '../../src/sdk/index.ts';
-import { createInstallation, root, type TestInstallation, type TestServer } from './harness.ts';
-import { allEvents, scriptedSession } from './scripted.ts';
+import type { TestServer } from './harness.ts';
+import { allEvents } from './scripted.ts';
 import { violationsOf } from './web/axe.ts';
-import { launchBrowser } from './web/browser.ts';
-import { makeRepository } from './web/made-repository.ts';
-import { createPeople, type People } from './web/people.ts';
+import type { People } from './web/people.ts';
+import { openWidgets, type Widgets } from './web/widgets.ts';
 
-let installation: TestInstallation;
+let widgets: Widgets | undefined;
 let server: TestServer;
-let browser: Browser;
 let people: People;
-let repository: string;
 let session: Session;
 
 beforeAll(async () => {
-  execFileSync(join(root, 'scripts/build-web.sh'), { stdio: 'pipe' });
-  repository = makeRepository({ 'README.md': '# Widget\n', 'src/size.ts': 'export const size = 1;\n' });
-  installation = await createInstallation({ BERTH_SLOTS: '3' });
-  [server, browser] = await Promise.all([installation.start(), launchBrowser()]);
-  people = createPeople(browser, server);
-  session = await scriptedSession(server.client, { repository: `file://${repository}`, title: 'Widgets' });
+  widgets = await openWidgets();
+  ({ server, people, session } = widgets);
 });
 
-afterAll(async () => {
-  await browser?.close();
-  await installation?.remove();
-  rmSync(repository, { recursive: true, force: true });
-});
+afterAll(() => widgets?.close());
 
 /** Whatever a test does: no refusal of the content policy, no failed script, no dialog, no request to elsewhere. */
 afterEach(() => people.leave());
@@ -106,14 +92,31 @@ describe('three people at one session', () => {
     await prompt(ben).press('Enter');
     for (const page of [ben, vera]) {
       await asked(page).getByText('May I?').first().waitFor();
-      // Neither may answer, and both are told so; the question stays.
-      await asked(page).getByRole('button', { name: /^Allow once/ }).click();
-      await page.getByText(/^Not answered/).first().waitFor();
+      // Neither may answer, so nothing is offered; nor does a key answer.
+      await asked(page).getByText(/Somebody who may answer is asked/).waitFor();
+      expect(await asked(page).getByRole('button').count()).toBe(0);
+      await log(page).focus();
+      await page.keyboard.press('y');
     }
-    await prompt(vera).fill('say from vera');
-    await prompt(vera).press('Enter');
-    await vera.getByText(/^Not sent/).first().waitFor();
-    expect(await prompt(vera).inputValue()).toBe('say from vera');
+    await vera.getByText('You may look at this session. To work in it, ask owner.').waitFor();
+    expect(await prompt(vera).count()).toBe(0);
+    expect(await violationsOf(vera)).toEqual([]);
+    const offered = async (page: Page): Promise<string[]> => {
+      await page.getByRole('button', { name: 'More about this session' }).click();
+      const items = await page.getByRole('menuitem').allInnerTexts();
+      await page.keyboard.press('Escape');
+      return items.map((item) => item.trim());
+    };
+    expect(await offered(vera)).toEqual(['Copy the command to attach']);
+    expect(await offered(ben)).toEqual(['Copy the command to attach', 'Fork', 'Snapshots…']);
+    await vera.getByRole('button', { name: 'Show the workspace' }).click();
+    await vera.getByRole('tab', { name: 'Files' }).waitFor();
+    expect(await vera.getByRole('tab', { name: 'Terminals' }).count()).toBe(0);
+    await vera.getByRole('tab', { name: 'Network' }).click();
+    await vera.getByText('What it may connect to').waitFor();
+    expect(await vera.getByRole('button', { name: 'Save policy' }).count()).toBe(0);
+    await vera.getByRole('button', { name: 'Hide the workspace' }).first().click();
+    expect((await allEvents(server.client, session.id)).filter((event) => event.type === 'permission.resolved')).toEqual([]);
 
     await expect.poll(() => notificationsOf(owner), { timeout: 20_000 }).toContainEqual(['Widgets', 'waits for your answer']);
     await owner.evaluate(() => (globalThis as unknown as { clickNotification: () => void }).clickNotification());

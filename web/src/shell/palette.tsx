@@ -24,6 +24,13 @@ const pages = [
 ] as const;
 const ownersPages = [['Audit', '/audit']] as const;
 
+/** All words must be in it; those that it begins with come first. Letters in a row would be found in any id. */
+function matchOf(value: string, search: string): number {
+  const [text, wanted] = [value.toLowerCase(), search.toLowerCase().trim()];
+  if (!wanted.split(/\s+/).every((word) => text.includes(word))) return 0;
+  return text.startsWith(wanted) ? 1 : 0.5;
+}
+
 /** Everything that can be gone to or done, by typing. */
 export default function Palette({ onClose }: { onClose: () => void }) {
   const navigate = useNavigate();
@@ -39,6 +46,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
       open
       onOpenChange={(open) => !open && onClose()}
       label="Commands"
+      filter={matchOf}
       overlayClassName="fixed inset-0 z-40 bg-black/45"
       contentClassName="animate-appear fixed top-[12vh] left-1/2 z-40 w-[min(36rem,calc(100vw-1.5rem))] -translate-x-1/2 overflow-hidden rounded-2xl border border-line bg-surface shadow-2xl"
     >
