@@ -218,7 +218,7 @@ function Note({ item }: { item: Item & { kind: 'note' } }) {
 }
 
 function End({ item }: { item: Item & { kind: 'end' } }) {
-  const { forkFromTurn } = useForking();
+  const { allowed, forkFromTurn } = useForking();
   const facts = [
     item.tookMs === null ? null : duration(item.tookMs),
     item.tokens > 0 ? `${count(item.tokens)} tokens` : null,
@@ -237,9 +237,11 @@ function End({ item }: { item: Item & { kind: 'end' } }) {
         <Icon aria-hidden className="size-3.5" />
         <span>{[label, ...facts].join(' · ')}</span>
         <span className="h-px flex-1 bg-line" />
-        <IconButton label="Fork from here" className="!size-6 [&_svg]:!size-3.5" onClick={() => forkFromTurn(item.key)}>
-          <GitFork />
-        </IconButton>
+        {allowed && (
+          <IconButton label="Fork from here" className="!size-6 [&_svg]:!size-3.5" onClick={() => forkFromTurn(item.key)}>
+            <GitFork />
+          </IconButton>
+        )}
       </div>
       {item.error !== null && <p className="mt-1 text-sm break-words whitespace-pre-wrap text-bad">{item.error}</p>}
     </div>

@@ -122,7 +122,7 @@ function SessionMenu({ session }: { session: Session }) {
           <Copy />
           Copy the command to attach
         </MenuItem>
-        {may('session:copy') && (
+        {forking.allowed && (
           <>
             <MenuItem onSelect={() => forking.fork(null)}>
               <GitFork />

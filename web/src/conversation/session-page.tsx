@@ -38,7 +38,8 @@ function OneSession({ sessionId }: { sessionId: string }) {
   const [workspace, setWorkspace] = useState(
     () => localStorage.getItem(openKey) === 'open' && window.innerWidth >= 1000,
   );
-  const mayPrompt = useMay(sessionId)('session:prompt');
+  const may = useMay(sessionId);
+  const mayPrompt = may('session:prompt');
   const status = facts.status ?? session?.status ?? 'idle';
   const busy = facts.turn !== null || ['queued', 'creating', 'running', 'asking'].includes(status);
 
@@ -98,7 +99,7 @@ function OneSession({ sessionId }: { sessionId: string }) {
       ) : (
         <Timeline items={items} sessionId={sessionId} cwd={session.cwd} />
       )}
-      <Activity facts={facts} label={statusLabel(status)} busy={busy} />
+      <Activity facts={facts} label={statusLabel(status)} busy={busy} mayAnswer={may('session:answer')} />
       {mayPrompt ? <Composer session={session} facts={facts} busy={busy} /> : <OnlyLooking owner={session.owner} />}
     </main>
   );
@@ -120,11 +121,13 @@ function OneSession({ sessionId }: { sessionId: string }) {
 }
 
 /** One line, always there so that nothing jumps: what is under way. */
-function Activity({ facts, label, busy }: { facts: Facts; label: string; busy: boolean }) {
+function Activity({ facts, label, busy, mayAnswer }: { facts: Facts; label: string; busy: boolean; mayAnswer: boolean }) {
   const now = useNow(1_000);
   const what =
     facts.status === 'asking'
-      ? 'Waiting for your answer'
+      ? mayAnswer
+        ? 'Waiting for your answer'
+        : 'Waiting for an answer'
       : (facts.progress?.message ??
         (facts.queue !== null ? placeInQueue(facts.queue) : facts.turn !== null ? 'Working' : label));
   const since = facts.turn === null ? null : duration(Math.max(0, now - Date.parse(facts.turn.startedAt)));

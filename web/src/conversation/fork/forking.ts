@@ -2,6 +2,8 @@ import { createContext, useContext } from 'react';
 
 /** What can be done with the moments of a conversation; given by the session's page to everything in it. */
 export interface Forking {
+  /** The person may have copies of it. */
+  allowed: boolean;
   /** A new session that begins as this one stands now, or stood at the snapshot, and goes there. */
   fork(snapshot: string | null): void;
   /** As `fork`, from the end of the turn whose item this is; says why not where nothing was kept of it. */

@@ -4,6 +4,7 @@ import { lazy, Suspense, useEffect, useLayoutEffect, useMemo, useRef, useState, 
 import type { Session } from '../../../../src/sdk/index.ts';
 import { client } from '../../api.ts';
 import { sessionsQuery, snapshotsQuery } from '../../queries.ts';
+import { useMay } from '../../sessions/use-may.ts';
 import { toast, toastFailure } from '../../ui/toasts.tsx';
 import type { Item } from '../items.ts';
 import { forkPointOf } from './fork-point.ts';
@@ -18,6 +19,7 @@ export function ProvideForking({ session, items, children }: {
   children: ReactNode;
 }) {
   const navigate = useNavigate();
+  const allowed = useMay(session.id)('session:copy');
   const queries = useQueryClient();
   const [dialog, setDialog] = useState<{ turnIsLost: boolean } | null>(null);
   const taken = items.filter((item) => item.kind === 'snapshot').length;
@@ -42,6 +44,7 @@ export function ProvideForking({ session, items, children }: {
     }
     const begin = (snapshot: string | null): void => void fork(snapshot).catch(toastFailure('Could not fork'));
     return {
+      allowed,
       fork: begin,
       forkFromTurn(itemKey) {
         const point = forkPointOf(now.current, itemKey, there);
@@ -51,7 +54,7 @@ export function ProvideForking({ session, items, children }: {
       snapshots: there,
       openSnapshots: () => setDialog({ turnIsLost: false }),
     };
-  }, [session.id, snapshots.data, navigate, queries]);
+  }, [session.id, allowed, snapshots.data, navigate, queries]);
 
   return (
     <ForkingContext value={forking}>

@@ -7,7 +7,7 @@ import { useForking } from './forking.ts';
 
 /** Where a snapshot was taken, and the way back to it. */
 export function SnapshotMark({ item }: { item: Item & { kind: 'snapshot' } }) {
-  const { fork, snapshots } = useForking();
+  const { allowed, fork, snapshots } = useForking();
   const isThere = snapshots.has(item.snapshotId);
   return (
     <div className="flex items-center gap-2 text-[0.85rem] text-muted">
@@ -18,7 +18,7 @@ export function SnapshotMark({ item }: { item: Item & { kind: 'snapshot' } }) {
         {!isThere && ' · removed, or not yours'}
       </span>
       <span className="h-px flex-1 bg-line" />
-      {isThere && (
+      {isThere && allowed && (
         <Button size="small" tone="quiet" aria-label={`Fork from here: ${item.name}`} onClick={() => fork(item.snapshotId)}>
           <GitFork aria-hidden className="size-3.5" />
           Fork from here
