@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { z } from 'zod';
 import type { Finding } from '../../core/ports/sandbox-provider.ts';
 import { findProgram } from '../find-program.ts';
 import { missingCapabilities } from '../host/capabilities.ts';
@@ -6,10 +7,11 @@ import { openHostNamespace, type HostNamespace } from './host-namespace.ts';
 import { tableRules } from './rules.ts';
 
 /** What the operator has set. */
-export interface FullNetworkSettings {
+export const fullNetworkSettings = z.strictObject({
   /** The network namespace (a path) that full networks go out by; `null`: the one that Berth is in. */
-  namespace: string | null;
-}
+  namespace: z.string().startsWith('/').nullable(),
+});
+export type FullNetworkSettings = z.infer<typeof fullNetworkSettings>;
 
 export interface HostCheck {
   /** Why there can be no full network; `null`: there can. */

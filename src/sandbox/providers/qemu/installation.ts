@@ -23,7 +23,7 @@ export interface QemuInstallation extends Installation {
   seeds: Seeds;
 }
 
-export async function openQemu(options: Pick<InstallationOptions, 'dataDir' | 'agentsDir' | 'placeBundle'>): Promise<QemuInstallation> {
+export async function openQemu(options: Pick<InstallationOptions, 'dataDir' | 'agentsDir' | 'placeBundle' | 'fullNetwork'>): Promise<QemuInstallation> {
   const directory = driverDirectory(options.dataDir, driverName);
   // It would end an option of QEMU's.
   if (/[,\s]/.test(directory)) {

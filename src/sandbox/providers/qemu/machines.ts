@@ -1,10 +1,12 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { BerthError } from '../../../protocol/errors.ts';
 import type { Machines, Sandbox } from '../../microvm/driver/machines.ts';
+import { connectCard } from '../../microvm/driver/network.ts';
 import { createDisks } from './disks.ts';
 import { uids, type QemuInstallation } from './installation.ts';
-import { machineUp, startMachine } from './machine.ts';
+import { cardBackend, machineUp, startMachine } from './machine.ts';
 import { memoryLoaded, saveMemory } from './memory-transfer.ts';
 import { machineSockets } from './paths.ts';
 import { openQmp, type Qmp } from './qmp.ts';
@@ -35,6 +37,7 @@ export function createMachines(installation: QemuInstallation): Machines<QemuKin
       qemu: installation.qemu,
       accelerator: installation.accelerator,
       shape: record.shape,
+      card: await connectCard(installation, sandbox),
       uid: record.uid,
       disk: join(paths.directory, record.disk),
       agentsImage: installation.agents.path,
@@ -80,6 +83,11 @@ export function createMachines(installation: QemuInstallation): Machines<QemuKin
     },
     async letGo(id, signal) {
       await withMonitor(id, signal, (qmp) => qmp.run('cont'));
+    },
+    async unplug(id, signal) {
+      await withMonitor(id, signal, (qmp) => qmp.run('netdev_del', { id: cardBackend })).catch((error: unknown) => {
+        if (!(error instanceof BerthError) || error.context['class'] !== 'DeviceNotFound') throw error;
+      });
     },
     async clear(id) {
       await rm(runOf(id), { recursive: true, force: true });
