@@ -1,4 +1,4 @@
-import { chmod, mkdir, readdir } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openFullNetwork, type FullNetwork } from '../../full-network/full-network.ts';
 import type { FullNetworkSettings } from '../../full-network/host-check.ts';
@@ -50,6 +50,13 @@ export function driverDirectory(dataDir: string, name: string): string {
 /** What leads to machines' sockets is below, short and gone after a reboot, as the machines are. */
 export function machineRunDir(name: string, installation: string): string {
   return join(`/run/berth-${name}`, installation);
+}
+
+/** Removes a directory in which machines that go on have nothing. */
+async function removeEmpty(path: string): Promise<void> {
+  await rmdir(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOTEMPTY' && error.code !== 'ENOENT') throw error;
+  });
 }
 
 /**
@@ -110,6 +117,7 @@ async function open(options: InstallationOptions, directory: string, id: string,
       control.close();
       await images.idle();
       await agents.close();
+      await removeEmpty(runDir);
       await lock.release();
     },
   };
