@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
 import type { Finding, SandboxProvider, SandboxSpec } from '../../src/core/ports/sandbox-provider.ts';
 import { openSmallInternet, type SmallInternet } from '../fixtures/small-internet.ts';
-import { noteLack, recordOutcomes } from './outcomes.ts';
+import { casesOn, noteLack, recordOutcomes, type NotOnContract } from './outcomes.ts';
 import { options, patienceMs, runnerOf, shell, specFor, type ProviderHarness } from './sandbox-provider.ts';
 
 const unsupported = { code: 'unsupported', field: 'network' };
@@ -10,7 +10,7 @@ const unsupported = { code: 'unsupported', field: 'network' };
  * What every driver must do with the network mode `full`, with `internet.namespace` for the host's own network, or refuse. Its capabilities
  * say which.
  */
-export function sandboxNetworkSuite(name: string, open: (internet: SmallInternet) => Promise<ProviderHarness>): void {
+export function sandboxNetworkSuite(name: string, open: (internet: SmallInternet) => Promise<ProviderHarness>, contract: NotOnContract = {}): void {
   describe(`sandbox provider's full network: ${name}`, () => {
     let internet: SmallInternet;
     let harness: ProviderHarness;
@@ -19,7 +19,8 @@ export function sandboxNetworkSuite(name: string, open: (internet: SmallInternet
     let second: SandboxSpec;
     const made = new Set<string>();
     let findings: readonly Finding[] = [];
-    recordOutcomes('network', name, () => provider?.capabilities ?? null, () => findings);
+    recordOutcomes('network', name, () => provider?.capabilities ?? null, () => findings, contract);
+    const test = casesOn(contract);
 
     beforeAll(async () => {
       internet = await openSmallInternet();
