@@ -119,6 +119,12 @@ describe.skipIf(missing !== null)('a session on a virtual machine with a full ne
     expect(await reach()).toMatch(outside);
     await client.egress.set(session.id, { presets: ['open'], allow: [] });
     expect(await reach()).not.toMatch(outside);
+    // Its card leads nowhere now, and its memory is of a machine that has one.
+    await client.sessions.exec(session.id, { argv: ['sh', '-c', 'echo kept > /dev/shm/note'] });
+    await client.sessions.rest(session.id, 'hibernate');
+    const { stdout } = await client.sessions.exec(session.id, { argv: ['cat', '/dev/shm/note'] });
+    expect(new TextDecoder().decode(stdout)).toBe('kept\n');
+    expect(await reach()).not.toMatch(outside);
     // A machine gets its card when it is started.
     await expect(client.egress.set(session.id, { presets: ['full'], allow: [] })).rejects.toMatchObject({ code: 'unsupported', field: 'network' });
     await client.sessions.rest(session.id, 'stop');

@@ -19,7 +19,7 @@ beforeAll(async () => {
   internet = await openSmallInternet();
   directory = mkdtempSync(join(tmpdir(), 'berth-card-'));
   const settings = { namespace: internet.namespace };
-  network = (await openFullNetwork({ installation: 'card-test', stateFile: join(directory, 'state.json'), settings, sandboxIds: [] }))!;
+  network = (await openFullNetwork({ installation: 'card-test', stateFile: join(directory, 'state.json'), settings, connection: 'card', sandboxIds: [] }))!;
   const slot = await network.draw(new Set());
   await network.attachCard(sandboxId, slot, uid);
   card = network.card(sandboxId, slot);

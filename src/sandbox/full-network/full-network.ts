@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { ConnectionCounts } from '../../core/ports/sandbox-provider.ts';
 import { BerthError } from '../../protocol/errors.ts';
 import { writeAtomic } from '../write-atomic.ts';
-import { checkHost, type FullNetworkSettings } from './host-check.ts';
+import { checkHost, type Connection, type FullNetworkSettings } from './host-check.ts';
 import { openHostNamespace, type HostNamespace } from './host-namespace.ts';
 import { cardScript, linkScript } from './link-script.ts';
 import { drawSlot, gateways, guestAddresses, isSlot, linkNames, linkPrefix, tableName, type GuestAddresses, type LinkNames } from './names.ts';
@@ -50,6 +50,7 @@ export interface FullNetworkOptions {
   stateFile: string;
   /** `null`: off. What an earlier process left is removed. */
   settings: FullNetworkSettings | null;
+  connection: Connection;
   /** Of all sandboxes that exist. */
   sandboxIds: readonly string[];
 }
@@ -57,9 +58,9 @@ export interface FullNetworkOptions {
 const stateSchema = z.object({ namespace: z.string().nullable() });
 
 /** Resolves to `null` when it is off or this machine cannot. What belongs to no sandbox is removed. */
-export async function openFullNetwork({ installation, stateFile, settings, sandboxIds }: FullNetworkOptions): Promise<FullNetwork | null> {
+export async function openFullNetwork({ installation, stateFile, settings, connection, sandboxIds }: FullNetworkOptions): Promise<FullNetwork | null> {
   const before = await readState(stateFile);
-  const found = settings === null ? null : await checkHost(settings);
+  const found = settings === null ? null : await checkHost(settings, connection);
   const able = found !== null && found.problem === null;
   const namespace = settings?.namespace ?? null;
   if (before !== null && (!able || before.namespace !== namespace)) {

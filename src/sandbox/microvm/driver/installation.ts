@@ -88,6 +88,7 @@ async function open(options: InstallationOptions, directory: string, id: string,
     installation: id,
     stateFile: join(directory, 'full-network.json'),
     settings: options.fullNetwork,
+    connection: 'card',
     sandboxIds: await readdir(sandboxesDir),
   });
   const control = createControlLines();

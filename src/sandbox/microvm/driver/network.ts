@@ -3,38 +3,29 @@ import type { NetworkMode, SandboxStatus, SandboxUpdate } from '../../../core/po
 import { BerthError } from '../../../protocol/errors.ts';
 import { readRecord, writeRecord } from '../../providers/_shared/record-file.ts';
 import type { Card } from '../../full-network/full-network.ts';
+import { demandNetwork, drawNetwork, type NetworkRecord } from '../../full-network/network-record.ts';
 import type { Installation } from './installation.ts';
 import type { MachineKind, Sandbox } from './machines.ts';
 import { sandboxPaths } from './paths.ts';
-import { sandboxRecord, type SandboxRecord } from './record.ts';
+import { sandboxRecord } from './record.ts';
 import { sandboxIds, type Context } from './sandbox.ts';
 
-type NetworkRecord = Pick<SandboxRecord, 'network' | 'networkSlot'>;
-
 /** What a record has of a sandbox's network: with `full` an address that no other has. */
-export async function networkOf(installation: Installation, network: NetworkMode): Promise<NetworkRecord> {
-  if (network === 'none') return { network };
-  const ids = await sandboxIds(installation);
-  const records = await Promise.all(ids.map((id) => readRecord(sandboxPaths(installation.sandboxesDir, id).record, sandboxRecord)));
-  const taken = new Set(records.map((record) => record?.networkSlot).filter((slot) => slot !== undefined));
-  return { network, networkSlot: await demandNetwork(installation).draw(taken) };
+export async function networkOf(installation: Installation, mode: NetworkMode): Promise<NetworkRecord> {
+  const ids = mode === 'none' ? [] : await sandboxIds(installation);
+  const others = ids.map((id) => readRecord(sandboxPaths(installation.sandboxesDir, id).record, sandboxRecord));
+  return drawNetwork(installation.network, mode, await Promise.all(others));
 }
 
 /** Puts what a sandbox's machine is to open in place, and the rules of it before. `null`: its record has no network. */
 export async function connectCard(installation: Installation, { id, record }: Pick<Sandbox<MachineKind>, 'id' | 'record'>): Promise<Card | null> {
   const card = cardOf(installation, id, record);
-  if (card !== null) await demandNetwork(installation).attachCard(id, record.networkSlot!, record.uid);
+  if (card !== null) await demandNetwork(installation.network).attachCard(id, record.networkSlot!, record.uid);
   return card;
 }
 
 export function cardOf(installation: Installation, id: string, { network, networkSlot }: NetworkRecord): Card | null {
-  return network === 'none' || networkSlot === undefined ? null : demandNetwork(installation).card(id, networkSlot);
-}
-
-/** Throws `unsupported` where there is none. */
-function demandNetwork({ network }: Installation): NonNullable<Installation['network']> {
-  if (network !== null) return network;
-  throw new BerthError('unsupported', 'this host gives no sandbox a network of its own (see "berth doctor")', { field: 'network' });
+  return network === 'none' || networkSlot === undefined ? null : demandNetwork(installation.network).card(id, networkSlot);
 }
 
 /**

@@ -40,7 +40,7 @@ export async function createReport(programs: FirecrackerInstallationOptions['pro
     },
   ];
   const usable = findings.every((finding) => finding.status !== 'missing');
-  return { usable, findings: [...findings, await fullNetworkFinding(fullNetwork, null)] };
+  return { usable, findings: [...findings, await fullNetworkFinding(fullNetwork, 'card')] };
 }
 
 async function versionOf(firecracker: string): Promise<string> {

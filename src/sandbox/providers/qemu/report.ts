@@ -52,5 +52,5 @@ export async function createReport(fullNetwork: FullNetworkSettings | null): Pro
     });
   }
   const usable = findings.every((finding) => finding.status !== 'missing');
-  return { usable, findings: [...findings, await fullNetworkFinding(fullNetwork, null)] };
+  return { usable, findings: [...findings, await fullNetworkFinding(fullNetwork, 'card')] };
 }
