@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, openSync } from 'node:fs';
-import { chown, mkdir, rm } from 'node:fs/promises';
+import { chown, mkdir, readFile, rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BerthError } from '../../../protocol/errors.ts';
 import { guestSettings, type MachineShape } from '../../microvm/machine-shape.ts';
@@ -167,10 +167,20 @@ export async function machineUp(run: string, processFile: string, log: string, s
   const { monitor } = machineSockets(run);
   for (;;) {
     signal.throwIfAborted();
-    if (existsSync(monitor)) return;
-    if ((await liveProcess(processFile)) === null) throw await whyEnded(log);
+    const machine = await liveProcess(processFile);
+    if (machine === null) throw await whyEnded(log);
+    if (existsSync(monitor) && (await listens(machine.pid, monitor))) return;
     await sleep(lookMs);
   }
 }
 
 const lookMs = 5;
+
+/** A socket has its name before it listens, and refuses in between. Looked up where the process is: it may have a network of its own. */
+async function listens(pid: number, path: string): Promise<boolean> {
+  const sockets = await readFile(`/proc/${pid}/net/unix`, 'utf8').catch(() => '');
+  return sockets.split('\n').some((line) => line.endsWith(` ${path}`) && line.split(/\s+/)[3] === acceptsConnections);
+}
+
+/** `__SO_ACCEPTCON` of the kernel's `include/uapi/linux/net.h`. */
+const acceptsConnections = '00010000';

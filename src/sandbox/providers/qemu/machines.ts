@@ -6,10 +6,11 @@ import type { Machines, Sandbox } from '../../microvm/driver/machines.ts';
 import { connectCard } from '../../microvm/driver/network.ts';
 import { createDisks } from './disks.ts';
 import { uids, type QemuInstallation } from './installation.ts';
-import { cardBackend, machineUp, startMachine } from './machine.ts';
+import { cardBackend, machineUp, startMachine, whyEnded } from './machine.ts';
 import { memoryLoaded, saveMemory } from './memory-transfer.ts';
 import { machineSockets } from './paths.ts';
 import { openQmp, type Qmp } from './qmp.ts';
+import { liveProcess } from '../../microvm/processes.ts';
 import { sandboxRecord, type QemuKind } from './record.ts';
 
 const status = z.looseObject({ status: z.string() });
@@ -47,11 +48,17 @@ export function createMachines(installation: QemuInstallation): Machines<QemuKin
       memory,
     });
     await machineUp(runOf(id), paths.process, paths.log, signal);
-    await withMonitor(id, signal, async (qmp) => {
-      await memoryLoaded(qmp, signal);
-      await committed();
-      await qmp.run('cont');
-    });
+    try {
+      await withMonitor(id, signal, async (qmp) => {
+        await memoryLoaded(qmp, signal);
+        await committed();
+        await qmp.run('cont');
+      });
+    } catch (error) {
+      signal.throwIfAborted();
+      // What it says itself tells more than a line that broke.
+      throw (await liveProcess(paths.process)) === null ? await whyEnded(paths.log) : error;
+    }
   }
 
   return {
