@@ -72,7 +72,7 @@ export function sandboxNetworkSuite(name: string, open: (internet: SmallInternet
 
     /** What becomes of a connection to each: the answer, or the error. */
     async function reach(from: SandboxSpec, targets: readonly string[], protocol: 'tcp' | 'udp' = 'tcp'): Promise<Record<string, string>> {
-      const { stdout, stderr } = await shell(provider, from, `/berth/runner/bin/node -e '${program}' ${protocol} ${internet.port} ${harness.slow ? 10_000 : 1500} ${targets.join(' ')}`);
+      const { stdout, stderr } = await shell(provider, from, `/berth/runner/bin/node -e '${program}' ${protocol} ${internet.port} ${harness.slow ? 5000 : 1500} ${targets.join(' ')}`);
       expect(stderr).toBe('');
       return JSON.parse(stdout) as Record<string, string>;
     }
