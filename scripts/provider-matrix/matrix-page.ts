@@ -14,7 +14,8 @@ const columns: readonly Column[] = [
   { provider: 'oci/gVisor', title: 'oci, gVisor', absent: '`make test-gvisor` runs it' },
   { provider: 'docker', title: 'docker', absent: 'its suites run in every test run' },
   { provider: 'qemu', title: 'qemu', absent: '`BERTH_TEST_PROVIDERS=qemu` runs it' },
-  { provider: 'firecracker', title: 'firecracker', absent: 'its suites need KVM; [its contract test](firecracker.md) stands for them' },
+  { provider: 'firecracker', title: 'firecracker', absent: 'its suites need KVM; the contract server stands for it' },
+  { provider: 'firecracker/contract', title: 'firecracker (contract server)', absent: 'its suites run in every test run' },
 ];
 
 /** Others, such as a driver that is being written, have no place in the table. */
@@ -26,9 +27,11 @@ const capabilityNames: readonly (keyof SandboxCapabilities)[] = ['isolation', 'p
 
 /** The whole page, from what was merged. `current`: the suites' cases of today, each of which has a row. */
 export function matrixPage(merged: readonly MergedSuite[], current: Record<string, readonly string[]>): string {
+  const ran = columns.filter(({ provider }) => merged.some((each) => each.provider === provider));
   const of = (suite: string, { provider }: Column) => merged.find((each) => each.suite === suite && each.provider === provider);
   const any = (column: Column) => Object.keys(current).flatMap((suite) => of(suite, column) ?? []);
-  const capabilities = (column: Column) => any(column).find((each) => each.capabilities !== null)?.capabilities ?? null;
+  /** The most that its suites were given: that of the network runs with what the others do without. */
+  const capabilities = (column: Column) => any(column).reduce((all, each) => ({ ...all, ...each.capabilities }), {} as Partial<SandboxCapabilities>);
 
   const runs = columns.map((column) => {
     const suites = any(column);
@@ -38,20 +41,20 @@ export function matrixPage(merged: readonly MergedSuite[], current: Record<strin
     const ranOn = suites.find((each) => each.ranOn.length > 0)?.ranOn.join(', ');
     const count = (outcome: MergedCase['outcome']) => cases.filter((each) => each.outcome === outcome).length;
     const missing = Object.values(current).flat().length - cases.length;
-    const rest = [`${count('failed')} failed`, `${missing + count('skipped')} not run`].filter((text) => !text.startsWith('0 '));
+    const rest = [`${count('failed')} failed`, `${count('not on the contract')} not on the contract`, `${missing + count('skipped')} not run`].filter((text) => !text.startsWith('0 '));
     return row([column.title, `${count('passed')} green, ${count('refused')} refused`, rest.join(', '), ranOn ?? 'not told', newest.slice(0, 10)]);
   });
 
   const known = capabilityNames.map((name) =>
-    row([`\`${name}\``, ...columns.map((column) => worded(capabilities(column)?.[name]))]),
+    row([`\`${name}\``, ...ran.map((column) => worded(capabilities(column)[name]))]),
   );
 
   const suites = Object.entries(current).flatMap(([suite, names]) => [
     `## ${suiteTitles[suite] ?? suite}`,
     '',
     ...table(
-      ['case', ...columns.map(({ title }) => title)],
-      names.map((name) => row([escaped(name), ...columns.map((column) => cell(of(suite, column)?.cases.find((each) => each.name === name)))])),
+      ['case', ...ran.map(({ title }) => title)],
+      names.map((name) => row([escaped(name), ...ran.map((column) => cell(of(suite, column)?.cases.find((each) => each.name === name)))])),
     ),
     '',
   ]);
@@ -65,11 +68,15 @@ export function matrixPage(merged: readonly MergedSuite[], current: Record<strin
     'backend. **green**: the case passed. **refused**: the provider declares that it lacks what is named, and the case saw it refuse with `unsupported`.',
     '**failed**: it does not do what the contract says. **-**: no run yet. After runs of the suites, `make provider-matrix` writes this page anew.',
     '',
+    '`firecracker (contract server)` **has not run on hardware**: the driver is real, and so is the runner at the end of its lines; what it drives is a',
+    'server that holds it to the published description of Firecracker, with processes of the host for a guest ([firecracker.md](firecracker.md)).',
+    '**not on the contract**: the case would tell something of that stand-in alone, named after it, and was not run.',
+    '',
     ...table(['provider', 'cases', '', 'ran on', 'last run'], runs),
     '',
     '## Capabilities',
     '',
-    ...table(['', ...columns.map(({ title }) => title)], known),
+    ...table(['', ...ran.map(({ title }) => title)], known),
     '',
     ...suites,
   ].join('\n');
@@ -78,7 +85,7 @@ export function matrixPage(merged: readonly MergedSuite[], current: Record<strin
 function cell(outcome: MergedCase | undefined): string {
   if (outcome === undefined || outcome.outcome === 'skipped') return '-';
   if (outcome.outcome === 'passed') return 'green';
-  return outcome.outcome === 'failed' ? '**failed**' : `refused: ${outcome.lacks}`;
+  return outcome.outcome === 'failed' ? '**failed**' : `${outcome.outcome}: ${outcome.lacks}`;
 }
 
 function worded(value: string | readonly string[] | undefined): string {

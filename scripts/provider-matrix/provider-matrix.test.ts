@@ -45,15 +45,27 @@ describe('merging runs', () => {
   });
 });
 
+test('the capabilities are the most that a suite was given', () => {
+  const given = { pause: 'memory', network: ['none'] } as unknown as SuiteOutcome['capabilities'];
+  const suites = { provider: ['one'], network: ['two'] };
+  const runs = [run('2026-01-01', { one: 'passed' }, { capabilities: given }), run('2026-01-01', { two: 'passed' }, { suite: 'network', capabilities: { ...given!, network: ['none', 'full'] } })];
+  expect(matrixPage(mergeOutcomes(runs, suites), suites)).toContain('| `network` | none, full |');
+});
+
 test('each state of a case has its word, and a column without a run says so', () => {
   const page = matrixPage(mergeOutcomes([run('2026-01-01', { one: 'passed', two: 'refused' })], current), current);
-  const cells = (name: string) => page.split('\n').find((line) => line.startsWith(`| ${name} |`))?.split(' | ');
+  const cells = (name: string) => page.split('\n').find((line) => line.startsWith(`| ${name} |`))?.slice(0, -' |'.length).split(' | ');
   expect(cells('one')).toContain('green');
   expect(cells('two')).toContain('refused: fork');
   expect(cells('three')?.slice(1).every((cell) => cell.startsWith('-'))).toBe(true);
   expect(cells('qemu')).toContain('not run');
   expect(cells('docker')).toContain('1 green, 1 refused');
   expect(matrixPage(mergeOutcomes([run('2026-01-01', { one: 'failed' })], current), current)).toContain('| **failed** |');
+  const standIn = { ...run('2026-01-01', { one: 'passed', two: 'not on the contract' }), provider: 'firecracker/contract' };
+  standIn.cases[1]!.lacks = 'a memory';
+  const told = matrixPage(mergeOutcomes([standIn], current), current);
+  expect(told).toContain('| firecracker (contract server) | 1 green, 0 refused | 1 not on the contract, 1 not run |');
+  expect(told).toContain('| two | not on the contract: a memory |');
 });
 
 test("the cases are read from the suites' text, with what is escaped in it", () => {

@@ -2,6 +2,18 @@ import { z } from 'zod';
 
 const wholePositive = z.coerce.number().int().positive();
 
+const mebibytes = (count: number | undefined) => (count === undefined ? undefined : count * 1024 ** 2);
+
+/** Of each driver that can give its sandboxes a network of their own. */
+const fullNetworkSettings = {
+  /** The server's setting too, which refuses a policy of `full` without it. */
+  BERTH_ALLOW_FULL_NETWORK: z.enum(['true', 'false']).default('false'),
+  /** The network namespace, a path, by which full networks go out. Default the one that Berth runs in. */
+  BERTH_FULL_NETWORK_NAMESPACE: z.string().startsWith('/').optional(),
+};
+const fullNetworkOf = (e: z.infer<z.ZodObject<typeof fullNetworkSettings>>) =>
+  e.BERTH_ALLOW_FULL_NETWORK === 'true' ? { namespace: e.BERTH_FULL_NETWORK_NAMESPACE ?? null } : null;
+
 /** One entry for each driver that can be told something: its settings, and the options that it is given of them. */
 const providerSettings = {
   docker: entry(
@@ -24,28 +36,35 @@ const providerSettings = {
       /** What each disk of a machine may have of the host's; default no bound. */
       BERTH_FIRECRACKER_DISK_MIB_PER_SECOND: wholePositive.optional(),
       BERTH_FIRECRACKER_DISK_OPERATIONS_PER_SECOND: wholePositive.optional(),
+      /** What each direction of a machine's network card may carry; default no bound. */
+      BERTH_FIRECRACKER_NETWORK_MIB_PER_SECOND: wholePositive.optional(),
+      BERTH_FIRECRACKER_NETWORK_PACKETS_PER_SECOND: wholePositive.optional(),
+      ...fullNetworkSettings,
     },
     (e) => ({
       driveLimits: {
-        bytesPerSecond: e.BERTH_FIRECRACKER_DISK_MIB_PER_SECOND === undefined ? undefined : e.BERTH_FIRECRACKER_DISK_MIB_PER_SECOND * 1024 ** 2,
+        bytesPerSecond: mebibytes(e.BERTH_FIRECRACKER_DISK_MIB_PER_SECOND),
         operationsPerSecond: e.BERTH_FIRECRACKER_DISK_OPERATIONS_PER_SECOND,
       },
+      cardLimits: {
+        bytesPerSecond: mebibytes(e.BERTH_FIRECRACKER_NETWORK_MIB_PER_SECOND),
+        packetsPerSecond: e.BERTH_FIRECRACKER_NETWORK_PACKETS_PER_SECOND,
+      },
+      fullNetwork: fullNetworkOf(e),
     }),
   ),
   oci: entry(
     {
       /** OCI runtime: `runc`, `crun` or `runsc`; default what suits the host. */
       BERTH_RUNTIME: z.enum(['runc', 'crun', 'runsc']).optional(),
-      /** The server's setting too, which refuses a policy of `full` without it. */
-      BERTH_ALLOW_FULL_NETWORK: z.enum(['true', 'false']).default('false'),
-      /** The network namespace, a path, by which full networks go out. Default the one that Berth runs in. */
-      BERTH_FULL_NETWORK_NAMESPACE: z.string().startsWith('/').optional(),
+      ...fullNetworkSettings,
     },
     (e) => ({
       runtime: e.BERTH_RUNTIME ?? null,
-      fullNetwork: e.BERTH_ALLOW_FULL_NETWORK === 'true' ? { namespace: e.BERTH_FULL_NETWORK_NAMESPACE ?? null } : null,
+      fullNetwork: fullNetworkOf(e),
     }),
   ),
+  qemu: entry({ ...fullNetworkSettings }, (e) => ({ fullNetwork: fullNetworkOf(e) })),
 };
 
 /** The options of every provider that has settings, by its name. Throws a `ZodError` whose path is the variable at fault. */

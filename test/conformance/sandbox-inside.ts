@@ -1,8 +1,9 @@
-import { expect, test } from 'vitest';
+import { expect } from 'vitest';
 import type { RunnerClient } from '../../src/core/ports/runner.ts';
 import type { SandboxProvider, SandboxSpec } from '../../src/core/ports/sandbox-provider.ts';
 import type { FileChange, ProcessSpec } from '../../src/protocol/runner-api.ts';
 import { encodeFrame, FrameDecoder, frameType } from '../../src/protocol/frames.ts';
+import type { DefineCase } from './outcomes.ts';
 import { options, patienceMs, runnerOf, shell } from './sandbox-provider.ts';
 
 export interface SharedSandbox {
@@ -12,9 +13,9 @@ export interface SharedSandbox {
 
 /**
  * What goes through the runner must go through every provider's stream to it: bytes of any number, ends of each direction,
- * many at once. `shared` gives one sandbox that other cases use too.
+ * many at once. `shared` gives one sandbox that other cases use too; `test` defines a case.
  */
-export function insideCases(shared: () => SharedSandbox): void {
+export function insideCases(shared: () => SharedSandbox, test: DefineCase): void {
   const { signal } = new AbortController();
 
   async function withRunner<T>(use: (runner: RunnerClient) => Promise<T>): Promise<T> {

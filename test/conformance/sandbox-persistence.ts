@@ -1,22 +1,23 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
 import type { Finding, SandboxProvider, SandboxSpec } from '../../src/core/ports/sandbox-provider.ts';
 import { newId } from '../../src/protocol/ids.ts';
 import { createBusySandbox, type BusySandbox } from './busy-sandbox.ts';
-import { noteLack, recordOutcomes } from './outcomes.ts';
+import { casesOn, noteLack, recordOutcomes, type NotOnContract } from './outcomes.ts';
 import { options, shell, specFor, type ProviderHarness } from './sandbox-provider.ts';
 
 const unsupported = { code: 'unsupported' };
 
 /** What every driver must do about pause, hibernate, snapshot and fork, or refuse. Its capabilities say which. */
-export function sandboxPersistenceSuite(name: string, open: () => Promise<ProviderHarness>): void {
+export function sandboxPersistenceSuite(name: string, open: () => Promise<ProviderHarness>, contract: NotOnContract = {}): void {
   describe(`sandbox persistence: ${name}`, () => {
     let harness: ProviderHarness;
     let provider: SandboxProvider;
     let busy: BusySandbox;
     const made = new Set<string>();
     let findings: readonly Finding[] = [];
-    recordOutcomes('persistence', name, () => provider?.capabilities ?? null, () => findings);
+    recordOutcomes('persistence', name, () => provider?.capabilities ?? null, () => findings, contract);
+    const test = casesOn(contract);
 
     beforeAll(async () => {
       harness = await open();

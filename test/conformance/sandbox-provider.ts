@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect } from 'vitest';
 import type { RunnerClient } from '../../src/core/ports/runner.ts';
 import {
   guestHome,
@@ -17,7 +17,7 @@ import { newId } from '../../src/protocol/ids.ts';
 import type { Logger } from '../../src/core/ports/logger.ts';
 import { guarded } from '../../src/sandbox/guarded.ts';
 import { createRunnerClient } from '../../src/sandbox/runner-client/index.ts';
-import { noteLack, recordOutcomes } from './outcomes.ts';
+import { casesOn, noteLack, recordOutcomes, type NotOnContract } from './outcomes.ts';
 import { insideCases } from './sandbox-inside.ts';
 
 export interface ProviderHarness {
@@ -71,7 +71,7 @@ export async function shell(provider: SandboxProvider, spec: Pick<SandboxSpec, '
 }
 
 /** What every driver must do. Drivers add what only they promise in their own test. */
-export function sandboxProviderSuite(name: string, open: () => Promise<ProviderHarness>): void {
+export function sandboxProviderSuite(name: string, open: () => Promise<ProviderHarness>, contract: NotOnContract = {}): void {
   describe(`sandbox provider: ${name}`, () => {
     let harness: ProviderHarness;
     let provider: SandboxProvider;
@@ -79,7 +79,8 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
     let shared: SandboxSpec;
     const made = new Set<string>();
     let findings: readonly Finding[] = [];
-    recordOutcomes('provider', name, () => provider?.capabilities ?? null, () => findings);
+    recordOutcomes('provider', name, () => provider?.capabilities ?? null, () => findings, contract);
+    const test = casesOn(contract);
 
     beforeAll(async () => {
       harness = await open();
@@ -325,7 +326,7 @@ export function sandboxProviderSuite(name: string, open: () => Promise<ProviderH
       expect(stats.diskBytes).toBeGreaterThanOrEqual(0);
     });
 
-    insideCases(() => ({ provider, spec: shared }));
+    insideCases(() => ({ provider, spec: shared }), test);
 
     /**
      * Runs what reaches a limit of memory or processes. `null`: the whole sandbox ended by it, as where its kernel is itself among

@@ -6,6 +6,8 @@ import { installationId } from '../../src/sandbox/instance-lock.ts';
 import { driverDirectory } from '../../src/sandbox/microvm/driver/installation.ts';
 import { missingForQemu, wantsQemu } from '../../src/sandbox/microvm/qemu-missing.fixture.ts';
 import { placeSmallTemplate, smallTemplate } from '../../src/sandbox/microvm/small-template.fixture.ts';
+import { openNameServer, type NameServer } from '../fixtures/name-server.ts';
+import { openSmallInternet, type SmallInternet } from '../fixtures/small-internet.ts';
 import { createInstallation, type TestInstallation, type TestServer } from './harness.ts';
 import { allEvents, answerPermissions, scriptedSession, textOf } from './scripted.ts';
 
@@ -75,5 +77,61 @@ describe.skipIf(missing !== null)('a session on a virtual machine', () => {
     await expect.poll(async () => Number(await output(id, 'cat ~/count')), { timeout: 60_000 }).toBeGreaterThan(counted);
     await server.client.sessions.delete(id);
     expect(await machinesOf(installation.dataDir)).toEqual([]);
+  });
+});
+
+describe.skipIf(missing !== null)('a session on a virtual machine with a full network', () => {
+  let internet: SmallInternet;
+  let names: NameServer;
+  let installation: TestInstallation;
+  let server: TestServer;
+
+  beforeAll(async () => {
+    internet = await openSmallInternet();
+    names = await openNameServer((name) => (name === 'public.test' ? internet.public4 : null));
+    installation = await createInstallation({
+      BERTH_PROVIDERS: 'qemu',
+      BERTH_SLOTS: '1',
+      BERTH_EGRESS: 'none',
+      BERTH_ALLOW_FULL_NETWORK: 'true',
+      BERTH_FULL_NETWORK_NAMESPACE: internet.namespace,
+      BERTH_FULL_NETWORK_DNS: names.address,
+    });
+    await placeSmallTemplate(join(installation.dataDir, 'templates'), ['git']);
+    server = await installation.start();
+  });
+
+  afterAll(async () => {
+    await installation?.remove();
+    names?.close();
+    await internet?.close();
+  });
+
+  test('has names and public addresses from its start on, and loses them with its policy at once', async () => {
+    const { client } = server;
+    const session = await client.sessions.create({ agent: 'shell', template: smallTemplate, limits, egress: { presets: ['full'], allow: [] } });
+    // By a question of its own: the small template's resolver knows files alone.
+    const program = `require('dns').resolve4('public.test', (failed, [address] = []) => { if (failed) return console.log(failed.code);
+      const s = require('net').connect(${internet.port}, address); s.setTimeout(20000, () => s.destroy(new Error('silent'))); s.on('data', (b) => { console.log(String(b).trim()); s.destroy(); }).on('error', (e) => console.log(e.code ?? e.message)); });`;
+    const reach = async () => {
+      const { stdout } = await client.sessions.exec(session.id, { argv: ['/berth/runner/bin/node', '-e', program], timeoutMs: 60_000 });
+      return new TextDecoder().decode(stdout).trim();
+    };
+    const outside = internet.hosts[0]!;
+    expect(await reach()).toMatch(outside);
+    await client.egress.set(session.id, { presets: ['open'], allow: [] });
+    expect(await reach()).not.toMatch(outside);
+    // Its card leads nowhere now, and its memory is of a machine that has one.
+    await client.sessions.exec(session.id, { argv: ['sh', '-c', 'echo kept > /dev/shm/note'] });
+    await client.sessions.rest(session.id, 'hibernate');
+    const { stdout } = await client.sessions.exec(session.id, { argv: ['cat', '/dev/shm/note'] });
+    expect(new TextDecoder().decode(stdout)).toBe('kept\n');
+    expect(await reach()).not.toMatch(outside);
+    // A machine gets its card when it is started.
+    await expect(client.egress.set(session.id, { presets: ['full'], allow: [] })).rejects.toMatchObject({ code: 'unsupported', field: 'network' });
+    await client.sessions.rest(session.id, 'stop');
+    expect(await reach()).toMatch(outside);
+    await client.sessions.delete(session.id);
+    expect(await internet.run('nft', 'list', 'ruleset')).toBe('');
   });
 });

@@ -204,6 +204,8 @@ function argvOf(pid: string): string {
   }
 }
 
+/** Of a hundred packages, from wherever the mirror is. */
+const suiteMs = 900_000;
 const wantsSuite = process.env['BERTH_TEST_TEMPLATES'] === 'suite';
 if (!wantsSuite) process.stdout.write('skipped: a template of a whole Debian suite, minutes of packages, for which BERTH_TEST_TEMPLATES=suite asks\n');
 
@@ -218,4 +220,4 @@ test.skipIf(!wantsSuite)('a Debian suite becomes a template, and a session has i
   expect(turn).toMatchObject({ state: 'completed', error: null });
   expect(text).toContain('done');
   await server.client.sessions.delete(session.id);
-});
+}, suiteMs);

@@ -1,9 +1,7 @@
-import { createSocket, type Socket } from 'node:dgram';
-import { once } from 'node:events';
-import * as packet from 'dns-packet';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { BerthClient } from '../../src/sdk/index.ts';
 import { createInstallation, runsOnGvisor, type TestInstallation, type TestServer } from '../e2e/harness.ts';
+import { openNameServer, type NameServer } from '../fixtures/name-server.ts';
 import { openSmallInternet, type SmallInternet } from '../fixtures/small-internet.ts';
 import { guestNode } from './range.ts';
 
@@ -12,30 +10,19 @@ let internet: SmallInternet;
 let installation: TestInstallation;
 let server: TestServer;
 let client: BerthClient;
-let names: Socket;
+let names: NameServer;
 /** Answers of a name that changes its address, in turn. */
 const rebinding = ['93.184.215.14', '10.77.0.5', '169.254.169.254', '127.0.0.1'];
-let asked: string[] = [];
 
 beforeAll(async () => {
   internet = await openSmallInternet();
-  names = createSocket('udp4');
-  names.on('message', (message, from) => {
-    const query = packet.decode(message);
-    const [question] = query.questions!;
-    const { name, type } = question!;
-    asked.push(`${type} ${name}`);
-    const data = name === 'public.test' ? internet.public4 : name === 'rebind.test' ? rebinding[asked.filter((each) => each === 'A rebind.test').length - 1]! : null;
-    const answers: packet.Answer[] = data === null || type !== 'A' ? [] : [{ type: 'A', name, ttl: 0, data }];
-    names.send(packet.encode({ type: 'response', id: query.id ?? 0, flags: packet.RECURSION_AVAILABLE, questions: [question!], answers }), from.port, from.address);
-  });
-  names.bind(0, '127.0.0.1');
-  await once(names, 'listening');
+  const { public4 } = internet;
+  names = await openNameServer((name, times) => (name === 'public.test' ? public4 : name === 'rebind.test' ? rebinding[times - 1]! : null));
   installation = await createInstallation({
     BERTH_SLOTS: '3',
     BERTH_EGRESS: 'none',
     BERTH_FULL_NETWORK_NAMESPACE: internet.namespace,
-    BERTH_FULL_NETWORK_DNS: `127.0.0.1:${names.address().port}`,
+    BERTH_FULL_NETWORK_DNS: names.address,
   });
   server = await installation.start({ BERTH_ALLOW_FULL_NETWORK: 'true' });
   ({ client } = server);
@@ -79,12 +66,12 @@ test('a full network is what the policy says, through everything a session goes 
 
   // Names come from the gateway; a session without a network of its own asks nobody.
   expect(await reach(one.id, ['public.test', public4, public6])).toEqual({ 'public.test': outside, [public4]: outside, [public6]: hosts[1] });
-  asked = [];
+  names.asked.length = 0;
   expect(await reach(other.id, ['leak.public.test', public4])).toEqual({ 'leak.public.test': 'EAI_AGAIN', [public4]: unreached });
-  expect(asked).toEqual([]);
+  expect(names.asked).toEqual([]);
 
   // The name's first answer is public; each later one is withheld, and nothing is reached by the address that was told before.
-  asked = [];
+  names.asked.length = 0;
   expect(await reach(one.id, ['rebind.test'])).toEqual({ 'rebind.test': outside });
   for (const _ of rebinding.slice(1)) expect(await reach(one.id, ['rebind.test'])).toEqual({ 'rebind.test': 'ENOTFOUND' });
   expect((await client.egress.get(one.id)).decisions).toContainEqual(expect.objectContaining({ host: 'rebind.test', port: 53, allowed: false, count: 3 }));

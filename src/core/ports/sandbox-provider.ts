@@ -97,7 +97,7 @@ export interface SandboxProvider {
    * a network that it loses. Whole or not at all: after a
    * crash `get` tells the old ones or the new ones, and the same call again completes it. Throws `invalid_request`
    * for limits it cannot enforce, `conflict` for one below what is in use, `not_found`. Refused with `unsupported`
-   * where `capabilities.update` is `none`.
+   * where `capabilities.update` is `none`, but for a network alone: taken away at any time, and given to one that is stopped.
    */
   update(id: string, change: SandboxUpdate, options: CallOptions): Promise<SandboxInfo>;
 
@@ -171,7 +171,7 @@ export interface SandboxCapabilities {
   network: readonly NetworkMode[];
   /** Limits that are enforced; one that is not listed is refused in a spec. */
   limits: readonly (keyof SandboxLimits)[];
-  /** `live`: labels, limits and network can be changed while it runs. Default `none`: no warm sandboxes are kept, for none could become a session's own. */
+  /** `live`: labels, limits and network can be changed while it runs. Default `none`, see `update`: no warm sandboxes are kept, for none could become a session's own. */
   update: 'live' | 'none';
   /** Whether a host git object store can be lent to a sandbox. Without it a clone is sent as a bundle. */
   sharedObjects: 'hardlink' | 'none';

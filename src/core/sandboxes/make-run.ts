@@ -6,6 +6,7 @@ import type { SandboxRecord, SessionRecord } from '../ports/store.ts';
 import { failOver } from '../placement/fail-over.ts';
 import { findSandbox } from './records.ts';
 import { sandboxSpecOf } from './sandbox-spec.ts';
+import { settleNetwork } from './session-network.ts';
 import { setSandboxStatus } from './settle.ts';
 import type { Progress } from './workspace.ts';
 
@@ -34,8 +35,11 @@ async function bind(
   signal: AbortSignal,
 ): Promise<boolean> {
   const provider = deps.providers.of(sandbox.provider);
-  if (provider.capabilities.update === 'none') return false;
   const { labels, limits, network } = sandboxSpecOf(deps, session, sandbox);
+  if (provider.capabilities.update === 'none') {
+    if (network === 'none' || found.status === 'stopped') await settleNetwork(deps, session, sandbox, found, signal);
+    return false;
+  }
   const sameMeans = isDeepStrictEqual(limits, found.limits) && network === (found.network ?? 'none');
   if (sameMeans && isDeepStrictEqual(labels, found.labels)) return false;
   const updated = provider.update(sandbox.id, { labels, limits, network }, { signal });

@@ -49,6 +49,13 @@ test('a sandbox gets and loses its network as its policy says, and one that slee
   await networks.apply('ses_none');
 });
 
+test('where nothing changes under what runs, a network is taken in time and given at a start', async () => {
+  world.provider.capabilities.update = 'none';
+  const [given, asleep, taken] = [await has('full', 'stopped', 'none'), await has('full', 'hibernated', 'none'), await has('packages', 'hibernated', 'full')];
+  for (const { id } of [given, asleep, taken]) await sandboxes.ensure(id, signal);
+  expect([given.network(), asleep.network(), taken.network()]).toEqual(['full', 'none', 'none']);
+});
+
 test('a start takes back what a policy or the operator no longer allows', async () => {
   const [kept, stale, asleep] = [await has('full', 'running', 'full'), await has('packages', 'running', 'full'), await has('packages', 'hibernated', 'full')];
   await recover(world.deps, sandboxes, signal);

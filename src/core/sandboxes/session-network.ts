@@ -53,6 +53,7 @@ export async function settleNetwork(
 ): Promise<void> {
   const network = networkModeOf(deps.settings.egress, session);
   if (info.status === 'broken' || network === (info.network ?? 'none')) return;
-  const { labels } = sandboxSpecOf(deps, session, sandbox);
-  await deps.providers.of(sandbox.provider).update(sandbox.id, { labels, limits: info.limits, network }, { signal });
+  const provider = deps.providers.of(sandbox.provider);
+  const { labels } = provider.capabilities.update === 'none' ? info : sandboxSpecOf(deps, session, sandbox);
+  await provider.update(sandbox.id, { labels, limits: info.limits, network }, { signal });
 }

@@ -4,10 +4,10 @@ import { z } from 'zod';
 import type { ConnectionCounts } from '../../core/ports/sandbox-provider.ts';
 import { BerthError } from '../../protocol/errors.ts';
 import { writeAtomic } from '../write-atomic.ts';
-import { checkHost, type FullNetworkSettings } from './host-check.ts';
+import { checkHost, type Connection, type FullNetworkSettings } from './host-check.ts';
 import { openHostNamespace, type HostNamespace } from './host-namespace.ts';
-import { linkScript } from './link-script.ts';
-import { drawSlot, guestAddresses, isSlot, linkNames, linkPrefix, tableName } from './names.ts';
+import { cardScript, linkScript } from './link-script.ts';
+import { drawSlot, gateways, guestAddresses, isSlot, linkNames, linkPrefix, tableName, type GuestAddresses, type LinkNames } from './names.ts';
 import { sandboxRules, tableRules, withoutSandbox, withoutTable } from './rules.ts';
 
 /**
@@ -24,11 +24,24 @@ export interface FullNetwork {
    * its first argument. Undone by `detach`.
    */
   prepare(sandboxId: string, slot: number): Promise<string>;
+  /** As `attach`, for a machine that runs as that user of the host. What it is to open is there then. */
+  attachCard(sandboxId: string, slot: number, uid: number): Promise<void>;
+  card(sandboxId: string, slot: number): Card;
   /** No-op when it is not connected. Its connections end unless it is connected again with the same slot. */
   detach(sandboxId: string): Promise<void>;
   isAttached(sandboxId: string): boolean;
   /** `null` when it is not connected. Counted since it was. */
   counts(sandboxId: string): Promise<ConnectionCounts | null>;
+}
+
+/** A machine's network card. */
+export interface Card {
+  /** The TAP device that the machine opens. */
+  device: string;
+  /** The network namespace, a path, that the device is in; `null`: Berth's own. */
+  namespace: string | null;
+  /** What the guest's end is to have: address and next hop, of IPv4 and, where the host has it, IPv6. */
+  addresses: readonly string[];
 }
 
 export interface FullNetworkOptions {
@@ -37,6 +50,7 @@ export interface FullNetworkOptions {
   stateFile: string;
   /** `null`: off. What an earlier process left is removed. */
   settings: FullNetworkSettings | null;
+  connection: Connection;
   /** Of all sandboxes that exist. */
   sandboxIds: readonly string[];
 }
@@ -44,9 +58,9 @@ export interface FullNetworkOptions {
 const stateSchema = z.object({ namespace: z.string().nullable() });
 
 /** Resolves to `null` when it is off or this machine cannot. What belongs to no sandbox is removed. */
-export async function openFullNetwork({ installation, stateFile, settings, sandboxIds }: FullNetworkOptions): Promise<FullNetwork | null> {
+export async function openFullNetwork({ installation, stateFile, settings, connection, sandboxIds }: FullNetworkOptions): Promise<FullNetwork | null> {
   const before = await readState(stateFile);
-  const found = settings === null ? null : await checkHost(settings);
+  const found = settings === null ? null : await checkHost(settings, connection);
   const able = found !== null && found.problem === null;
   const namespace = settings?.namespace ?? null;
   if (before !== null && (!able || before.namespace !== namespace)) {
@@ -56,10 +70,12 @@ export async function openFullNetwork({ installation, stateFile, settings, sandb
   if (!able) return null;
   await writeAtomic(stateFile, `${JSON.stringify({ namespace })}\n`, 0o600);
   const host = openHostNamespace(namespace);
-  return createFullNetwork(host, installation, found.ipv6, await adopt(host, installation, sandboxIds));
+  return createFullNetwork(host, namespace, installation, found.ipv6, await adopt(host, installation, sandboxIds));
 }
 
-function createFullNetwork(host: HostNamespace, installation: string, ipv6: boolean, attached: Set<string>): FullNetwork {
+type Script = (names: LinkNames, addresses: GuestAddresses, hasIpv6: boolean) => string;
+
+function createFullNetwork(host: HostNamespace, namespace: string | null, installation: string, ipv6: boolean, attached: Set<string>): FullNetwork {
   let tail: Promise<unknown> = Promise.resolve();
   /** One change at a time: the last to go takes the table along. */
   function inTurn<T>(change: () => Promise<T>): Promise<T> {
@@ -68,13 +84,25 @@ function createFullNetwork(host: HostNamespace, installation: string, ipv6: bool
     return result;
   }
 
-  async function allow(sandboxId: string, slot: number): Promise<string> {
+  async function allow(sandboxId: string, slot: number, script: Script): Promise<string> {
     if (!isSlot(slot)) throw new BerthError('internal', `${slot} is no address of a sandbox`);
     const names = linkNames(installation, sandboxId);
     const addresses = guestAddresses(installation, slot);
     attached.add(sandboxId);
     await host.load(`${tableRules(installation)}${sandboxRules(installation, names, addresses)}`);
-    return linkScript(names, addresses, ipv6);
+    return script(names, addresses, ipv6);
+  }
+
+  function connect(sandboxId: string, slot: number, kind: Script, argument: number): Promise<void> {
+    return inTurn(async () => {
+      const script = await allow(sandboxId, slot, kind);
+      try {
+        await host.must(['sh', '-c', script, 'sh', String(argument)]);
+      } catch (error) {
+        await remove(sandboxId);
+        throw error;
+      }
+    });
   }
 
   async function remove(sandboxId: string): Promise<void> {
@@ -95,19 +123,15 @@ function createFullNetwork(host: HostNamespace, installation: string, ipv6: bool
         if (!taken.has(slot) && !addresses.has(guestAddresses(installation, slot).ipv4)) return slot;
       }
     },
-    attach: (sandboxId, slot, pid) =>
-      inTurn(async () => {
-        const script = await allow(sandboxId, slot);
-        try {
-          await host.must(['sh', '-c', script, 'sh', String(pid)]);
-        } catch (error) {
-          await remove(sandboxId);
-          throw error;
-        }
-      }),
+    attach: (sandboxId, slot, pid) => connect(sandboxId, slot, linkScript, pid),
+    attachCard: (sandboxId, slot, uid) => connect(sandboxId, slot, cardScript, uid),
+    card(sandboxId, slot) {
+      const { ipv4, ipv6: own } = guestAddresses(installation, slot);
+      return { device: linkNames(installation, sandboxId).link, namespace, addresses: [ipv4, gateways.ipv4, ...(ipv6 ? [own, gateways.ipv6] : [])] };
+    },
     prepare: (sandboxId, slot) =>
       inTurn(async () => {
-        const script = await allow(sandboxId, slot);
+        const script = await allow(sandboxId, slot, linkScript);
         if (host.prefix.length === 0) return script;
         return `exec ${host.prefix.join(' ')} sh -s "$1" <<'SCRIPT'\n${script}SCRIPT\n`;
       }),
@@ -148,7 +172,7 @@ async function chainsOf(host: HostNamespace, installation: string): Promise<Set<
 }
 
 async function linksOf(host: HostNamespace, installation: string): Promise<string[]> {
-  const listed = await host.must(['ip', '-oneline', 'link', 'show', 'type', 'veth']);
+  const listed = await host.must(['ip', '-oneline', 'link', 'show']);
   const names = [...listed.matchAll(/^\d+: ([^@:\s]+)[@:]/gm)].map(([, name]) => name!);
   return names.filter((name) => name.startsWith(linkPrefix(installation)));
 }

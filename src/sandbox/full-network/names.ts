@@ -26,6 +26,9 @@ export const tableName = (installation: string) => `berth_${installation}`;
 
 /** What the sandbox calls its own end. */
 export const guestLink = 'eth0';
+/** Of a machine's card, the host's end and the guest's: each pair is a network of its own, so all have the same. */
+export const hostAddress = '02:be:00:00:00:01';
+export const cardAddress = '02:be:00:00:00:02';
 /** The host's end in every sandbox: the next hop, which answers nothing. */
 export const gateways = { ipv4: '198.18.0.1', ipv6: 'fe80::1' } as const;
 export const linkLocalLength = 64;

@@ -11,7 +11,7 @@ const priority = -10;
  * older version's rules up to date; the chains of sandboxes stay. Everything that comes from a sandbox and is not allowed here is
  * refused, also from an interface that has no chain (yet):
  *
- * - to the host itself: nothing but the neighbour solicitations that IPv6 needs;
+ * - to the host itself: nothing but the neighbour solicitations that IPv6 needs, and few of those: the host notes whom they are from;
  * - through the host: what its own chain says, which begins with the source address being its own;
  * - to a sandbox: answers only, from anywhere, the host included.
  *
@@ -28,6 +28,7 @@ table inet ${table} {
   set private6 { type ipv6_addr; flags interval; auto-merge; }
   set connections4 { type ipv4_addr; flags dynamic; size 65535; }
   set connections6 { type ipv6_addr; flags dynamic; size 65535; }
+  set neighbours { type ifname; flags dynamic; size 65535; }
   map sandboxes { type ifname : verdict; }
   chain allowed { }
   chain from_outside { }
@@ -66,7 +67,7 @@ table inet ${table} {
     drop
   }
   chain to_host {
-    icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept
+    icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 update @neighbours { iifname limit rate 5/second burst 20 packets } accept
   }
   chain forward {
     iifname ${ours} tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu

@@ -36,7 +36,7 @@ export async function createHostReport(options: HostReportOptions): Promise<Prov
     checkpointFinding(runtime),
     gvisorFinding(runtime),
     kvmFinding(),
-    fullNetworkFinding(options.fullNetwork ?? null, runtime.chosen?.name ?? null),
+    fullNetworkFinding(options.fullNetwork ?? null, runtime.chosen?.name === 'runsc' ? 'none' : 'pair'),
   ]);
   const findings = [
     machine,

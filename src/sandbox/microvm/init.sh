@@ -16,6 +16,14 @@ setting() { # name: its value on the kernel's command line
   done
 }
 
+names=
+if [ -n "$(setting berth.card)" ]; then
+  while read -r module; do insmod "/modules/$module"; done </modules/card
+  # The runner, which is nobody special, answers names there.
+  echo 53 >/proc/sys/net/ipv4/ip_unprivileged_port_start
+  names=BERTH_RUNNER_NAMES_PORT=53
+fi
+
 # Where the machine cannot be turned off, it ends when it is started again.
 turn_off() {
   case $(setting berth.off) in reboot) reboot -f ;; *) poweroff -f ;; esac
@@ -117,7 +125,7 @@ mount --move . /
 busybox=/berth/init/busybox
 exec env -i PATH=/home/user/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
   HOME=/home/user USER=user LOGNAME=user LANG=C.UTF-8 \
-  BERTH_RUNNER_SOCKET=/berth/run/runner.sock BERTH_RUNNER_STATE_DIR=/var/lib/berth BERTH_RUNNER_LINK=/berth/run \
+  BERTH_RUNNER_SOCKET=/berth/run/runner.sock BERTH_RUNNER_STATE_DIR=/var/lib/berth BERTH_RUNNER_LINK=/berth/run $names \
   chroot . \$busybox setpriv --nnp \$busybox start-stop-daemon -S -c 1000:1000 -x /berth/init/start
 ENTER
 {
@@ -156,6 +164,7 @@ perform() { # id verb arguments
     # Of a guest that was woken: the time of day, and randomness that no other guest has.
     woken) woken "$3" "$4" && answer "$1" || refuse "$1" ;;
     begin) begin "$3" "$4" && answer "$1" || refuse "$1" ;;
+    network) network "$3" $4 && answer "$1" || refuse "$1" ;;
     freeze) fsfreeze --freeze /disk && answer "$1" || refuse "$1" ;;
     thaw) fsfreeze --unfreeze /disk; answer "$1" ;;
     sync) sync; answer "$1" ;;
@@ -188,6 +197,18 @@ begin() { # host name, pids
   mount -t ext4 -o nosuid,nodev,noatime "$own_disk" /disk || return 1
   nsenter -t "$inside" -u hostname "$1"
   nsenter -t "$inside" -m /berth/init/begin
+}
+
+# Gives the card its address, and the next hop of it; the same again for IPv6, where the host has that.
+network() {
+  [ -n "$2" ] || return 1
+  echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_ra
+  echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_dad
+  ip address add "$1" peer "$2" dev eth0 || return 1
+  [ -z "$3" ] || ip -6 address add "$3/128" dev eth0 || return 1
+  ip link set eth0 up || return 1
+  ip route add default via "$2" dev eth0 || return 1
+  [ -z "$4" ] || ip -6 route add default via "$4" dev eth0
 }
 
 # Shows the layers of agents that the table at the disk's beginning names and that are not shown yet; see agents-image.ts.

@@ -22,6 +22,9 @@ export const guestModules = [
   'net/vmw_vsock/vmw_vsock_virtio_transport.ko',
 ];
 
+/** Of a machine with a network card, loaded after those. */
+export const cardModules = ['net/core/failover.ko', 'drivers/net/net_failover.ko', 'drivers/net/virtio_net.ko'];
+
 /** Of busybox, what `init.sh` uses by name. */
 const applets = [
   'base64',
@@ -83,10 +86,10 @@ export async function buildInitramfs(directory: string): Promise<Initramfs> {
     file(`bin/serve-${name}`, listenProgram(vsockAddress(port)), 0o755);
   }
   for (const name of applets) entries.push({ name: `bin/${name}`, kind: 'link', target: 'busybox' });
-  for (const path of guestModules) {
-    file(`modules/${basename(path)}`, await readFile(join(directory, 'modules', path)), 0o644);
+  for (const [name, paths] of Object.entries({ order: guestModules, card: cardModules })) {
+    for (const path of paths) file(`modules/${basename(path)}`, await readFile(join(directory, 'modules', path)), 0o644);
+    file(`modules/${name}`, Buffer.from(`${paths.map((path) => basename(path)).join('\n')}\n`), 0o644);
   }
-  file('modules/order', Buffer.from(`${guestModules.map((path) => basename(path)).join('\n')}\n`), 0o644);
   const archive = writeCpio(entries);
   const version = createHash('sha256').update(archive).digest('hex').slice(0, 16);
   return { content: gzipSync(archive), version };

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { SandboxLimits } from '../../core/ports/sandbox-provider.ts';
+import type { NetworkMode, SandboxLimits } from '../../core/ports/sandbox-provider.ts';
 import { BerthError } from '../../protocol/errors.ts';
 import { runnerNodeFlags } from '../../protocol/runner-launch.ts';
 import type { RunnerLayer } from '../runner-layer/runner-layer.ts';
@@ -16,6 +16,8 @@ export const machineShape = z.object({
   vcpus: z.number(),
   memoryMib: z.number(),
   diskBytes: z.number(),
+  /** Whether it has a network card. */
+  card: z.boolean().default(false),
 });
 export type MachineShape = z.infer<typeof machineShape>;
 
@@ -32,7 +34,12 @@ const minMemoryBytes = 256 * mebibyte;
 const reservedMib = 80;
 
 /** What a machine for these limits is made of; builds the images that are not there. */
-export async function shapeFor(parts: ShapeParts, template: Template, limits: SandboxLimits, signal: AbortSignal): Promise<MachineShape> {
+export async function shapeFor(
+  parts: ShapeParts,
+  template: Template,
+  { limits, network }: { limits: SandboxLimits; network: NetworkMode },
+  signal: AbortSignal,
+): Promise<MachineShape> {
   const { kernel, images, layer } = parts;
   const [rootImage, runnerImage] = [await images.root(template, signal), await images.runner(layer, signal)];
   return {
@@ -43,6 +50,7 @@ export async function shapeFor(parts: ShapeParts, template: Template, limits: Sa
     vcpus: limits.cpus,
     memoryMib: Math.floor(limits.memoryBytes / mebibyte),
     diskBytes: limits.diskBytes,
+    card: network === 'full',
   };
 }
 
@@ -60,5 +68,6 @@ export function checkMachineLimits({ cpus, memoryBytes }: SandboxLimits): void {
 
 /** What the init takes from the kernel's command line. */
 export function guestSettings(shape: MachineShape): string {
-  return `berth.memory=${(shape.memoryMib - reservedMib) * mebibyte} berth.node=${runnerNodeFlags.join(',')}`;
+  const card = shape.card ? ' berth.card=1' : '';
+  return `berth.memory=${(shape.memoryMib - reservedMib) * mebibyte} berth.node=${runnerNodeFlags.join(',')}${card}`;
 }

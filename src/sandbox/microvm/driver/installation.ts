@@ -1,5 +1,7 @@
-import { chmod, mkdir } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { openFullNetwork, type FullNetwork } from '../../full-network/full-network.ts';
+import type { FullNetworkSettings } from '../../full-network/host-check.ts';
 import { installationId, lockInstallation, type InstanceLock } from '../../instance-lock.ts';
 import type { PlaceBundle } from '../../runner-layer/bundle.ts';
 import { ensureRunnerLayer, type RunnerLayer } from '../../runner-layer/runner-layer.ts';
@@ -19,6 +21,8 @@ export interface InstallationOptions {
   /** Where the guest kernel is, or is fetched to. Default: Berth's own. */
   kernelDir?: string | undefined;
   kernelForm: KernelForm;
+  /** `null`: no sandbox has a network of its own. */
+  fullNetwork: FullNetworkSettings | null;
 }
 
 export interface Installation {
@@ -33,6 +37,8 @@ export interface Installation {
   agents: AgentsImage;
   templates: Templates;
   control: ControlLines;
+  /** `null`: off, or this machine cannot. */
+  network: FullNetwork | null;
   layer(): Promise<RunnerLayer>;
   release(): Promise<void>;
 }
@@ -44,6 +50,13 @@ export function driverDirectory(dataDir: string, name: string): string {
 /** What leads to machines' sockets is below, short and gone after a reboot, as the machines are. */
 export function machineRunDir(name: string, installation: string): string {
   return join(`/run/berth-${name}`, installation);
+}
+
+/** Removes a directory in which machines that go on have nothing. */
+async function removeEmpty(path: string): Promise<void> {
+  await rmdir(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOTEMPTY' && error.code !== 'ENOENT') throw error;
+  });
 }
 
 /**
@@ -71,6 +84,13 @@ async function open(options: InstallationOptions, directory: string, id: string,
   for (const path of [runDir, sandboxesDir, snapshotsDir]) await mkdir(path, { recursive: true, mode: 0o700 });
   const images = openImages(join(directory, 'images'));
   const agents = await openAgentsImage(join(directory, 'images/agents.img'), options.agentsDir);
+  const network = await openFullNetwork({
+    installation: id,
+    stateFile: join(directory, 'full-network.json'),
+    settings: options.fullNetwork,
+    connection: 'card',
+    sandboxIds: await readdir(sandboxesDir),
+  });
   const control = createControlLines();
   let layer: Promise<RunnerLayer> | null = null;
   return {
@@ -85,6 +105,7 @@ async function open(options: InstallationOptions, directory: string, id: string,
     agents,
     templates: createTemplates(join(options.dataDir, 'templates')),
     control,
+    network,
     layer() {
       layer ??= ensureRunnerLayer(join(directory, 'runner'), options.placeBundle).catch((error: unknown) => {
         // The next call tries again.
@@ -97,6 +118,7 @@ async function open(options: InstallationOptions, directory: string, id: string,
       control.close();
       await images.idle();
       await agents.close();
+      await removeEmpty(runDir);
       await lock.release();
     },
   };

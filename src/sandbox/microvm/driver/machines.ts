@@ -67,6 +67,8 @@ export interface Machines<K extends MachineKind> {
   hold(id: string, signal: AbortSignal): Promise<void>;
   /** Has them go on. Idempotent. */
   letGo(id: string, signal: AbortSignal): Promise<void>;
+  /** Has a machine let go of the network that its card is connected to; the card stays. Idempotent. */
+  unplug(id: string, signal: AbortSignal): Promise<void>;
   /** Removes what an ended machine leaves outside of the sandbox's directory. Idempotent. */
   clear(id: string): Promise<void>;
 

@@ -4,10 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProviderReport, SandboxCapabilities, SandboxInfo, SandboxProvider, SandboxSpec } from '../../../core/ports/sandbox-provider.ts';
 import { BerthError } from '../../../protocol/errors.ts';
 import { runnerPort } from '../../../protocol/runner-api.ts';
+import type { FullNetworkSettings } from '../../full-network/host-check.ts';
 import { createKeyLock } from '../../providers/_shared/key-lock.ts';
 import { writeRecord } from '../../providers/_shared/record-file.ts';
 import { dialThroughRunner } from '../../providers/_shared/runner-socket.ts';
-import { checkId, checkSpec } from '../../providers/_shared/spec-check.ts';
+import { checkId, checkNetwork, checkSpec } from '../../providers/_shared/spec-check.ts';
 import { noTemplate } from '../../templates/template.ts';
 import { createChannels } from '../channels.ts';
 import { checkMachineLimits } from '../machine-shape.ts';
@@ -15,6 +16,7 @@ import { liveProcess, usageOf } from '../processes.ts';
 import { forgetMemory } from './hibernation.ts';
 import type { Installation } from './installation.ts';
 import type { MachineKind, Machines, SandboxParts } from './machines.ts';
+import { updateSandbox } from './network.ts';
 import { createPersistence, pausedPids } from './persistence.ts';
 import { recover } from './recovery.ts';
 import {
@@ -38,6 +40,8 @@ export interface MicrovmDriver<K extends MachineKind> {
   open(): Promise<{ installation: Installation; machines: Machines<K> }>;
   /** How long `stop` lets processes end by themselves. Default 3000. */
   stopGraceMs?: number | undefined;
+  /** What the operator has set; `null`: no sandbox has a network of its own. */
+  fullNetwork: FullNetworkSettings | null;
 }
 
 const defaultStopGraceMs = 3000;
@@ -47,7 +51,7 @@ const minFreeBytes = 512 * 1024 ** 2;
 const lookMs = 20;
 
 /** The same of all kinds: it follows from the guest, its init and the images. */
-export const microvmCapabilities: SandboxCapabilities = {
+const baseCapabilities: SandboxCapabilities = {
   pause: 'memory',
   hibernate: 'memory+disk',
   snapshot: 'disk',
@@ -60,6 +64,8 @@ export const microvmCapabilities: SandboxCapabilities = {
   isolation: 'vm',
 };
 
+const capabilitiesWith = (network: boolean): SandboxCapabilities => ({ ...baseCapabilities, network: network ? ['none', 'full'] : ['none'] });
+
 /** Sandboxes as virtual machines of this machine, one process each, with one process of Berth per data directory. */
 export function createMicrovmProvider<K extends MachineKind>(driver: MicrovmDriver<K>): SandboxProvider {
   const lock = createKeyLock();
@@ -67,6 +73,8 @@ export function createMicrovmProvider<K extends MachineKind>(driver: MicrovmDriv
   const channels = createChannels();
   /** How many layers of agents each sandbox has been told of, since its machine was started. */
   const shown = new Map<string, number>();
+  /** Of the network: what was asked for until the host was looked at, and then what it can. */
+  let capabilities = capabilitiesWith(driver.fullNetwork !== null);
   let opening: Promise<Context<K>> | null = null;
   let closed = false;
 
@@ -84,6 +92,7 @@ export function createMicrovmProvider<K extends MachineKind>(driver: MicrovmDriv
     const context = { ...(await driver.open()), channels };
     try {
       await recover(context);
+      capabilities = capabilitiesWith(context.installation.network !== null);
       return context;
     } catch (error) {
       await context.installation.release();
@@ -99,7 +108,7 @@ export function createMicrovmProvider<K extends MachineKind>(driver: MicrovmDriv
   }
 
   function check(spec: SandboxSpec): void {
-    checkSpec(spec, { name: driver.name, capabilities: microvmCapabilities });
+    checkSpec(spec, { name: driver.name, capabilities });
     checkMachineLimits(spec.limits);
   }
 
@@ -136,7 +145,9 @@ export function createMicrovmProvider<K extends MachineKind>(driver: MicrovmDriv
 
   return {
     name: driver.name,
-    capabilities: microvmCapabilities,
+    get capabilities() {
+      return capabilities;
+    },
 
     async probe({ signal }) {
       signal.throwIfAborted();
@@ -218,9 +229,9 @@ export function createMicrovmProvider<K extends MachineKind>(driver: MicrovmDriv
         const parts = sandboxParts(context, id);
         // With the kernel and the runner of today.
         const template = await installation.templates.version(record.template.name, record.template.version);
-        const limits = { ...record.limits, diskBytes: record.shape.diskBytes };
+        const means = { limits: { ...record.limits, diskBytes: record.shape.diskBytes }, network: record.network };
         const runnerVersion = (await installation.layer()).version;
-        const started = { ...record, runnerVersion, shape: await shapeOf(installation, template, limits, signal) };
+        const started = { ...record, runnerVersion, shape: await shapeOf(installation, template, means, signal) };
         await writeRecord(parts.paths.record, started);
         try {
           await startSandbox(context, { ...parts, record: started }, signal);
@@ -273,13 +284,24 @@ export function createMicrovmProvider<K extends MachineKind>(driver: MicrovmDriv
       const machine = await liveProcess(parts.paths.process);
       if (machine === null) return { memoryBytes: 0, privateMemoryBytes: 0, cpuTimeMs: 0, pids: 0, diskBytes };
       const usage = await usageOf(machine.pid, machines.vcpuPrefix);
-      if (info.status === 'paused') return { ...usage, pids: await pausedPids(parts.paths), diskBytes };
+      const counted = (await installation.network?.counts(id)) ?? null;
+      const connections = counted === null ? {} : { connections: counted };
+      if (info.status === 'paused') return { ...usage, pids: await pausedPids(parts.paths), diskBytes, ...connections };
       const [pids] = (await installation.control.tell(parts.lines.control, ['stats'], signal)).split(' ').map(Number);
-      return { ...usage, pids: pids ?? 0, diskBytes };
+      return { ...usage, pids: pids ?? 0, diskBytes, ...connections };
     },
 
-    async update() {
-      throw new BerthError('unsupported', "a machine's labels and limits are those it was made with");
+    async update(id, change, { signal }) {
+      checkNetwork(change.network, { name: driver.name, capabilities });
+      const context = await open();
+      return lock.run(id, async () => {
+        signal.throwIfAborted();
+        const info = await existing(context, id);
+        const record = await recordOf(context, id);
+        if (record === null) throw new BerthError('conflict', `sandbox ${id} can only be destroyed`, { context: { id } });
+        const sandbox = { ...sandboxParts(context, id), record };
+        return describeSandbox(context.installation, await updateSandbox(context, sandbox, info.status, change, signal), info.status);
+      });
     },
 
     ...createPersistence({ open, existing, check, lock, making, onRestart: (id) => shown.delete(id) }),

@@ -16,6 +16,9 @@ export const sandboxRecord = z.object({
   /** The host user that its machine runs as; no other machine has it. */
   uid: z.number(),
   shape: machineShape,
+  network: z.enum(['none', 'full']).default('none'),
+  /** Its address while `network` is `full`; kept over hibernation, for connections have it. */
+  networkSlot: z.number().int().optional(),
 });
 export type SandboxRecord = z.infer<typeof sandboxRecord>;
 

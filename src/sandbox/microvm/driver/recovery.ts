@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { killAllOf, liveProcess, processesOf, writeProcess } from '../processes.ts';
 import { recoverMemory } from './hibernation.ts';
 import type { MachineKind, Sandbox } from './machines.ts';
+import { recoverNetwork } from './network.ts';
 import { haltSandbox, recordOf, removeSandbox, sandboxIds, sandboxParts, type Context } from './sandbox.ts';
 
 const askMs = 10_000;
@@ -27,7 +28,8 @@ async function recoverSandbox<K extends MachineKind>(context: Context<K>, sandbo
   if (existsSync(sandbox.paths.memory)) return;
   await adoptProcess(sandbox);
   const alive = (await liveProcess(sandbox.paths.process)) !== null;
-  if (!alive || !(await settleMachine(context, sandbox))) await haltSandbox(context, sandbox.id, sandbox.record.uid);
+  const goesOn = alive && (await settleMachine(context, sandbox)) && (await recoverNetwork(context, sandbox));
+  if (!goesOn) await haltSandbox(context, sandbox.id, sandbox.record.uid);
   await context.machines.disks.recover(sandbox);
 }
 

@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rm, rmdir, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { SandboxInfo, SandboxLimits, SandboxSpec, SandboxStatus } from '../../../core/ports/sandbox-provider.ts';
+import type { SandboxInfo, SandboxSpec, SandboxStatus } from '../../../core/ports/sandbox-provider.ts';
 import { BerthError } from '../../../protocol/errors.ts';
 import { readRecord, writeRecord } from '../../providers/_shared/record-file.ts';
 import { hostnameOf } from '../../providers/_shared/runner-process.ts';
@@ -14,6 +14,7 @@ import { endMachine, liveProcess } from '../processes.ts';
 import { wokenUp } from '../woken-up.ts';
 import type { Installation } from './installation.ts';
 import type { MachineKind, Machines, Sandbox, SandboxParts } from './machines.ts';
+import { cardOf, networkOf } from './network.ts';
 import { sandboxPaths, type SandboxPaths } from './paths.ts';
 import type { SandboxRecord } from './record.ts';
 
@@ -28,8 +29,13 @@ export function sandboxParts<K extends MachineKind>({ installation, machines }: 
 }
 
 /** What a machine for these limits is made of, with the kernel and the runner of today. */
-export async function shapeOf(installation: Installation, template: Template, limits: SandboxLimits, signal: AbortSignal): Promise<MachineShape> {
-  return shapeFor({ ...installation, layer: await installation.layer() }, template, limits, signal);
+export async function shapeOf(
+  installation: Installation,
+  template: Template,
+  means: Pick<SandboxSpec, 'limits' | 'network'>,
+  signal: AbortSignal,
+): Promise<MachineShape> {
+  return shapeFor({ ...installation, layer: await installation.layer() }, template, means, signal);
 }
 
 /** `origin`: what its disk begins with; `null` for an empty one. A failure leaves nothing. */
@@ -60,7 +66,8 @@ export async function makeSandbox<K extends MachineKind>(
       runnerToken: spec.runnerToken,
       runnerVersion: (await installation.layer()).version,
       uid: await freeUid(context),
-      shape: await shapeOf(installation, template, spec.limits, signal),
+      shape: await shapeOf(installation, template, spec, signal),
+      ...(await networkOf(installation, spec.network)),
     };
     const record = machines.disks.record(base, origin);
     await writeRecord(parts.paths.record, record);
@@ -92,6 +99,8 @@ export async function startSandbox<K extends MachineKind>(context: Context<K>, s
   await machines.start(sandbox, signal);
   await wokenUp(installation.control, lines.control, signal);
   await installation.control.tell(lines.control, ['begin', hostnameOf(record.id), String(record.limits.pids)], signal);
+  const card = cardOf(installation, record.id, record);
+  if (card !== null) await installation.control.tell(lines.control, ['network', ...card.addresses], signal);
   const channel = await channels.of(record.id, lines.link, signal);
   await channel.identify({ token: record.runnerToken, env: record.env }, signal);
   await waitForHealth(() => channel.dial(signal), signal);
@@ -106,6 +115,7 @@ export async function haltSandbox<K extends MachineKind>(context: Context<K>, id
   await rm(paths.process, { force: true });
   await rm(paths.paused, { force: true });
   await context.machines.clear(id);
+  await context.installation.network?.detach(id);
 }
 
 /** Removes whatever there is of a sandbox; the record goes last. Idempotent. */
@@ -161,6 +171,7 @@ export function describeSandbox(installation: Installation, record: SandboxRecor
     template: record.template.name,
     labels: record.labels,
     limits: record.limits,
+    ...(record.network === 'none' ? {} : { network: record.network }),
     reference: referenceOf(installation, record.id),
     createdAt: record.createdAt,
   };

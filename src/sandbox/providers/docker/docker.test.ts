@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { sandboxNetworkSuite } from '../../../../test/conformance/sandbox-network.ts';
 import { sandboxPersistenceSuite } from '../../../../test/conformance/sandbox-persistence.ts';
 import { options, sandboxProviderSuite, specFor } from '../../../../test/conformance/sandbox-provider.ts';
 import { startDockerd, type Dockerd } from '../../../../test/fixtures/dockerd.ts';
@@ -17,6 +18,7 @@ afterAll(() => dockerd.stop());
 
 sandboxProviderSuite('docker', () => openHarness(dockerd));
 sandboxPersistenceSuite('docker', () => openHarness(dockerd));
+sandboxNetworkSuite('docker', () => openHarness(dockerd));
 
 test("a removed template's image goes with it, once no sandbox needs it; others stay", async () => {
   const harness = await openHarness(dockerd);

@@ -22,7 +22,8 @@ export type ConfigurePath =
   | '/actions'
   | '/snapshot/create'
   | '/snapshot/load'
-  | `/drives/${string}`;
+  | `/drives/${string}`
+  | `/network-interfaces/${string}`;
 
 const instance = z.looseObject({ state: z.enum(['Not started', 'Running', 'Paused']) });
 export type MachineState = z.infer<typeof instance>['state'];

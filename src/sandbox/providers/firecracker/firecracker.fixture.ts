@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { placeFirecracker } from '../../../../test/fixtures/firecracker/index.ts';
+import type { NotOnContract } from '../../../../test/conformance/outcomes.ts';
 import type { ProviderHarness } from '../../../../test/conformance/sandbox-provider.ts';
 import { installationId } from '../../instance-lock.ts';
-import { guestModules } from '../../microvm/initramfs.ts';
+import { cardModules, guestModules } from '../../microvm/initramfs.ts';
 import { killAllOf, processesOf } from '../../microvm/processes.ts';
 import { placeSmallTemplate, smallTemplate } from '../../microvm/small-template.fixture.ts';
 import { createFirecrackerProvider, type FirecrackerOptions } from './firecracker.ts';
@@ -29,7 +30,7 @@ async function placeKernelStandIn(directory: string): Promise<string> {
   setup.write('HdrS', 0x202, 'latin1');
   const payload = Buffer.concat([gzipSync('\x7fELF'), Buffer.alloc(4)]);
   setup.writeUInt32LE(payload.length, 0x24c);
-  for (const name of ['vmlinuz', 'busybox', ...guestModules.map((module) => `modules/${module}`)]) {
+  for (const name of ['vmlinuz', 'busybox', ...[...guestModules, ...cardModules].map((module) => `modules/${module}`)]) {
     await mkdir(join(path, dirname(name)), { recursive: true });
     await writeFile(join(path, name), name === 'vmlinuz' ? Buffer.concat([setup, payload]) : '');
   }
@@ -37,9 +38,39 @@ async function placeKernelStandIn(directory: string): Promise<string> {
 }
 
 export const testDriveLimits = { bytesPerSecond: 200_000_000, operationsPerSecond: 5000 };
+export const testCardLimits = { bytesPerSecond: 50_000_000, packetsPerSecond: 20_000 };
+
+const ofMemory = 'a memory';
+const ofLimits = 'limits';
+const ofKernel = "a guest's own kernel";
+const ofPackets = 'packets';
+/** On the contract server a guest is processes of the host that stay while their machine is saved: what would be green for that reason is not. */
+export const notOnContract: Record<'provider' | 'persistence' | 'network', NotOnContract> = {
+  provider: {
+    'processes that are killed from outside: it is lost, and starts from its disk': ofKernel,
+    'stats are of this sandbox': ofLimits,
+    'limits are enforced, or refused': ofLimits,
+    'without a network there is loopback alone, and no way out': ofKernel,
+  },
+  persistence: {
+    'pause holds everything still, also over a restart of Berth, and resume lets it go on': ofMemory,
+    'hibernate frees the memory; over a restart of Berth it stays; wake brings everything back': ofMemory,
+    'again and again, from paused too, with streams open': ofMemory,
+    'clocks, limits and walls are the same after': ofMemory,
+    'an abort in the middle leaves it running or hibernated, and whole': ofMemory,
+  },
+  network: {
+    'public addresses are reached by any protocol, from an address of the host': ofPackets,
+    'nothing else is: not what is private, nor the host, nor a neighbour, by TCP or UDP': ofPackets,
+    'a sandbox without one has loopback alone, and gets and loses one while it runs': ofPackets,
+    'connections outlive a restart and a hibernation, at the same address': ofPackets,
+    'a fork and one that was stopped have addresses of their own': ofPackets,
+    'what a crash left of sandboxes that are gone is removed at the next start': ofPackets,
+  },
+};
 
 /** `live`: with the programs of this machine, on its KVM; else with what holds the driver to their description. */
-export async function createFirecrackerHarness(live: boolean): Promise<FirecrackerHarness> {
+export async function createFirecrackerHarness(live: boolean, more: Partial<FirecrackerOptions> = {}): Promise<FirecrackerHarness> {
   const dataDir = await mkdtemp(join(tmpdir(), 'berth-fc-'));
   await chmod(dataDir, 0o711);
   const programs = live ? null : await placeFirecracker(join(dataDir, 'programs'));
@@ -48,6 +79,8 @@ export async function createFirecrackerHarness(live: boolean): Promise<Firecrack
     dataDir,
     stopGraceMs: 500,
     driveLimits: testDriveLimits,
+    cardLimits: testCardLimits,
+    ...more,
     ...(programs === null ? {} : { firecracker: programs.firecracker, jailer: programs.jailer, kvmDevice: '/dev/null', kernelDir: await placeKernelStandIn(join(dataDir, 'kernel')) }),
   };
   let provider = createFirecrackerProvider(options);
@@ -65,6 +98,8 @@ export async function createFirecrackerHarness(live: boolean): Promise<Firecrack
       return provider;
     },
     template: smallTemplate,
+    // Each machine is three of Node's processes.
+    slow: !live,
     recordOf,
     async restart() {
       await provider.close();

@@ -5,11 +5,14 @@ import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { asksFor } from '../../../../test/conformance/asks-for.ts';
+import { openSmallInternet } from '../../../../test/fixtures/small-internet.ts';
+import { sandboxNetworkSuite } from '../../../../test/conformance/sandbox-network.ts';
 import { sandboxPersistenceSuite } from '../../../../test/conformance/sandbox-persistence.ts';
 import { options, patienceMs, runnerOf, sandboxProviderSuite, specFor } from '../../../../test/conformance/sandbox-provider.ts';
 import type { SandboxProvider, SandboxSpec } from '../../../core/ports/sandbox-provider.ts';
+import { cardAddress } from '../../full-network/names.ts';
 import { liveProcess } from '../../microvm/processes.ts';
-import { createFirecrackerHarness, testDriveLimits, type FirecrackerHarness } from './firecracker.fixture.ts';
+import { createFirecrackerHarness, notOnContract, testCardLimits, testDriveLimits, type FirecrackerHarness } from './firecracker.fixture.ts';
 import { driverDirectory } from '../../microvm/driver/installation.ts';
 import { driverName } from './installation.ts';
 
@@ -19,6 +22,14 @@ if (!wanted) process.stdout.write('skipped: the whole suites on firecracker, for
 describe.skipIf(!wanted)('the whole suites', () => {
   sandboxProviderSuite('firecracker', () => createFirecrackerHarness(true));
   sandboxPersistenceSuite('firecracker', () => createFirecrackerHarness(true));
+  sandboxNetworkSuite('firecracker', ({ namespace }) => createFirecrackerHarness(true, { fullNetwork: { namespace } }));
+});
+
+describe('what of the suites the contract server can tell', () => {
+  const name = 'firecracker/contract';
+  sandboxProviderSuite(name, () => createFirecrackerHarness(false), notOnContract.provider);
+  sandboxPersistenceSuite(name, () => createFirecrackerHarness(false), notOnContract.persistence);
+  sandboxNetworkSuite(name, ({ namespace }) => createFirecrackerHarness(false, { fullNetwork: { namespace } }), notOnContract.network);
 });
 
 describe('firecracker, held to the description of its interface', () => {
@@ -35,7 +46,16 @@ describe('firecracker, held to the description of its interface', () => {
   afterAll(() => harness.cleanup());
 
   const status = async () => (await provider.get(spec.id, options())).status;
-  const fileOf = (name: string) => join(driverDirectory(harness.dataDir, driverName), 'sandboxes', spec.id, name);
+  const pathOf = (dataDir: string, id: string, name: string) => join(driverDirectory(dataDir, driverName), 'sandboxes', id, name);
+  const fileOf = (name: string) => pathOf(harness.dataDir, spec.id, name);
+
+  /** What a machine says that it is made of. */
+  async function configurationOf({ dataDir }: FirecrackerHarness, id: string) {
+    const socketPath = `/proc/${(await liveProcess(pathOf(dataDir, id, 'machine.json')))!.pid}/cwd/api.sock`;
+    return (await new Promise<unknown>((resolve, reject) => {
+      get({ socketPath, path: '/vm/config' }, (response) => resolve(json(response))).on('error', reject);
+    })) as { drives: object[]; 'network-interfaces': { host_dev_name: string }[]; 'machine-config': object; balloon: object };
+  }
 
   async function run(script: string, of: SandboxSpec = spec): Promise<string> {
     const runner = runnerOf(provider, of);
@@ -67,11 +87,8 @@ describe('firecracker, held to the description of its interface', () => {
     expect(statSync(join(root, 'disk.img'))).toMatchObject({ uid: record.uid, ino: statSync(fileOf('disk.img')).ino });
   });
 
-  test('has the parts that it was given, each disk with its bounds, and no network card', async () => {
-    const socketPath = `/proc/${(await liveProcess(fileOf('machine.json')))!.pid}/cwd/api.sock`;
-    const configuration = (await new Promise<unknown>((resolve, reject) => {
-      get({ socketPath, path: '/vm/config' }, (response) => resolve(json(response))).on('error', reject);
-    })) as { drives: object[]; 'network-interfaces': object[]; 'machine-config': object; balloon: object };
+  test('has the parts that it was given, each disk with its bounds, and no network card unless it is to have one', async () => {
+    const configuration = await configurationOf(harness, spec.id);
     const { bytesPerSecond, operationsPerSecond } = testDriveLimits;
     const bounds = { bandwidth: { size: bytesPerSecond, refill_time: 1000 }, ops: { size: operationsPerSecond, refill_time: 1000 } };
     expect(configuration.drives).toHaveLength(4);
@@ -79,6 +96,38 @@ describe('firecracker, held to the description of its interface', () => {
     expect(configuration['machine-config']).toMatchObject({ vcpu_count: 1, mem_size_mib: 512 });
     expect(configuration.balloon).toMatchObject({ amount_mib: 0, deflate_on_oom: true });
     expect(configuration['network-interfaces']).toEqual([]);
+  });
+
+  test('with a full network it has a card, with bounds, on a device that is its own; the device is there while it may be used', async () => {
+    const internet = await openSmallInternet();
+    const other = await createFirecrackerHarness(false, { fullNetwork: { namespace: internet.namespace } });
+    const devices = async () => (await internet.run('ip', '-brief', 'link')).match(/^bf\S+/gm) ?? [];
+    try {
+      const given = specFor(other.provider, other.template, { network: 'full' });
+      await other.provider.create(given, options());
+      const { bytesPerSecond, packetsPerSecond } = testCardLimits;
+      const bounds = { bandwidth: { size: bytesPerSecond, refill_time: 1000 }, ops: { size: packetsPerSecond, refill_time: 1000 } };
+      // That the machine may open the device is looked at by the guest, at a boot and when a memory is taken in.
+      const [card, ...more] = (await configurationOf(other, given.id))['network-interfaces'];
+      expect(card).toMatchObject({ iface_id: 'card', guest_mac: cardAddress, rx_rate_limiter: bounds, tx_rate_limiter: bounds });
+      expect([more, await devices()]).toEqual([[], [card!.host_dev_name]]);
+      expect(await internet.run('nft', 'list', 'ruleset')).toContain(`"${card!.host_dev_name}" : goto`);
+      await other.provider.hibernate(given.id, options());
+      expect(await devices()).toEqual([]);
+      const provider = await other.restart();
+      expect(await provider.wake(given.id, options())).toMatchObject({ restored: 'memory', info: { network: 'full' } });
+      expect(await devices()).toEqual([card!.host_dev_name]);
+      const { labels, limits } = given;
+      expect((await provider.update(given.id, { labels, limits, network: 'none' }, options())).network).toBeUndefined();
+      expect([await devices(), await internet.run('nft', 'list', 'ruleset')]).toEqual([[], '']);
+      await provider.stop(given.id, options());
+      await provider.start(given.id, options());
+      expect((await configurationOf(other, given.id))['network-interfaces']).toEqual([]);
+      await provider.destroy(given.id, options());
+    } finally {
+      await other.cleanup();
+      await internet.close();
+    }
   });
 
   test('a life: paused, asleep, copied, forked and stopped, each over a restart of Berth, with what runs in it', async () => {

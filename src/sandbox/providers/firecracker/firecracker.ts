@@ -1,13 +1,14 @@
 import { z } from 'zod';
 import type { SandboxProvider } from '../../../core/ports/sandbox-provider.ts';
 import { BerthError } from '../../../protocol/errors.ts';
+import { fullNetworkSettings, type FullNetworkSettings } from '../../full-network/host-check.ts';
 import { createMicrovmProvider } from '../../microvm/driver/provider.ts';
 import type { DriverFactory } from '../../registry.ts';
 import { placePackagedBundle, type PlaceBundle } from '../../runner-layer/bundle.ts';
 import { driverName, openFirecracker } from './installation.ts';
 import { kvmDevice } from './kvm.ts';
 import { createMachines } from './machines.ts';
-import { driveLimits, type DriveLimits } from './rate-limits.ts';
+import { cardLimits, driveLimits, type CardLimits, type DriveLimits } from './rate-limits.ts';
 import { createReport } from './report.ts';
 
 export interface FirecrackerOptions {
@@ -22,6 +23,10 @@ export interface FirecrackerOptions {
   jailer?: string | undefined;
   /** Of every drive of every machine. Default: none. */
   driveLimits?: DriveLimits | undefined;
+  /** Of each machine's network card. Default: none. */
+  cardLimits?: CardLimits | undefined;
+  /** Default `null`: no sandbox has a network of its own. */
+  fullNetwork?: FullNetworkSettings | null | undefined;
   /** Default `/dev/kvm`. */
   kvmDevice?: string | undefined;
   /** Default: Berth's own. */
@@ -34,6 +39,8 @@ const driverOptions = z.strictObject({
   firecracker: z.string().startsWith('/').optional(),
   jailer: z.string().startsWith('/').optional(),
   driveLimits: driveLimits.optional(),
+  cardLimits: cardLimits.optional(),
+  fullNetwork: fullNetworkSettings.nullish(),
 });
 
 export const firecrackerDriver: DriverFactory = (context, options) => {
@@ -47,11 +54,13 @@ export const firecrackerDriver: DriverFactory = (context, options) => {
 
 /** Sandboxes as Firecracker's machines, each process in a jail. */
 export function createFirecrackerProvider(options: FirecrackerOptions): SandboxProvider {
+  const fullNetwork = options.fullNetwork ?? null;
   const programs = { firecracker: options.firecracker, jailer: options.jailer };
   return createMicrovmProvider({
     name: driverName,
     stopGraceMs: options.stopGraceMs,
-    probe: () => createReport(programs, options.kvmDevice ?? kvmDevice),
+    fullNetwork,
+    probe: () => createReport(programs, options.kvmDevice ?? kvmDevice, fullNetwork),
     async open() {
       const installation = await openFirecracker({
         dataDir: options.dataDir,
@@ -59,8 +68,9 @@ export function createFirecrackerProvider(options: FirecrackerOptions): SandboxP
         placeBundle: options.placeBundle ?? placePackagedBundle,
         kernelDir: options.kernelDir,
         programs,
+        fullNetwork,
       });
-      return { installation, machines: createMachines(installation, options.driveLimits ?? {}) };
+      return { installation, machines: createMachines(installation, { drives: options.driveLimits ?? {}, card: options.cardLimits ?? {} }) };
     },
   });
 }

@@ -15,7 +15,7 @@ export interface FirecrackerInstallation extends Installation, Directories {
   programs: Programs;
 }
 
-export interface FirecrackerInstallationOptions extends Pick<InstallationOptions, 'dataDir' | 'agentsDir' | 'placeBundle' | 'kernelDir'> {
+export interface FirecrackerInstallationOptions extends Pick<InstallationOptions, 'dataDir' | 'agentsDir' | 'placeBundle' | 'kernelDir' | 'fullNetwork'> {
   programs: { firecracker?: string | undefined; jailer?: string | undefined };
 }
 

@@ -5,13 +5,15 @@ import { chmod, chown, link, mkdir, rm, symlink, unlink } from 'node:fs/promises
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BerthError } from '../../../protocol/errors.ts';
+import type { Card } from '../../full-network/full-network.ts';
+import { cardAddress } from '../../full-network/names.ts';
 import { guestSettings, type MachineShape } from '../../microvm/machine-shape.ts';
 import { liveProcess, writeProcess } from '../../microvm/processes.ts';
 import { hostEnv } from '../../run-command.ts';
 import { tail } from '../../tail-file.ts';
 import { createMachineApi, type MachineApi } from './api.ts';
 import { inJail, machineId, machineSockets, type MachinePaths } from './paths.ts';
-import { rateLimiter, type DriveLimits } from './rate-limits.ts';
+import { cardLimiters, driveLimiter, type MachineLimits } from './rate-limits.ts';
 
 export interface Programs {
   /** Resolved: the jailer names the jail after its last part. */
@@ -29,7 +31,9 @@ export interface MachineStart extends MachinePaths {
   processFile: string;
   shape: MachineShape;
   agentsImage: string;
-  driveLimits: DriveLimits;
+  /** What its network card is connected to; `null`: it has none. */
+  card: Card | null;
+  limits: MachineLimits;
 }
 
 /** What a file of the machine's may grow to beyond its disk and its memory. */
@@ -67,12 +71,13 @@ export async function startMachine(start: MachineStart, signal: AbortSignal): Pr
   return machineUp(start, signal);
 }
 
-export function jailerArguments({ programs, jailsDir, id, uid, shape }: MachineStart): string[] {
+export function jailerArguments({ programs, jailsDir, id, uid, shape, card }: MachineStart): string[] {
   const largestFile = Math.max(shape.diskBytes, shape.memoryMib * mebibyte) + spareFileBytes;
   return [
     ...['--id', machineId(id), '--exec-file', programs.firecracker],
     ...['--uid', String(uid), '--gid', String(uid), '--chroot-base-dir', jailsDir],
     ...['--resource-limit', `fsize=${largestFile}`],
+    ...(card?.namespace == null ? [] : ['--netns', card.namespace]),
     ...['--', '--api-sock', inJail.api, '--level', 'Error'],
   ];
 }
@@ -122,8 +127,8 @@ async function whyEnded(log: string): Promise<BerthError> {
 }
 
 /** Gives a fresh machine its parts and boots it. */
-export async function bootMachine(machine: MachineApi, { shape, driveLimits }: MachineStart): Promise<void> {
-  const limiter = rateLimiter(driveLimits);
+export async function bootMachine(machine: MachineApi, { shape, card, limits }: MachineStart): Promise<void> {
+  const limiter = driveLimiter(limits.drives);
   await machine.configure('/machine-config', { vcpu_count: shape.vcpus, mem_size_mib: shape.memoryMib, smt: false });
   await machine.configure('/boot-source', {
     kernel_image_path: inJail.kernel,
@@ -146,10 +151,20 @@ export async function bootMachine(machine: MachineApi, { shape, driveLimits }: M
     cache_type: 'Writeback',
     ...limiter,
   });
+  if (card !== null) {
+    await machine.configure(`/network-interfaces/${cardId}`, {
+      iface_id: cardId,
+      host_dev_name: card.device,
+      guest_mac: cardAddress,
+      ...cardLimiters(limits.card),
+    });
+  }
   await machine.configure('/balloon', { amount_mib: 0, deflate_on_oom: true });
   await machine.configure('/vsock', { guest_cid: guestContext, uds_path: inJail.vsock });
   await machine.configure('/actions', { action_type: 'InstanceStart' });
 }
+
+const cardId = 'card';
 
 /** No serial line: what a guest says there would fill the host's disk. A guest that resets its keyboard controller ends its machine. */
 function bootArguments(shape: MachineShape): string {

@@ -1,22 +1,24 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Machines, Sandbox } from '../../microvm/driver/machines.ts';
+import { cardOf, connectCard } from '../../microvm/driver/network.ts';
 import { sandboxRecord } from '../../microvm/driver/record.ts';
 import { createMachineApi } from './api.ts';
 import { createDisks } from './disks.ts';
 import { uids, type FirecrackerInstallation } from './installation.ts';
 import { bootMachine, loadMemory, saveMemory, startMachine, type MachineStart } from './machine.ts';
 import { fileNames, machinePaths, machineSockets } from './paths.ts';
-import type { DriveLimits } from './rate-limits.ts';
+import type { MachineLimits } from './rate-limits.ts';
 import type { FirecrackerKind } from './record.ts';
 
 /** Firecracker's machines, each booted from its disk. */
-export function createMachines(installation: FirecrackerInstallation, driveLimits: DriveLimits): Machines<FirecrackerKind> {
+export function createMachines(installation: FirecrackerInstallation, limits: MachineLimits): Machines<FirecrackerKind> {
   const placesOf = (id: string) => machinePaths(installation, id);
   const socketsOf = (id: string) => machineSockets(placesOf(id).short);
 
   function startOf({ id, paths, record }: Sandbox<FirecrackerKind>): MachineStart {
     return {
+      card: cardOf(installation, id, record),
       programs: installation.programs,
       jailsDir: installation.jailsDir,
       id,
@@ -26,7 +28,7 @@ export function createMachines(installation: FirecrackerInstallation, driveLimit
       processFile: paths.process,
       shape: record.shape,
       agentsImage: installation.agents.path,
-      driveLimits,
+      limits,
       ...placesOf(id),
     };
   }
@@ -42,10 +44,12 @@ export function createMachines(installation: FirecrackerInstallation, driveLimit
     memoryRoomBytes: ({ memoryBytes }) => memoryBytes,
 
     async start(sandbox, signal) {
+      await connectCard(installation, sandbox);
       const start = startOf(sandbox);
       await bootMachine(await startMachine(start, signal), start);
     },
     async load(sandbox, memory, signal, committed) {
+      await connectCard(installation, sandbox);
       const start = startOf(sandbox);
       const machine = await startMachine(start, signal);
       await loadMemory(machine, start, { memory, state: join(sandbox.paths.directory, fileNames.state) });
@@ -68,6 +72,8 @@ export function createMachines(installation: FirecrackerInstallation, driveLimit
     async letGo(id, signal) {
       await createMachineApi(socketsOf(id).api, signal).setState('Resumed');
     },
+    // It cannot take a card away. Without its device that is one which nothing comes from and nothing goes out by.
+    unplug: () => Promise.resolve(),
     async clear(id) {
       const { short, jail } = placesOf(id);
       await rm(short, { force: true });

@@ -1,5 +1,6 @@
 import type { Finding, ProviderReport } from '../../../core/ports/sandbox-provider.ts';
 import { canFetchPackages } from '../../debian-packages.ts';
+import { fullNetworkFinding, type FullNetworkSettings } from '../../full-network/host-check.ts';
 import { findProgram } from '../../find-program.ts';
 import { findGuestKernel } from '../../microvm/guest-kernel.ts';
 import { runCommand } from '../../run-command.ts';
@@ -9,7 +10,7 @@ import { findKvmProblem } from './kvm.ts';
 const versionMs = 5000;
 
 /** What this machine offers to sandboxes that are Firecracker's machines, and what is missing. */
-export async function createReport(programs: FirecrackerInstallationOptions['programs'], kvmDevice: string): Promise<ProviderReport> {
+export async function createReport(programs: FirecrackerInstallationOptions['programs'], kvmDevice: string, fullNetwork: FullNetworkSettings | null): Promise<ProviderReport> {
   const { firecracker, jailer } = await findPrograms(programs);
   const missing = Object.entries({ firecracker, jailer }).flatMap(([name, path]) => (path === null ? [name] : []));
   if ((await findProgram('mke2fs')) === null) missing.push('mke2fs');
@@ -38,7 +39,8 @@ export async function createReport(programs: FirecrackerInstallationOptions['pro
       advice: kernel === null && !canFetchPackages() ? 'run scripts/fetch-kernel.ts on a Debian machine and copy .cache/microvm' : null,
     },
   ];
-  return { usable: findings.every((finding) => finding.status !== 'missing'), findings };
+  const usable = findings.every((finding) => finding.status !== 'missing');
+  return { usable, findings: [...findings, await fullNetworkFinding(fullNetwork, 'card')] };
 }
 
 async function versionOf(firecracker: string): Promise<string> {

@@ -99,6 +99,7 @@ async function open(options: InstallationOptions, id: string, lock: InstanceLock
     stateFile: join(options.dataDir, 'full-network.json'),
     // gVisor has a network stack of its own, which knows of none of this.
     settings: chosen.name === 'runsc' ? null : options.fullNetwork,
+    connection: 'pair',
     sandboxIds: await readdir(sandboxesDir),
   });
   let layer: Promise<RunnerLayer> | null = null;

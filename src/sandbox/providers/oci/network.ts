@@ -1,22 +1,16 @@
 import type { NetworkMode } from '../../../core/ports/sandbox-provider.ts';
-import { connect, demandNetwork } from './connect.ts';
+import { drawNetwork, type NetworkRecord } from '../../full-network/network-record.ts';
+import { connect } from './connect.ts';
 import type { Installation } from './installation.ts';
 import { isHibernated, memoryImage } from './memory-image.ts';
 import { sandboxPaths } from './paths.ts';
-import { readRecord, type SandboxRecord } from './record.ts';
+import { readRecord } from './record.ts';
 import { haltSandbox, sandboxIds, sandboxParts } from './sandbox.ts';
 
 /** What a record has of a sandbox's network: with `full` an address that no other has. */
-export async function networkOf(
-  installation: Installation,
-  network: NetworkMode,
-): Promise<Pick<SandboxRecord, 'network' | 'networkSlot'>> {
-  if (network === 'none') return { network };
-  const records = await Promise.all(
-    (await sandboxIds(installation)).map((id) => readRecord(sandboxPaths(installation.sandboxesDir, id).record)),
-  );
-  const taken = new Set(records.map((record) => record?.networkSlot).filter((slot) => slot !== undefined));
-  return { network, networkSlot: await demandNetwork(installation).draw(taken) };
+export async function networkOf(installation: Installation, mode: NetworkMode): Promise<NetworkRecord> {
+  const ids = mode === 'none' ? [] : await sandboxIds(installation);
+  return drawNetwork(installation.network, mode, await Promise.all(ids.map((id) => readRecord(sandboxPaths(installation.sandboxesDir, id).record))));
 }
 
 /**

@@ -55,11 +55,20 @@ export async function leftovers(dataDir: string, id: string): Promise<string[]> 
   return found;
 }
 
+function endProcess(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    // With its init the others end by themselves.
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
 async function killInside(dataDir: string, id: string): Promise<void> {
   const cgroup = `${installationCgroup(await installationId(dataDir))}/${id}`;
   for (const directory of cgroupDirectories(await detectCgroups(), cgroup)) {
     const processes = readOptional(join(directory, 'cgroup.procs')).split('\n').filter(Boolean);
-    for (const pid of processes) process.kill(Number(pid), 'SIGKILL');
+    for (const pid of processes) endProcess(Number(pid));
     if (processes.length > 0) return;
   }
 }

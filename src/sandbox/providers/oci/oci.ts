@@ -8,7 +8,7 @@ import {
 } from '../../../core/ports/sandbox-provider.ts';
 import { BerthError } from '../../../protocol/errors.ts';
 import { runnerPort } from '../../../protocol/runner-api.ts';
-import type { FullNetworkSettings } from '../../full-network/host-check.ts';
+import { fullNetworkSettings, type FullNetworkSettings } from '../../full-network/host-check.ts';
 import { createHostReport } from '../../host/report.ts';
 import type { DriverFactory } from '../../registry.ts';
 import { placePackagedBundle, type PlaceBundle } from '../../runner-layer/bundle.ts';
@@ -57,7 +57,7 @@ const driverOptions = z.strictObject({
   runtime: z.enum(['runc', 'crun', 'runsc']).nullish(),
   storage: z.enum(['auto', 'btrfs', 'btrfs-image', 'directory']).optional(),
   stopGraceMs: z.number().int().min(0).optional(),
-  fullNetwork: z.strictObject({ namespace: z.string().startsWith('/').nullable() }).nullish(),
+  fullNetwork: fullNetworkSettings.nullish(),
 });
 
 export const ociDriver: DriverFactory = (context, options) => {

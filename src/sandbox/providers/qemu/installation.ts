@@ -1,5 +1,5 @@
-import { chmod, mkdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { chmod, mkdir, readdir, rmdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { BerthError } from '../../../protocol/errors.ts';
 import { findProgram } from '../../find-program.ts';
 import { driverDirectory, openInstallation, type Installation, type InstallationOptions } from '../../microvm/driver/installation.ts';
@@ -23,7 +23,7 @@ export interface QemuInstallation extends Installation {
   seeds: Seeds;
 }
 
-export async function openQemu(options: Pick<InstallationOptions, 'dataDir' | 'agentsDir' | 'placeBundle'>): Promise<QemuInstallation> {
+export async function openQemu(options: Pick<InstallationOptions, 'dataDir' | 'agentsDir' | 'placeBundle' | 'fullNetwork'>): Promise<QemuInstallation> {
   const directory = driverDirectory(options.dataDir, driverName);
   // It would end an option of QEMU's.
   if (/[,\s]/.test(directory)) {
@@ -64,6 +64,8 @@ async function extend(installation: Installation, qemu: string): Promise<QemuIns
     seeds,
     async release() {
       await seeds.close();
+      // A machine that goes on has it mounted.
+      if ((await readdir(runDir)).join() === basename(files.alias)) await rmdir(files.alias);
       await installation.release();
     },
   };

@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, openSync } from 'node:fs';
-import { chown, mkdir, rm } from 'node:fs/promises';
+import { chown, mkdir, readFile, rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BerthError } from '../../../protocol/errors.ts';
 import { guestSettings, type MachineShape } from '../../microvm/machine-shape.ts';
+import type { Card } from '../../full-network/full-network.ts';
+import { cardAddress } from '../../full-network/names.ts';
 import { hostEnv } from '../../run-command.ts';
 import { tail } from '../../tail-file.ts';
 import type { Accelerator } from './accelerator.ts';
@@ -31,6 +33,8 @@ export interface MachineStart {
   qemu: string;
   accelerator: Accelerator;
   shape: MachineShape;
+  /** What its card is connected to, where it has one; `null`: to nothing. */
+  card: Card | null;
   uid: number;
   /** Of a `qcow2` image. */
   disk: string;
@@ -58,22 +62,21 @@ export async function startMachine(start: MachineStart): Promise<void> {
   try {
     const { accelerator, uid } = start;
     const groups = accelerator.groups.length === 0 ? ['--clear-groups'] : ['--groups', accelerator.groups.join(',')];
-    const child = spawn(
-      'unshare',
-      [
-        ...['--mount', '--propagation', 'private', 'sh', '-c', 'mount --bind "$1" "$2" && shift 2 && exec "$@"', 'sh'],
-        ...[start.files.directory, start.files.alias, 'setpriv'],
-        ...['--reuid', String(uid), '--regid', String(uid), ...groups],
-        ...['--inh-caps', '-all', '--bounding-set', '-all', '--no-new-privs', '--', start.qemu],
-        ...machineArguments(start),
-      ],
-      {
-        env: { ...hostEnv },
-        cwd: '/',
-        detached: true,
-        stdio: ['ignore', log, log, ...(memory === null ? [] : [memory])],
-      },
-    );
+    const within = start.card?.namespace ?? null;
+    const [program, ...args] = [
+      ...(within === null ? [] : ['nsenter', `--net=${within}`]),
+      ...['unshare', '--mount', '--propagation', 'private', 'sh', '-c', `${start.card === null ? '' : cardDevice}${ownView}`, 'sh'],
+      ...[start.files.directory, start.files.alias, 'setpriv'],
+      ...['--reuid', String(uid), '--regid', String(uid), ...groups],
+      ...['--inh-caps', '-all', '--bounding-set', '-all', '--no-new-privs', '--', start.qemu],
+      ...machineArguments(start),
+    ] as [string, ...string[]];
+    const child = spawn(program, args, {
+      env: { ...hostEnv },
+      cwd: '/',
+      detached: true,
+      stdio: ['ignore', log, log, ...(memory === null ? [] : [memory])],
+    });
     await once(child, 'spawn');
     child.unref();
     await writeProcess(start.processFile, child.pid!);
@@ -82,6 +85,10 @@ export async function startMachine(start: MachineStart): Promise<void> {
     if (memory !== null) closeSync(memory);
   }
 }
+
+const ownView = 'mount --bind "$1" "$2" && shift 2 && exec "$@"';
+/** Many machines keep it for root. Who opens it gets an interface that is its user's, and no other. */
+const cardDevice = 'mount -t tmpfs -o mode=755,size=4k tun /dev/net && mknod -m 666 /dev/net/tun c 10 200 && ';
 
 /** Where QEMU finds the memory that it was started with. */
 const memoryDescriptor = 3;
@@ -117,12 +124,24 @@ function machineArguments(start: MachineStart): string[] {
     ...['-device', 'virtserialport,chardev=link,name=berth.link,nr=1'],
     ...socket('control', sockets.control),
     ...['-device', 'virtserialport,chardev=control,name=berth.control,nr=2'],
+    ...cardArguments(start),
     ...['-device', 'virtio-balloon-device,free-page-reporting=on'],
     ...socket('monitor', sockets.monitor),
     ...['-mon', 'chardev=monitor,mode=control'],
     ...(start.memory === null ? [] : ['-incoming', `fd:${memoryDescriptor}`, '-S']),
   ];
 }
+
+/** Without what a TAP device could do and nothing else can: a memory is taken in by a machine whose card is connected to nothing too. */
+function cardArguments({ shape, card }: MachineStart): string[] {
+  if (!shape.card) return [];
+  const device = `virtio-net-device,mac=${cardAddress}`;
+  if (card === null) return ['-device', device];
+  return ['-netdev', `tap,id=${cardBackend},ifname=${card.device},script=no,downscript=no,vnet_hdr=off`, '-device', `${device},netdev=${cardBackend}`];
+}
+
+/** By which it is taken away from a machine that runs. */
+export const cardBackend = 'card';
 
 function commandLine(shape: MachineShape, accelerator: Accelerator): string {
   return [
@@ -148,10 +167,20 @@ export async function machineUp(run: string, processFile: string, log: string, s
   const { monitor } = machineSockets(run);
   for (;;) {
     signal.throwIfAborted();
-    if (existsSync(monitor)) return;
-    if ((await liveProcess(processFile)) === null) throw await whyEnded(log);
+    const machine = await liveProcess(processFile);
+    if (machine === null) throw await whyEnded(log);
+    if (existsSync(monitor) && (await listens(machine.pid, monitor))) return;
     await sleep(lookMs);
   }
 }
 
 const lookMs = 5;
+
+/** A socket has its name before it listens, and refuses in between. Looked up where the process is: it may have a network of its own. */
+async function listens(pid: number, path: string): Promise<boolean> {
+  const sockets = await readFile(`/proc/${pid}/net/unix`, 'utf8').catch(() => '');
+  return sockets.split('\n').some((line) => line.endsWith(` ${path}`) && line.split(/\s+/)[3] === acceptsConnections);
+}
+
+/** `__SO_ACCEPTCON` of the kernel's `include/uapi/linux/net.h`. */
+const acceptsConnections = '00010000';

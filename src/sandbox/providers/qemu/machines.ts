@@ -1,13 +1,16 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { BerthError } from '../../../protocol/errors.ts';
 import type { Machines, Sandbox } from '../../microvm/driver/machines.ts';
+import { connectCard } from '../../microvm/driver/network.ts';
 import { createDisks } from './disks.ts';
 import { uids, type QemuInstallation } from './installation.ts';
-import { machineUp, startMachine } from './machine.ts';
+import { cardBackend, machineUp, startMachine, whyEnded } from './machine.ts';
 import { memoryLoaded, saveMemory } from './memory-transfer.ts';
 import { machineSockets } from './paths.ts';
 import { openQmp, type Qmp } from './qmp.ts';
+import { liveProcess } from '../../microvm/processes.ts';
 import { sandboxRecord, type QemuKind } from './record.ts';
 
 const status = z.looseObject({ status: z.string() });
@@ -35,6 +38,7 @@ export function createMachines(installation: QemuInstallation): Machines<QemuKin
       qemu: installation.qemu,
       accelerator: installation.accelerator,
       shape: record.shape,
+      card: await connectCard(installation, sandbox),
       uid: record.uid,
       disk: join(paths.directory, record.disk),
       agentsImage: installation.agents.path,
@@ -44,11 +48,17 @@ export function createMachines(installation: QemuInstallation): Machines<QemuKin
       memory,
     });
     await machineUp(runOf(id), paths.process, paths.log, signal);
-    await withMonitor(id, signal, async (qmp) => {
-      await memoryLoaded(qmp, signal);
-      await committed();
-      await qmp.run('cont');
-    });
+    try {
+      await withMonitor(id, signal, async (qmp) => {
+        await memoryLoaded(qmp, signal);
+        await committed();
+        await qmp.run('cont');
+      });
+    } catch (error) {
+      signal.throwIfAborted();
+      // What it says itself tells more than a line that broke.
+      throw (await liveProcess(paths.process)) === null ? await whyEnded(paths.log) : error;
+    }
   }
 
   return {
@@ -80,6 +90,11 @@ export function createMachines(installation: QemuInstallation): Machines<QemuKin
     },
     async letGo(id, signal) {
       await withMonitor(id, signal, (qmp) => qmp.run('cont'));
+    },
+    async unplug(id, signal) {
+      await withMonitor(id, signal, (qmp) => qmp.run('netdev_del', { id: cardBackend })).catch((error: unknown) => {
+        if (!(error instanceof BerthError) || error.context['class'] !== 'DeviceNotFound') throw error;
+      });
     },
     async clear(id) {
       await rm(runOf(id), { recursive: true, force: true });

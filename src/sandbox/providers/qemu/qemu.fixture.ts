@@ -8,7 +8,7 @@ import { placeSmallTemplate, smallTemplate } from '../../microvm/small-template.
 import { driverDirectory, machineRunDir } from '../../microvm/driver/installation.ts';
 import { killAllOf } from '../../microvm/processes.ts';
 import { driverName } from './installation.ts';
-import { createQemuProvider } from './qemu.ts';
+import { createQemuProvider, type QemuOptions } from './qemu.ts';
 import { readRecord } from '../_shared/record-file.ts';
 import { sandboxRecord } from './record.ts';
 
@@ -45,15 +45,15 @@ function readOptional(path: string): string {
 }
 
 /** One installation for several suites, one after the other: what the first sandbox waits for is waited for once. */
-export function createSharedHarness(): { open(): Promise<QemuHarness>; remove(): Promise<void> } {
+export function createSharedHarness(): { open(more?: Partial<QemuOptions>): Promise<QemuHarness>; remove(): Promise<void> } {
   let dataDir: string | null = null;
   return {
-    async open() {
+    async open(more = {}) {
       const directory = (dataDir ??= await mkdtemp(join(tmpdir(), 'berth-qemu-')));
       if (!existsSync(join(directory, 'templates', smallTemplate))) await placeSmallTemplate(join(directory, 'templates'));
-      const create = () => createQemuProvider({ dataDir: directory, stopGraceMs: 500 });
+      const create = () => createQemuProvider({ dataDir: directory, stopGraceMs: 500, ...more });
       let provider = create();
-      const first = specFor(provider, smallTemplate);
+      const first = specFor(provider, smallTemplate, { network: more.fullNetwork == null ? 'none' : 'full' });
       const signal = AbortSignal.timeout(firstMs);
       await provider.create(first, { signal });
       await provider.destroy(first.id, { signal });

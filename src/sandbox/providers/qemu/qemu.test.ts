@@ -1,6 +1,7 @@
 import { readFile, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { sandboxNetworkSuite } from '../../../../test/conformance/sandbox-network.ts';
 import { sandboxPersistenceSuite } from '../../../../test/conformance/sandbox-persistence.ts';
 import { options, patienceMs, sandboxProviderSuite, shell, specFor } from '../../../../test/conformance/sandbox-provider.ts';
 import type { SandboxProvider, SandboxSpec } from '../../../core/ports/sandbox-provider.ts';
@@ -20,6 +21,7 @@ if (missing !== null) process.stdout.write(`skipped: qemu, for want of ${missing
 describe.skipIf(!wantsQemu)('the whole suites', () => {
   sandboxProviderSuite('qemu', () => shared.open());
   sandboxPersistenceSuite('qemu', () => shared.open());
+  sandboxNetworkSuite('qemu', ({ namespace }) => shared.open({ fullNetwork: { namespace } }));
 });
 
 describe.skipIf(missing !== null)('qemu', () => {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { SandboxProvider } from '../../../core/ports/sandbox-provider.ts';
 import { BerthError } from '../../../protocol/errors.ts';
+import { fullNetworkSettings, type FullNetworkSettings } from '../../full-network/host-check.ts';
 import { createMicrovmProvider } from '../../microvm/driver/provider.ts';
 import type { DriverFactory } from '../../registry.ts';
 import { placePackagedBundle, type PlaceBundle } from '../../runner-layer/bundle.ts';
@@ -15,11 +16,14 @@ export interface QemuOptions {
   placeBundle?: PlaceBundle | undefined;
   /** How long `stop` lets processes end by themselves. Default 3000. */
   stopGraceMs?: number | undefined;
+  /** Default `null`: no sandbox has a network of its own. */
+  fullNetwork?: FullNetworkSettings | null | undefined;
 }
 
 const driverOptions = z.strictObject({
   agentsDir: z.string().startsWith('/').optional(),
   stopGraceMs: z.number().int().min(0).optional(),
+  fullNetwork: fullNetworkSettings.nullish(),
 });
 
 export const qemuDriver: DriverFactory = (context, options) => {
@@ -33,15 +37,18 @@ export const qemuDriver: DriverFactory = (context, options) => {
 
 /** Sandboxes as virtual machines of QEMU's `microvm` kind. */
 export function createQemuProvider(options: QemuOptions): SandboxProvider {
+  const fullNetwork = options.fullNetwork ?? null;
   return createMicrovmProvider({
     name: driverName,
     stopGraceMs: options.stopGraceMs,
-    probe: createReport,
+    fullNetwork,
+    probe: () => createReport(fullNetwork),
     async open() {
       const installation = await openQemu({
         dataDir: options.dataDir,
         agentsDir: options.agentsDir ?? `${options.dataDir}/agents`,
         placeBundle: options.placeBundle ?? placePackagedBundle,
+        fullNetwork,
       });
       return { installation, machines: createMachines(installation) };
     },

@@ -1,4 +1,5 @@
 import type { Finding, ProviderReport } from '../../../core/ports/sandbox-provider.ts';
+import { fullNetworkFinding, type FullNetworkSettings } from '../../full-network/host-check.ts';
 import { findProgram } from '../../find-program.ts';
 import { findGuestKernel } from '../../microvm/guest-kernel.ts';
 import { canFetchPackages } from '../../debian-packages.ts';
@@ -15,7 +16,7 @@ const programs: Readonly<Record<string, string>> = {
 };
 
 /** What this machine offers to sandboxes that are virtual machines, what is taken and why. */
-export async function createReport(): Promise<ProviderReport> {
+export async function createReport(fullNetwork: FullNetworkSettings | null): Promise<ProviderReport> {
   const missing: string[] = [];
   for (const name of Object.keys(programs)) if ((await findProgram(name)) === null) missing.push(name);
   const qemu = await findProgram(qemuProgram);
@@ -50,5 +51,6 @@ export async function createReport(): Promise<ProviderReport> {
       advice: name === 'kvm' ? null : 'use a machine with hardware virtualization, or the oci provider with gVisor',
     });
   }
-  return { usable: findings.every((finding) => finding.status !== 'missing'), findings };
+  const usable = findings.every((finding) => finding.status !== 'missing');
+  return { usable, findings: [...findings, await fullNetworkFinding(fullNetwork, 'card')] };
 }

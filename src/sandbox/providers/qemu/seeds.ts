@@ -108,7 +108,7 @@ async function makeSeed(options: SeedsOptions, shape: MachineShape, path: string
     await createDisk(disk, base, shape.diskBytes, options.uid);
     const { accelerator, agentsImage, files, qemu, uid } = options;
     const name = `berth-${options.installation}-seed`;
-    await startMachine({ files, name, qemu, accelerator, shape, uid, disk, agentsImage, run, log, processFile, memory: null });
+    await startMachine({ files, name, qemu, accelerator, shape, card: null, uid, disk, agentsImage, run, log, processFile, memory: null });
     const sockets = machineSockets(run);
     await machineUp(run, processFile, log, signal);
     const channel = await openGuestChannel(sockets.link, signal);
