@@ -21,7 +21,7 @@ const columns: readonly Column[] = [
 /** Others, such as a driver that is being written, have no place in the table. */
 export const hasColumn = ({ provider }: Pick<MergedSuite, 'provider'>): boolean => columns.some((column) => column.provider === provider);
 
-const suiteTitles: Record<string, string> = { provider: 'Lifecycle, limits and what is inside', persistence: 'Pause, hibernate, snapshot, fork', network: 'Full network' };
+const suiteTitles: Record<string, string> = { provider: 'Lifecycle, limits and what is inside', persistence: 'Pause, hibernate, snapshot, fork', network: 'Full network', failures: 'Failures of what it stands on' };
 
 const capabilityNames: readonly (keyof SandboxCapabilities)[] = ['isolation', 'pause', 'hibernate', 'snapshot', 'fork', 'update', 'limits', 'network', 'ports', 'sharedObjects'];
 

@@ -7,6 +7,7 @@ const sources: Record<string, readonly string[]> = {
   provider: ['sandbox-provider.ts', 'sandbox-inside.ts'],
   persistence: ['sandbox-persistence.ts'],
   network: ['sandbox-network.ts'],
+  failures: ['sandbox-failures.ts'],
 };
 
 /** The names of the cases that each suite has today, as they stand in its text. */

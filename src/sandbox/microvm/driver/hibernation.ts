@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
-import { readFile, rename, rm, stat, statfs } from 'node:fs/promises';
+import { readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BerthError } from '../../../protocol/errors.ts';
+import { freeBytesAt } from '../../providers/_shared/require-room.ts';
 import { mustRun } from '../../run-command.ts';
 import { syncDirectory } from '../../sync-directory.ts';
 import { writeAtomic } from '../../write-atomic.ts';
@@ -31,9 +32,9 @@ export async function syncGuest<K extends MachineKind>({ installation }: Context
 export async function hibernateSandbox<K extends MachineKind>(context: Context<K>, sandbox: Sandbox<K>, wasPaused: boolean, signal: AbortSignal): Promise<void> {
   const { machines, channels } = context;
   const { id, record, paths } = sandbox;
-  const { bavail, bsize } = await statfs(paths.directory);
-  if (bavail * bsize < machines.memoryRoomBytes(record.limits) + reservedBytes) {
-    throw new BerthError('resource_exhausted', 'the disk has too little room for the memory', { context: { freeBytes: bavail * bsize } });
+  const freeBytes = await freeBytesAt(paths.directory);
+  if (freeBytes < machines.memoryRoomBytes(record.limits) + reservedBytes) {
+    throw new BerthError('resource_exhausted', 'the disk has too little room for the memory', { context: { freeBytes } });
   }
   if (!wasPaused) await syncGuest(context, sandbox, signal);
   await channels.drop(id);

@@ -2,6 +2,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import type { SandboxInfo, SandboxProvider, SandboxSpec, SnapshotInfo } from '../../../core/ports/sandbox-provider.ts';
 import { BerthError } from '../../../protocol/errors.ts';
 import type { KeyLock } from '../../providers/_shared/key-lock.ts';
+import { freeBytesAt, requireRoom } from '../../providers/_shared/require-room.ts';
 import { checkId, forkIds } from '../../providers/_shared/spec-check.ts';
 import { waitForHealth } from '../guest-health.ts';
 import { hibernateSandbox, syncGuest, wakeSandbox } from './hibernation.ts';
@@ -190,6 +191,7 @@ export function createPersistence<K extends MachineKind>({ open, existing, check
         const before = 'snapshot' in from ? from.snapshot : from.sandbox.record;
         const diskBytes = 'snapshot' in from ? from.snapshot.diskBytes : from.sandbox.record.shape.diskBytes;
         for (const spec of specs) checkFork(spec, before.template.name, diskBytes);
+        requireRoom(await freeBytesAt(installation.sandboxesDir));
         const template = await installation.templates.version(before.template.name, before.template.version);
         for (const id of ids) making.add(id);
         try {

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { stat, statfs } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProviderReport, SandboxCapabilities, SandboxInfo, SandboxProvider, SandboxSpec } from '../../../core/ports/sandbox-provider.ts';
 import { BerthError } from '../../../protocol/errors.ts';
@@ -8,6 +8,7 @@ import type { FullNetworkSettings } from '../../full-network/host-check.ts';
 import { createKeyLock } from '../../providers/_shared/key-lock.ts';
 import { writeRecord } from '../../providers/_shared/record-file.ts';
 import { dialThroughRunner } from '../../providers/_shared/runner-socket.ts';
+import { freeBytesAt, requireRoom } from '../../providers/_shared/require-room.ts';
 import { checkId, checkNetwork, checkSpec } from '../../providers/_shared/spec-check.ts';
 import { noTemplate } from '../../templates/template.ts';
 import { createChannels } from '../channels.ts';
@@ -47,7 +48,6 @@ export interface MicrovmDriver<K extends MachineKind> {
 const defaultStopGraceMs = 3000;
 /** Beyond the grace, for the guest to write its disk and turn itself off. */
 const turnOffMs = 10_000;
-const minFreeBytes = 512 * 1024 ** 2;
 const lookMs = 20;
 
 /** The same of all kinds: it follows from the guest, its init and the images. */
@@ -161,10 +161,7 @@ export function createMicrovmProvider<K extends MachineKind>(driver: MicrovmDriv
       return lock.run(spec.id, async () => {
         signal.throwIfAborted();
         const template = await installation.templates.current(spec.template);
-        const { bavail, bsize } = await statfs(installation.sandboxesDir);
-        if (bavail * bsize < minFreeBytes) {
-          throw new BerthError('resource_exhausted', 'the disk for sandboxes is full', { context: { freeBytes: bavail * bsize } });
-        }
+        requireRoom(await freeBytesAt(installation.sandboxesDir));
         if (existsSync(sandboxParts(context, spec.id).paths.directory)) {
           throw new BerthError('conflict', `sandbox ${spec.id} exists`, { context: { id: spec.id } });
         }

@@ -45,7 +45,7 @@ const ofLimits = 'limits';
 const ofKernel = "a guest's own kernel";
 const ofPackets = 'packets';
 /** On the contract server a guest is processes of the host that stay while their machine is saved: what would be green for that reason is not. */
-export const notOnContract: Record<'provider' | 'persistence' | 'network', NotOnContract> = {
+export const notOnContract: Record<'provider' | 'persistence' | 'network' | 'failures', NotOnContract> = {
   provider: {
     'processes that are killed from outside: it is lost, and starts from its disk': ofKernel,
     'stats are of this sandbox': ofLimits,
@@ -67,11 +67,15 @@ export const notOnContract: Record<'provider' | 'persistence' | 'network', NotOn
     'a fork and one that was stopped have addresses of their own': ofPackets,
     'what a crash left of sandboxes that are gone is removed at the next start': ofPackets,
   },
+  failures: {
+    'a full disk: what needs room says so and leaves nothing, the rest goes on, and with room again all works': ofMemory,
+    'what it runs in is killed: a command under way says so, and what was on the disk is there again': ofKernel,
+  },
 };
 
 /** `live`: with the programs of this machine, on its KVM; else with what holds the driver to their description. */
-export async function createFirecrackerHarness(live: boolean, more: Partial<FirecrackerOptions> = {}): Promise<FirecrackerHarness> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'berth-fc-'));
+export async function createFirecrackerHarness(live: boolean, more: Partial<FirecrackerOptions> = {}, parent = tmpdir()): Promise<FirecrackerHarness> {
+  const dataDir = await mkdtemp(join(parent, 'berth-fc-'));
   await chmod(dataDir, 0o711);
   const programs = live ? null : await placeFirecracker(join(dataDir, 'programs'));
   await placeSmallTemplate(join(dataDir, 'templates'));

@@ -6,6 +6,7 @@ import { json } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { asksFor } from '../../../../test/conformance/asks-for.ts';
 import { openSmallInternet } from '../../../../test/fixtures/small-internet.ts';
+import { sandboxFailureSuite } from '../../../../test/conformance/sandbox-failures.ts';
 import { sandboxNetworkSuite } from '../../../../test/conformance/sandbox-network.ts';
 import { sandboxPersistenceSuite } from '../../../../test/conformance/sandbox-persistence.ts';
 import { options, patienceMs, runnerOf, sandboxProviderSuite, specFor } from '../../../../test/conformance/sandbox-provider.ts';
@@ -23,6 +24,7 @@ describe.skipIf(!wanted)('the whole suites', () => {
   sandboxProviderSuite('firecracker', () => createFirecrackerHarness(true));
   sandboxPersistenceSuite('firecracker', () => createFirecrackerHarness(true));
   sandboxNetworkSuite('firecracker', ({ namespace }) => createFirecrackerHarness(true, { fullNetwork: { namespace } }));
+  sandboxFailureSuite('firecracker', (directory) => createFirecrackerHarness(true, {}, directory));
 });
 
 describe('what of the suites the contract server can tell', () => {
@@ -30,6 +32,7 @@ describe('what of the suites the contract server can tell', () => {
   sandboxProviderSuite(name, () => createFirecrackerHarness(false), notOnContract.provider);
   sandboxPersistenceSuite(name, () => createFirecrackerHarness(false), notOnContract.persistence);
   sandboxNetworkSuite(name, ({ namespace }) => createFirecrackerHarness(false, { fullNetwork: { namespace } }), notOnContract.network);
+  sandboxFailureSuite(name, (directory) => createFirecrackerHarness(false, {}, directory), notOnContract.failures);
 });
 
 describe('firecracker, held to the description of its interface', () => {

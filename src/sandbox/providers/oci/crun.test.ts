@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { asksFor } from '../../../../test/conformance/asks-for.ts';
+import { sandboxFailureSuite } from '../../../../test/conformance/sandbox-failures.ts';
 import { sandboxNetworkSuite } from '../../../../test/conformance/sandbox-network.ts';
 import { sandboxPersistenceSuite } from '../../../../test/conformance/sandbox-persistence.ts';
 import { sandboxProviderSuite } from '../../../../test/conformance/sandbox-provider.ts';
@@ -28,4 +29,5 @@ describe.skipIf(skipped)('crun with cgroup v2', () => {
   sandboxProviderSuite('oci/crun', open);
   sandboxPersistenceSuite('oci/crun', open);
   sandboxNetworkSuite('oci/crun', ({ namespace }) => openHarness({ runtime: 'crun', fullNetwork: { namespace } }));
+  sandboxFailureSuite('oci/crun', (directory) => openHarness({ runtime: 'crun' }, directory));
 });

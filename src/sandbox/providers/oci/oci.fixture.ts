@@ -112,8 +112,8 @@ function readOptional(path: string): string {
   }
 }
 
-export async function openHarness(more: Partial<OciOptions> = {}): Promise<OciHarness> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'berth-oci-'));
+export async function openHarness(more: Partial<OciOptions> = {}, parent = tmpdir()): Promise<OciHarness> {
+  const dataDir = await mkdtemp(join(parent, 'berth-oci-'));
   let provider = createOciProvider({ dataDir, stopGraceMs: 500, ...more });
   return {
     dataDir,

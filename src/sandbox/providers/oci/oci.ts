@@ -33,6 +33,7 @@ import {
   sandboxParts,
 } from './sandbox.ts';
 import { noTemplate } from '../../templates/template.ts';
+import { requireRoom } from '../_shared/require-room.ts';
 import { checkId, checkLabels, checkLimits, checkNetwork, checkSpec } from '../_shared/spec-check.ts';
 import { updateSandbox } from './update.ts';
 
@@ -70,8 +71,6 @@ export const ociDriver: DriverFactory = (context, options) => {
 };
 
 const defaultStopGraceMs = 3000;
-/** Below this nothing new is started: a full disk hurts those that run. */
-const minFreeBytes = 512 * 1024 ** 2;
 
 /**
  * Sandboxes on this machine through an OCI runtime's command line, one process of Berth per data
@@ -157,10 +156,7 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
       return lock.run(spec.id, async () => {
         signal.throwIfAborted();
         const template = await installation.templates.current(spec.template);
-        const freeBytes = await installation.storage.freeBytes();
-        if (freeBytes < minFreeBytes) {
-          throw new BerthError('resource_exhausted', 'the disk for sandboxes is full', { context: { freeBytes } });
-        }
+        requireRoom(await installation.storage.freeBytes());
         making.add(spec.id);
         try {
           const record = {

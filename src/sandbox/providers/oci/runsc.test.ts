@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { asksFor } from '../../../../test/conformance/asks-for.ts';
+import { sandboxFailureSuite } from '../../../../test/conformance/sandbox-failures.ts';
 import { sandboxNetworkSuite } from '../../../../test/conformance/sandbox-network.ts';
 import { sandboxPersistenceSuite } from '../../../../test/conformance/sandbox-persistence.ts';
 import { options, sandboxProviderSuite, shell, specFor } from '../../../../test/conformance/sandbox-provider.ts';
@@ -25,6 +26,7 @@ describe.skipIf(!wanted)('runsc', () => {
   sandboxProviderSuite('oci/gVisor', open);
   sandboxPersistenceSuite('oci/gVisor', open);
   sandboxNetworkSuite('oci/gVisor', ({ namespace }) => openHarness({ runtime: 'runsc', fullNetwork: { namespace } }));
+  sandboxFailureSuite('oci/gVisor', (directory) => openHarness({ runtime: 'runsc' }, directory));
 
   describe('what fails', () => {
     let harness: OciHarness;

@@ -1,0 +1,109 @@
+import { afterAll, beforeAll, describe, expect } from 'vitest';
+import type { Finding, SandboxProvider, SandboxSpec } from '../../src/core/ports/sandbox-provider.ts';
+import { openSmallDisk, type SmallDisk } from '../fixtures/small-disk.ts';
+import { casesOn, recordOutcomes, type NotOnContract } from './outcomes.ts';
+import { options, patienceMs, runnerOf, shell, specFor, type ProviderHarness } from './sandbox-provider.ts';
+
+export interface FailingHarness extends ProviderHarness {
+  /** What the provider works through, where there is such a thing. */
+  engine?: {
+    /** SIGKILL. */
+    kill(): Promise<void>;
+    /** Again, with what it had. */
+    start(): Promise<void>;
+  };
+}
+
+/** What every driver must do when what it stands on fails. `open` keeps everything of its backend, and its data, in `directory`. */
+export function sandboxFailureSuite(name: string, open: (directory: string) => Promise<FailingHarness>, contract: NotOnContract = {}): void {
+  describe(`sandbox failures: ${name}`, () => {
+    let disk: SmallDisk;
+    let harness: FailingHarness;
+    let provider: SandboxProvider;
+    const made = new Set<string>();
+    let findings: readonly Finding[] = [];
+    recordOutcomes('failures', name, () => provider?.capabilities ?? null, () => findings, contract);
+    const test = casesOn(contract);
+
+    beforeAll(async () => {
+      disk = await openSmallDisk();
+      harness = await open(disk.path);
+      provider = harness.provider;
+      ({ findings } = await provider.probe(options()));
+      await provider.list(options());
+    });
+
+    afterAll(async () => {
+      await disk?.empty();
+      for (const id of made) await provider.destroy(id, options());
+      const left = await Promise.all([...made].map((id) => harness.leftovers(id)));
+      await harness?.cleanup();
+      await disk?.remove();
+      expect(left.flat()).toEqual([]);
+    });
+
+    const statusOf = async (id: string) => (await provider.get(id, options())).status;
+
+    function newSpec(): SandboxSpec {
+      const spec = specFor(provider, harness.template);
+      made.add(spec.id);
+      return spec;
+    }
+
+    async function make(): Promise<SandboxSpec> {
+      const spec = newSpec();
+      await provider.create(spec, options());
+      await shell(provider, spec, 'echo kept > note; sync');
+      return spec;
+    }
+
+    test('a full disk: what needs room says so and leaves nothing, the rest goes on, and with room again all works', async () => {
+      const [spec, other, more] = [await make(), await make(), newSpec()];
+      const { hibernate, fork } = provider.capabilities;
+      await disk.fill();
+      try {
+        const full = { code: 'resource_exhausted' };
+        await expect(provider.create(more, options())).rejects.toMatchObject(full);
+        if (fork !== 'none') await expect(provider.fork({ sandboxId: spec.id }, [more], options())).rejects.toMatchObject(full);
+        expect(await harness.leftovers(more.id)).toEqual([]);
+        if (hibernate !== 'none') await expect(provider.hibernate(spec.id, options())).rejects.toMatchObject(full);
+        expect(await statusOf(spec.id)).toBe('running');
+        expect((await shell(provider, spec, 'cat note && echo more >> note && cat note')).stdout).toBe('kept\nkept\nmore');
+        await provider.destroy(other.id, options());
+        expect(await harness.leftovers(other.id)).toEqual([]);
+      } finally {
+        await disk.empty();
+      }
+      if (hibernate !== 'none') {
+        await provider.hibernate(spec.id, options());
+        expect(await provider.wake(spec.id, options())).toMatchObject({ restored: 'memory', reason: null });
+      }
+      await provider.create(more, options());
+      for (const { id } of [spec, more]) await provider.destroy(id, options());
+    });
+
+    test('what it runs in is killed: a command under way says so, and what was on the disk is there again', async () => {
+      const spec = await make();
+      const runner = runnerOf(provider, spec);
+      try {
+        const ended = runner.exec({ argv: ['/bin/sh', '-c', 'echo begun > begun; sleep 300'], timeoutMs: 300_000 }, options(patienceMs * 2).signal).catch((error: unknown) => error);
+        await shell(provider, spec, 'until [ -s begun ]; do sleep 0.1; done');
+        await (harness.engine?.kill() ?? harness.killInside(spec.id));
+        if (harness.engine !== undefined) {
+          // Nobody knows how it is with the sandboxes, so nothing is said of them.
+          for (const call of [provider.get(spec.id, options()), provider.list(options()), provider.create(newSpec(), options())]) {
+            await expect(call).rejects.toMatchObject({ code: 'unavailable' });
+          }
+          await harness.engine.start();
+        }
+        expect(await ended).toMatchObject({ code: expect.stringMatching(/^(sandbox_lost|upstream_failed)$/) as string });
+      } finally {
+        runner.close();
+      }
+      await expect.poll(() => statusOf(spec.id), { timeout: patienceMs }).toBe('stopped');
+      expect((await provider.start(spec.id, options())).status).toBe('running');
+      expect((await shell(provider, spec, 'cat note')).stdout).toBe('kept');
+      await provider.destroy(spec.id, options());
+    });
+  });
+}
