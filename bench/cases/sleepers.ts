@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { newId } from '../../src/protocol/ids.ts';
 import { placePackagedBundle } from '../../src/sandbox/runner-layer/bundle.ts';
 import { layOutDisk } from '../../src/sandbox/providers/_shared/disk-layout.ts';
+import { defaultRoom } from '../../src/sandbox/storage/image-room.ts';
 import { openInstallation } from '../../src/sandbox/providers/oci/installation.ts';
 import { diskPaths, sandboxPaths } from '../../src/sandbox/providers/oci/paths.ts';
 import { writeRecord } from '../../src/sandbox/providers/oci/record.ts';
@@ -133,6 +134,7 @@ async function fill(server: BenchServer, count: number): Promise<void> {
     agentsDir: join(dataDir, 'agents'),
     runtime: null,
     storage: 'auto',
+    room: defaultRoom,
     placeBundle: placePackagedBundle,
     fullNetwork: null,
   });

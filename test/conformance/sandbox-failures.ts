@@ -5,6 +5,8 @@ import { casesOn, recordOutcomes, type NotOnContract } from './outcomes.ts';
 import { options, patienceMs, runnerOf, shell, specFor, type ProviderHarness } from './sandbox-provider.ts';
 
 export interface FailingHarness extends ProviderHarness {
+  /** Takes what room the backend has set aside for itself, which a full disk leaves it; resolves to what gives it back. */
+  fillOwn?(): Promise<() => Promise<void>>;
   /** What the provider works through, where there is such a thing. */
   engine?: {
     /** SIGKILL. */
@@ -61,6 +63,7 @@ export function sandboxFailureSuite(name: string, open: (directory: string) => P
       const [spec, other, more] = [await make(), await make(), newSpec()];
       const { hibernate, fork } = provider.capabilities;
       await disk.fill();
+      const emptyOwn = await harness.fillOwn?.();
       try {
         const full = { code: 'resource_exhausted' };
         await expect(provider.create(more, options())).rejects.toMatchObject(full);
@@ -72,6 +75,7 @@ export function sandboxFailureSuite(name: string, open: (directory: string) => P
         await provider.destroy(other.id, options());
         expect(await harness.leftovers(other.id)).toEqual([]);
       } finally {
+        await emptyOwn?.();
         await disk.empty();
       }
       if (hibernate !== 'none') {

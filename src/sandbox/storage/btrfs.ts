@@ -2,6 +2,7 @@ import { readdir, rm, rmdir, statfs } from 'node:fs/promises';
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { mustRun, runCommand } from '../run-command.ts';
+import type { ImageRoom } from './image-room.ts';
 import type { Storage } from './storage.ts';
 
 /** BTRFS_SUPER_MAGIC of linux/magic.h. */
@@ -18,7 +19,8 @@ export async function isBtrfs(path: string): Promise<boolean> {
  * Disks as subvolumes with a quota group each. Subvolumes can also be made by any user through an
  * ioctl, outside the group of their parent: the sandbox's seccomp profile refuses that ioctl.
  */
-export async function openBtrfs(root: string, kind: 'btrfs' | 'btrfs-image', dataDir: string): Promise<Storage> {
+/** `room`: of the image that it is in; `null`: it has a device of its own. */
+export async function openBtrfs(root: string, kind: 'btrfs' | 'btrfs-image', room: ImageRoom | null): Promise<Storage> {
   const disks = join(root, 'sandboxes');
   const objects = join(root, 'objects');
   for (const directory of [disks, objects]) mkdirSync(directory, { recursive: true, mode: 0o711 });
@@ -44,10 +46,13 @@ export async function openBtrfs(root: string, kind: 'btrfs' | 'btrfs-image', dat
     },
     listDisks: () => readdir(disks),
     diskUsage: (id, signal) => qgroupUsage(diskPath(id), signal),
-    async freeBytes() {
-      // Of an image the machine's file system runs out first, because the file is sparse.
-      const [own, host] = await Promise.all([statfs(root), statfs(dataDir)]);
-      return Math.min(own.bavail * own.bsize, host.bavail * host.bsize);
+    async makeRoom(bytes) {
+      if (room !== null) return room.make(bytes);
+      const { bavail, bsize } = await statfs(root);
+      return bavail * bsize;
+    },
+    async close() {
+      await room?.close();
     },
   };
 }

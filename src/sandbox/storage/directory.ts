@@ -38,9 +38,10 @@ export function openDirectories(root: string): Storage {
       if (!Number.isFinite(bytes)) throw new BerthError('upstream_failed', `du counted nothing in ${diskPath(id)}`);
       return bytes;
     },
-    async freeBytes() {
+    async makeRoom() {
       const { bavail, bsize } = await statfs(root);
       return bavail * bsize;
     },
+    async close() {},
   };
 }

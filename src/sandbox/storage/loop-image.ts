@@ -1,16 +1,19 @@
 import { existsSync } from 'node:fs';
-import { open, rename, rm, statfs } from 'node:fs/promises';
+import { open, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BerthError } from '../../protocol/errors.ts';
 import { findProgram } from '../find-program.ts';
 import { isMounted } from '../mount-table.ts';
 import { mustRun, runCommand } from '../run-command.ts';
+import { createImageRoom, ownBlocks, useWhole, type ImageRoom, type RoomSettings } from './image-room.ts';
 
 const imageName = 'storage.btrfs';
-/** Of the free space when the image is made. It is sparse: nothing is taken until it is used. */
+/** Of the free space, at most, that the image takes when it is made. */
 const shareOfFreeSpace = 0.8;
 /** Below this mkfs.btrfs makes a file system of another kind (mixed), which has no working quota. */
 const minImageBytes = 512 * 1024 * 1024;
+/** What an empty file system of btrfs has for itself, about. */
+const ownBytes = 128 * 1024 * 1024;
 
 export interface LoopImageReport {
   path: string;
@@ -35,25 +38,27 @@ async function findProblem(): Promise<string | null> {
   return null;
 }
 
-/** Makes the image at first use and mounts it at `root`. No-op when that is done. */
-export async function mountLoopImage(dataDir: string, root: string): Promise<void> {
-  if (await isMounted(root)) return;
+/** Makes the image at first use, with so much room at least where the disk has it, and mounts it at `root`. No-op when that is done. Resolves to its path. */
+export async function mountLoopImage(dataDir: string, root: string, roomBytes: number): Promise<string> {
   const path = join(dataDir, imageName);
-  if (!existsSync(path)) await makeImage(dataDir, path);
+  if (await isMounted(root)) return path;
+  if (!existsSync(path)) await makeImage(dataDir, path, roomBytes);
   const device = await attach(path);
   try {
-    await mustRun('mount', ['-t', 'btrfs', '-o', 'noatime', device, root]);
+    // Blocks that it gave back would be anybody's; see image-room.ts.
+    await mustRun('mount', ['-t', 'btrfs', '-o', 'noatime,nodiscard', device, root]);
   } finally {
     // From here on the mount alone holds the device, and unmounting frees it.
     await runCommand('losetup', ['--detach', device]);
   }
+  return path;
 }
 
 /** Beside and renamed, so that a crash leaves no image that only looks whole. */
-async function makeImage(dataDir: string, path: string): Promise<void> {
+async function makeImage(dataDir: string, path: string, roomBytes: number): Promise<void> {
   const { bavail, bsize } = await statfs(dataDir);
-  const sizeBytes = Math.floor((bavail * bsize * shareOfFreeSpace) / 4096) * 4096;
-  if (sizeBytes < minImageBytes) {
+  const mostBytes = Math.floor((bavail * bsize * shareOfFreeSpace) / 4096) * 4096;
+  if (mostBytes < minImageBytes) {
     throw new BerthError('resource_exhausted', `${dataDir} has too little free space for the sandboxes' disks`, {
       context: { freeBytes: bavail * bsize },
     });
@@ -62,12 +67,13 @@ async function makeImage(dataDir: string, path: string): Promise<void> {
   await rm(beside, { force: true });
   const file = await open(beside, 'wx', 0o600);
   try {
-    await file.truncate(sizeBytes);
+    await file.truncate(Math.max(minImageBytes, Math.min(roomBytes + ownBytes, mostBytes)));
   } finally {
     await file.close();
   }
+  await ownBlocks(beside);
   // Metadata once: the file system below already has whatever redundancy this machine has.
-  await mustRun('mkfs.btrfs', ['--quiet', '--metadata', 'single', '--data', 'single', '--label', 'berth', beside]);
+  await mustRun('mkfs.btrfs', ['--quiet', '--nodiscard', '--metadata', 'single', '--data', 'single', '--label', 'berth', beside]);
   await rename(beside, path);
 }
 
@@ -79,4 +85,19 @@ async function attach(path: string): Promise<string> {
   const direct = await runCommand('losetup', ['--find', '--show', '--direct-io=on', path]);
   if (direct.exitCode === 0) return direct.stdout.trim();
   return (await mustRun('losetup', ['--find', '--show', path])).trim();
+}
+
+/**
+ * Has an image that is mounted own its blocks, and looks after how large it is. One of an earlier version, sparse and large, is made
+ * smaller first; where its file system cannot give it all blocks at once, it stays as it is.
+ */
+export async function openImage(image: string, root: string, settings: RoomSettings): Promise<ImageRoom> {
+  await mustRun('mount', ['-o', 'remount,nodiscard', root]);
+  // Also what a crash left between two steps of a change of size.
+  await useWhole(image, root);
+  const room = createImageRoom(image, root, settings);
+  const { size, blocks } = await stat(image);
+  if (blocks * 512 < size) await room.fit().catch(() => {});
+  if (await ownBlocks(image)) room.keep();
+  return room;
 }

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import type { Finding } from '../../core/ports/sandbox-provider.ts';
 import { isBtrfs, openBtrfs } from './btrfs.ts';
 import { openDirectories } from './directory.ts';
-import { inspectLoopImage, mountLoopImage } from './loop-image.ts';
+import { defaultRoom, type RoomSettings } from './image-room.ts';
+import { inspectLoopImage, mountLoopImage, openImage } from './loop-image.ts';
 
 /**
  * Where the disks of sandboxes are. Each disk is a directory that counts as a unit: it has a limit
@@ -25,8 +26,9 @@ export interface Storage {
   diskPath(id: string): string;
   /** Objects lent to a sandbox, outside its disk and its limit. */
   objectsPath(id: string): string;
-  /** Bytes free for new data, on the machine's own disk when that is what runs out first. */
-  freeBytes(): Promise<number>;
+  /** Resolves to the bytes that are free for new data, after an image that has fewer than these was made larger, where the machine's disk lets it. */
+  makeRoom(bytes: number): Promise<number>;
+  close(): Promise<void>;
 }
 
 export type StorageKind = 'btrfs' | 'btrfs-image' | 'directory';
@@ -39,12 +41,14 @@ export const storageDirectory = 'storage';
  * Opens the storage of a data directory, making it at first use. Idempotent; after a reboot it
  * mounts what is there. A choice other than `auto` that does not work throws instead of taking the next.
  */
-export async function openStorage(dataDir: string, choice: StorageChoice): Promise<Storage> {
+export async function openStorage(dataDir: string, choice: StorageChoice, room: RoomSettings = defaultRoom): Promise<Storage> {
   const root = join(dataDir, storageDirectory);
   await mkdir(root, { recursive: true, mode: 0o700 });
   const plan = await planStorage(dataDir, choice);
-  if (plan.kind === 'btrfs-image') await mountLoopImage(dataDir, root);
-  return plan.kind === 'directory' ? openDirectories(root) : openBtrfs(root, plan.kind, dataDir);
+  if (plan.kind === 'directory') return openDirectories(root);
+  if (plan.kind === 'btrfs') return openBtrfs(root, 'btrfs', null);
+  const image = await mountLoopImage(dataDir, root, room.wantedBytes);
+  return openBtrfs(root, 'btrfs-image', await openImage(image, root, room));
 }
 
 export interface StoragePlan {
@@ -75,7 +79,7 @@ export async function planStorage(dataDir: string, choice: StorageChoice): Promi
         subject,
         status: 'ok',
         detected: image.detected,
-        choice: `btrfs in the sparse file ${image.path}: disk limits are enforced and snapshots are instant`,
+        choice: `btrfs in the file ${image.path}, which grows and shrinks with what is in it: disk limits are enforced and snapshots are instant`,
         advice: `put ${dataDir} on a btrfs volume of its own to save the loop device's cost`,
       },
     };

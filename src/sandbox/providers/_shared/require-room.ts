@@ -2,7 +2,7 @@ import { statfs } from 'node:fs/promises';
 import { BerthError } from '../../../protocol/errors.ts';
 
 /** Below this nothing new is started: a full disk hurts those that run. */
-const minFreeBytes = 512 * 1024 ** 2;
+export const minFreeBytes = 512 * 1024 ** 2;
 
 /** Throws `resource_exhausted` when too little is free for one more sandbox. `disk`: what it is called. */
 export function requireRoom(freeBytes: number, disk = 'the disk for sandboxes'): void {

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, readdir, rm, unlink, writeFile } from 'node:fs/promises';
 import type { ForkSource, SandboxSpec } from '../../../core/ports/sandbox-provider.ts';
 import { BerthError } from '../../../protocol/errors.ts';
-import { requireRoom } from '../_shared/require-room.ts';
+import { minFreeBytes, requireRoom } from '../_shared/require-room.ts';
 import { noCopies } from '../../storage/disk-copies.ts';
 import type { Installation } from './installation.ts';
 import { networkOf } from './network.ts';
@@ -31,7 +31,7 @@ export async function forkSandboxes(
       field: 'template',
     });
   }
-  requireRoom(await storage.freeBytes());
+  requireRoom(await storage.makeRoom(minFreeBytes));
   const { version } = await installation.layer();
   const template = await installation.templates.version(origin.record.template.name, origin.record.template.version);
   const made: string[] = [];

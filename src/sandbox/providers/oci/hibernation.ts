@@ -225,8 +225,9 @@ async function isAnswering(parts: SandboxParts): Promise<boolean> {
 }
 
 async function demandSpace(installation: Installation, parts: SandboxParts): Promise<void> {
-  const [{ memoryBytes }, freeBytes] = await Promise.all([parts.cgroup.usage(), installation.storage.freeBytes()]);
-  if (freeBytes > memoryBytes + reservedBytes) return;
+  const { memoryBytes } = await parts.cgroup.usage();
+  const freeBytes = await installation.storage.makeRoom(memoryBytes + reservedBytes);
+  if (freeBytes >= memoryBytes + reservedBytes) return;
   throw new BerthError('resource_exhausted', 'the disk has no room for the memory of the sandbox', {
     context: { freeBytes, memoryBytes },
   });

@@ -14,6 +14,7 @@ import { installationId, lockInstallation, type InstanceLock } from '../../insta
 import type { PlaceBundle } from '../../runner-layer/bundle.ts';
 import { ensureRunnerLayer, type RunnerLayer } from '../../runner-layer/runner-layer.ts';
 import { openDiskCopies, type DiskCopies } from '../../storage/disk-copies.ts';
+import type { RoomSettings } from '../../storage/image-room.ts';
 import { openStorage, type Storage, type StorageChoice } from '../../storage/storage.ts';
 import { createTemplates, type Templates } from '../../templates/template.ts';
 import { checkDataDir } from '../_shared/spec-check.ts';
@@ -28,6 +29,8 @@ export interface InstallationOptions {
   agentsDir: string;
   runtime: RuntimeName | null;
   storage: StorageChoice;
+  /** How much an image for the disks keeps free. */
+  room: RoomSettings;
   placeBundle: PlaceBundle;
   /** `null`: no sandbox has a network of its own. */
   fullNetwork: FullNetworkSettings | null;
@@ -79,11 +82,26 @@ async function open(options: InstallationOptions, id: string, lock: InstanceLock
   const cgroups = await detectCgroups();
   const [{ chosen, reason }, storage, files, { criu }] = await Promise.all([
     chooseRuntime(cgroups.mode, options.runtime),
-    openStorage(options.dataDir, options.storage),
+    openStorage(options.dataDir, options.storage, options.room),
     maxOpenFiles(),
     findCriu(),
   ]);
-  if (chosen === null) throw new BerthError('unavailable', `no OCI runtime can be used: ${reason}`);
+  try {
+    if (chosen === null) throw new BerthError('unavailable', `no OCI runtime can be used: ${reason}`);
+    return await assemble(options, { id, lock, cgroups, chosen, storage, maxOpenFiles: files, criu });
+  } catch (error) {
+    await storage.close();
+    throw error;
+  }
+}
+
+interface Found extends Pick<Installation, 'id' | 'cgroups' | 'storage' | 'maxOpenFiles'> {
+  lock: InstanceLock;
+  chosen: FoundRuntime;
+  criu: Criu | null;
+}
+
+async function assemble(options: InstallationOptions, { id, lock, cgroups, chosen, storage, maxOpenFiles: files, criu }: Found): Promise<Installation> {
   const copies = await openDiskCopies(storage);
   const imagesDir = join(storage.root, 'images');
   const stateDir = runtimeStateDir(id);
@@ -135,6 +153,7 @@ async function open(options: InstallationOptions, id: string, lock: InstanceLock
     },
     async release() {
       await Promise.all(running);
+      await storage.close();
       await lock.release();
     },
   };

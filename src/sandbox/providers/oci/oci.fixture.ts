@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import type { ProviderHarness } from '../../../../test/conformance/sandbox-provider.ts';
+import type { FailingHarness } from '../../../../test/conformance/sandbox-failures.ts';
 import { cgroupDirectories, detectCgroups } from '../../host/cgroups.ts';
 import { installationCgroup, runtimeStateDir } from '../../installation-paths.ts';
 import { installationId } from '../../instance-lock.ts';
@@ -12,7 +12,7 @@ import { readMounts } from '../../mount-table.ts';
 import { releaseStorage } from '../../storage/release.ts';
 import { createOciProvider, type OciOptions } from './oci.ts';
 
-export interface OciHarness extends ProviderHarness {
+export interface OciHarness extends FailingHarness {
   dataDir: string;
   /** Fails when the host has anything of this installation that belongs to none of these sandboxes. */
   expectQuiet(ids: readonly string[]): Promise<void>;
@@ -112,6 +112,14 @@ function readOptional(path: string): string {
   }
 }
 
+/** Leaves as much as the disk below has left. */
+async function fillImage(storage: string): Promise<() => Promise<void>> {
+  const filler = join(storage, 'filler');
+  const { bavail, bsize } = await statfs(storage);
+  await mustRun('fallocate', ['--length', String(bavail * bsize - 96 * 1024 ** 2), filler]);
+  return () => rm(filler);
+}
+
 export async function openHarness(more: Partial<OciOptions> = {}, parent = tmpdir()): Promise<OciHarness> {
   const dataDir = await mkdtemp(join(parent, 'berth-oci-'));
   let provider = createOciProvider({ dataDir, stopGraceMs: 500, ...more });
@@ -127,6 +135,7 @@ export async function openHarness(more: Partial<OciOptions> = {}, parent = tmpdi
     killInside: (id) => killInside(dataDir, id),
     leftovers: (id) => leftovers(dataDir, id),
     expectQuiet: (ids) => expectQuiet(dataDir, ids),
+    fillOwn: () => fillImage(join(dataDir, 'storage')),
     async cleanup() {
       await provider.close();
       await releaseStorage(dataDir);

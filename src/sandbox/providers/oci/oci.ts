@@ -12,6 +12,7 @@ import { fullNetworkSettings, type FullNetworkSettings } from '../../full-networ
 import { createHostReport } from '../../host/report.ts';
 import type { DriverFactory } from '../../registry.ts';
 import { placePackagedBundle, type PlaceBundle } from '../../runner-layer/bundle.ts';
+import { defaultRoom, type RoomSettings } from '../../storage/image-room.ts';
 import { shareObjects } from '../../storage/share-objects.ts';
 import { privateMemory } from '../_shared/cgroup.ts';
 import { openInstallation, type Installation } from './installation.ts';
@@ -33,7 +34,7 @@ import {
   sandboxParts,
 } from './sandbox.ts';
 import { noTemplate } from '../../templates/template.ts';
-import { requireRoom } from '../_shared/require-room.ts';
+import { minFreeBytes, requireRoom } from '../_shared/require-room.ts';
 import { checkId, checkLabels, checkLimits, checkNetwork, checkSpec } from '../_shared/spec-check.ts';
 import { updateSandbox } from './update.ts';
 
@@ -45,6 +46,8 @@ export interface OciOptions {
   runtime?: 'runc' | 'crun' | 'runsc' | null | undefined;
   /** Default `auto`: btrfs, a btrfs image, plain directories, whichever works first. */
   storage?: 'auto' | 'btrfs' | 'btrfs-image' | 'directory' | undefined;
+  /** How much an image for the disks keeps free. Default: gigabytes. */
+  room?: RoomSettings | undefined;
   /** Where the runner's bundle comes from. Default: this package. */
   placeBundle?: PlaceBundle | undefined;
   /** Default `null`: no sandbox has a network of its own. */
@@ -91,6 +94,7 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
       agentsDir: options.agentsDir ?? `${options.dataDir}/agents`,
       runtime: options.runtime ?? null,
       storage: options.storage ?? 'auto',
+      room: options.room ?? defaultRoom,
       placeBundle: options.placeBundle ?? placePackagedBundle,
       fullNetwork: options.fullNetwork ?? null,
     })
@@ -156,7 +160,7 @@ export function createOciProvider(options: OciOptions): SandboxProvider {
       return lock.run(spec.id, async () => {
         signal.throwIfAborted();
         const template = await installation.templates.current(spec.template);
-        requireRoom(await installation.storage.freeBytes());
+        requireRoom(await installation.storage.makeRoom(minFreeBytes));
         making.add(spec.id);
         try {
           const record = {
