@@ -14,6 +14,8 @@ export const defaultRoom: RoomSettings = { leastBytes: 2 * gibibyte, wantedBytes
 const muchFactor = 3;
 /** Left to the machine: its own programs write there too. */
 const hostBytes = gibibyte / 2;
+/** Of what the machine has left, at most, that lies ready and is not asked for. */
+const shareAhead = 0.5;
 /** What an image changes its size by, in whole ones of. */
 const stepBytes = 64 * 1024 ** 2;
 const lookMs = 500;
@@ -46,10 +48,11 @@ export function createImageRoom(image: string, root: string, { leastBytes, wante
     return done;
   }
 
-  async function make(bytes: number): Promise<number> {
+  /** `share`: of what the machine has left. */
+  async function make(bytes: number, share = 1): Promise<number> {
     const freeBytes = await freeIn(root);
     if (freeBytes >= bytes) return freeBytes;
-    const machineBytes = Math.max(0, (await freeIn(image)) - hostBytes);
+    const machineBytes = Math.max(0, (await freeIn(image)) - hostBytes) * share;
     const moreBytes = Math.min(Math.ceil((bytes - freeBytes) / stepBytes), Math.floor(machineBytes / stepBytes)) * stepBytes;
     if (moreBytes === 0) return freeBytes;
     const { size } = await stat(image);
@@ -60,7 +63,7 @@ export function createImageRoom(image: string, root: string, { leastBytes, wante
 
   async function look(): Promise<void> {
     const freeBytes = await freeIn(root);
-    if (freeBytes < leastBytes) await make(wantedBytes);
+    if (freeBytes < leastBytes) await make(wantedBytes, shareAhead);
     else if (freeBytes > muchFactor * wantedBytes && Date.now() >= nextShrinkAt) {
       nextShrinkAt = Date.now() + nextTryMs;
       await shrink(freeBytes - wantedBytes);

@@ -8,7 +8,9 @@ import { mustRun, runCommand } from '../run-command.ts';
 import { createImageRoom, ownBlocks, useWhole, type ImageRoom, type RoomSettings } from './image-room.ts';
 
 const imageName = 'storage.btrfs';
-/** Of the free space, at most, that the image takes when it is made. */
+/** Of the free space, at most, that the image takes ahead when it is made. */
+const shareAhead = 0.25;
+/** Of the free space, at most, that the smallest image may take. */
 const shareOfFreeSpace = 0.8;
 /** Below this mkfs.btrfs makes a file system of another kind (mixed), which has no working quota. */
 const minImageBytes = 512 * 1024 * 1024;
@@ -57,17 +59,18 @@ export async function mountLoopImage(dataDir: string, root: string, roomBytes: n
 /** Beside and renamed, so that a crash leaves no image that only looks whole. */
 async function makeImage(dataDir: string, path: string, roomBytes: number): Promise<void> {
   const { bavail, bsize } = await statfs(dataDir);
-  const mostBytes = Math.floor((bavail * bsize * shareOfFreeSpace) / 4096) * 4096;
-  if (mostBytes < minImageBytes) {
+  const freeBytes = bavail * bsize;
+  if (freeBytes * shareOfFreeSpace < minImageBytes) {
     throw new BerthError('resource_exhausted', `${dataDir} has too little free space for the sandboxes' disks`, {
-      context: { freeBytes: bavail * bsize },
+      context: { freeBytes },
     });
   }
   const beside = `${path}.new`;
   await rm(beside, { force: true });
   const file = await open(beside, 'wx', 0o600);
   try {
-    await file.truncate(Math.max(minImageBytes, Math.min(roomBytes + ownBytes, mostBytes)));
+    const aheadBytes = Math.floor((freeBytes * shareAhead) / 4096) * 4096;
+    await file.truncate(Math.max(minImageBytes, Math.min(roomBytes + ownBytes, aheadBytes)));
   } finally {
     await file.close();
   }
