@@ -20,7 +20,7 @@ const shareAhead = 0.5;
 const stepBytes = 64 * 1024 ** 2;
 const lookMs = 500;
 /** After a try that found no place for what is at the end of the image. */
-const nextTryMs = 60_000;
+const nextTryMs = 10_000;
 
 /**
  * The blocks of an image are the file's from the start, so that a write to it cannot fail for want of room on the machine's own disk: for
