@@ -4,6 +4,7 @@ import { closeSync, existsSync, openSync } from 'node:fs';
 import { chown, mkdir, rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BerthError } from '../../../protocol/errors.ts';
+import { connectSocket } from '../../connect-socket.ts';
 import { guestSettings, type MachineShape } from '../../microvm/machine-shape.ts';
 import { hostEnv } from '../../run-command.ts';
 import { tail } from '../../tail-file.ts';
@@ -148,9 +149,20 @@ export async function machineUp(run: string, processFile: string, log: string, s
   const { monitor } = machineSockets(run);
   for (;;) {
     signal.throwIfAborted();
-    if (existsSync(monitor)) return;
+    if (existsSync(monitor) && (await listens(monitor, signal))) return;
     if ((await liveProcess(processFile)) === null) throw await whyEnded(log);
     await sleep(lookMs);
+  }
+}
+
+/** A socket has its name a moment before it can be connected to. */
+async function listens(path: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    (await connectSocket(path, signal)).destroy();
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ECONNREFUSED') throw error;
+    return false;
   }
 }
 
