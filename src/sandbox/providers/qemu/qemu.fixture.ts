@@ -97,14 +97,17 @@ export function createSharedHarness(): { open(): Promise<QemuHarness>; remove():
   let dataDir: string | null = null;
   return {
     async open() {
+      const fresh = dataDir === null;
       const directory = (dataDir ??= await mkdtemp(join(tmpdir(), 'berth-qemu-')));
-      if (!existsSync(join(directory, 'templates', smallTemplate))) await placeSmallTemplate(join(directory, 'templates'));
+      if (fresh) await placeSmallTemplate(join(directory, 'templates'));
       const create = () => createQemuProvider({ dataDir: directory, stopGraceMs: 500 });
       let provider = create();
-      const first = specFor(provider, smallTemplate);
-      const signal = AbortSignal.timeout(firstMs);
-      await provider.create(first, { signal });
-      await provider.destroy(first.id, { signal });
+      if (fresh) {
+        const first = specFor(provider, smallTemplate);
+        const signal = AbortSignal.timeout(firstMs);
+        await provider.create(first, { signal });
+        await provider.destroy(first.id, { signal });
+      }
       return {
         dataDir: directory,
         provider,
