@@ -5,7 +5,7 @@ import { sandboxPersistenceSuite } from '../../../../test/conformance/sandbox-pe
 import { options, patienceMs, sandboxProviderSuite, shell, specFor } from '../../../../test/conformance/sandbox-provider.ts';
 import type { SandboxProvider, SandboxSpec } from '../../../core/ports/sandbox-provider.ts';
 import { driverDirectory } from '../../microvm/driver/installation.ts';
-import { missingForQemu, wantsQemu } from '../../microvm/qemu-missing.fixture.ts';
+import { missingForQemu } from '../../microvm/qemu-missing.fixture.ts';
 import { driverName } from './installation.ts';
 import { liveProcess } from '../../microvm/processes.ts';
 import { createSharedHarness, type HibernationStep, type QemuHarness } from './qemu.fixture.ts';
@@ -13,11 +13,10 @@ import { createSharedHarness, type HibernationStep, type QemuHarness } from './q
 const shared = createSharedHarness();
 afterAll(() => shared.remove());
 
-if (!wantsQemu) process.stdout.write('skipped: the whole suites on qemu, minutes without KVM, for which BERTH_TEST_PROVIDERS=qemu asks\n');
 const missing = await missingForQemu();
 if (missing !== null) process.stdout.write(`skipped: qemu, for want of ${missing} (scripts/setup.sh test)\n`);
 
-describe.skipIf(!wantsQemu)('the whole suites', () => {
+describe.skipIf(missing !== null)('the whole suites', () => {
   sandboxProviderSuite('qemu', () => shared.open());
   sandboxPersistenceSuite('qemu', () => shared.open());
 });
