@@ -1,6 +1,8 @@
+import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
-import { chown, chmod, open, rm, type FileHandle } from 'node:fs/promises';
+import { chown, chmod, open, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
+import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
@@ -31,11 +33,11 @@ export async function saveMemory(
 ): Promise<void> {
   signal.throwIfAborted();
   const server = createServer();
-  const handle = await open(file, 'w', 0o600);
-  const receiving = new AbortController();
+  const sink = createWriteStream(file, { mode: 0o600, highWaterMark: 1024 ** 2 });
   try {
+    await once(sink, 'open');
     await listen(server, socketPath, uid);
-    const written = receive(server, handle, receiving.signal);
+    const written = receive(server, sink);
     // Its failure is told below, with QEMU's own reason first.
     written.catch(() => {});
     await qmp.run('migrate-set-parameters', { 'max-bandwidth': 64 * 1024 ** 3 });
@@ -48,34 +50,43 @@ export async function saveMemory(
       throw error;
     }
     await released(qmp);
-    await handle.sync();
+    await syncFile(file);
     signal.throwIfAborted();
   } catch (error) {
-    receiving.abort();
+    await ended(sink);
     await rm(file, { force: true });
     throw error;
   } finally {
     server.close();
-    await handle.close();
     await rm(socketPath, { force: true });
   }
 }
 
-function receive(server: Server, handle: FileHandle, signal: AbortSignal): Promise<void> {
+function receive(server: Server, sink: Writable): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.once('connection', (socket: Socket) => {
-      pipeline(socket, createWriteStream('', { fd: handle.fd, highWaterMark: 1024 ** 2, autoClose: false }), { signal }).then(
-        resolve,
-        (error: NodeJS.ErrnoException) =>
-          reject(
-            error.code === 'ENOSPC' || error.code === 'EDQUOT'
-              ? new BerthError('resource_exhausted', 'the disk is full: the memory cannot be written', { cause: error })
-              : error,
-          ),
+      pipeline(socket, sink).then(resolve, (error: NodeJS.ErrnoException) =>
+        reject(
+          error.code === 'ENOSPC' || error.code === 'EDQUOT'
+            ? new BerthError('resource_exhausted', 'the disk is full: the memory cannot be written', { cause: error })
+            : error,
+        ),
       );
     });
   });
+}
+
+/** What is still on its way into it is dropped, and what that says. */
+async function ended(sink: Writable): Promise<void> {
+  sink.on('error', () => {});
+  sink.destroy();
+  if (!sink.closed) await new Promise<void>((resolve) => sink.once('close', () => resolve()));
+}
+
+async function syncFile(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  await handle.sync().finally(() => handle.close());
 }
 
 async function listen(server: Server, path: string, uid: number): Promise<void> {
@@ -88,14 +99,14 @@ async function listen(server: Server, path: string, uid: number): Promise<void> 
   await chmod(path, 0o600);
 }
 
-const ended = ['completed', 'failed', 'cancelled', undefined];
+const endStates = ['completed', 'failed', 'cancelled', undefined];
 
 async function completed(qmp: Qmp, signal: AbortSignal): Promise<void> {
   for (;;) {
     signal.throwIfAborted();
     const { status, 'error-desc': reason } = migration.parse(await qmp.run('query-migrate'));
     if (status === 'completed') return;
-    if (ended.includes(status)) throw new BerthError('upstream_failed', `QEMU could not write the memory: ${reason ?? status}`);
+    if (endStates.includes(status)) throw new BerthError('upstream_failed', `QEMU could not write the memory: ${reason ?? status}`);
     await sleep(lookMs);
   }
 }
@@ -104,7 +115,7 @@ async function completed(qmp: Qmp, signal: AbortSignal): Promise<void> {
 async function callOff(qmp: Qmp): Promise<void> {
   try {
     await qmp.run('migrate_cancel');
-    while (!ended.includes(migration.parse(await qmp.run('query-migrate')).status)) await sleep(lookMs);
+    while (!endStates.includes(migration.parse(await qmp.run('query-migrate')).status)) await sleep(lookMs);
     await released(qmp);
   } catch {
     // What called for this is told.
