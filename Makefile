@@ -36,8 +36,7 @@ test-crun: export BERTH_TEST_PROVIDERS = crun
 test-crun: setup-test
 	test/fixtures/cgroup-v2/run.sh $(VITEST) src/sandbox/providers/oci/crun.test.ts
 
-# The provider's suites, and a session, in virtual machines; minutes where there is no KVM.
-test-qemu: export BERTH_TEST_PROVIDERS = qemu
+# Of `make test`, what runs in virtual machines of QEMU.
 test-qemu: setup-test
 	$(VITEST) src/sandbox/providers/qemu/qemu.test.ts test/e2e/qemu.e2e.test.ts
 

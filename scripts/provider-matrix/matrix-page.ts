@@ -13,7 +13,7 @@ const columns: readonly Column[] = [
   { provider: 'oci/crun', title: 'oci, crun (v2 view)', absent: '`make test-crun` runs it' },
   { provider: 'oci/gVisor', title: 'oci, gVisor', absent: '`make test-gvisor` runs it' },
   { provider: 'docker', title: 'docker', absent: 'its suites run in every test run' },
-  { provider: 'qemu', title: 'qemu', absent: '`BERTH_TEST_PROVIDERS=qemu` runs it' },
+  { provider: 'qemu', title: 'qemu', absent: 'its suites run in every test run where QEMU is installed' },
   { provider: 'firecracker', title: 'firecracker', absent: 'its suites need KVM; the contract server stands for it' },
   { provider: 'firecracker/contract', title: 'firecracker (contract server)', absent: 'its suites run in every test run' },
 ];

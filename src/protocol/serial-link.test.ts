@@ -4,7 +4,10 @@ import { encodeAnswer, encodeFrames, encodeGreeting, LinkDecoder, LinkStream, no
 const nonce = (byte: number) => Buffer.alloc(nonceBytes, byte);
 const texts = (decoder: LinkDecoder, ...chunks: Buffer[]) =>
   chunks.flatMap((chunk) =>
-    decoder.push(chunk).map((event) => (event.type === 'opened' ? `opened ${event.nonce[0]}` : event.payload.toString('latin1'))),
+    decoder.push(chunk).map((event) => {
+      if (event.type === 'lost') return 'lost';
+      return event.type === 'opened' ? `opened ${event.nonce[0]}` : event.payload.toString('latin1');
+    }),
   );
 
 describe('a serial line', () => {
@@ -36,10 +39,10 @@ describe('a serial line', () => {
     expect(texts(decoder, stale, encodeAnswer(nonce(2)), encodeFrames(Buffer.from('fresh')))).toEqual(['opened 2', 'fresh']);
   });
 
-  test('what is no frame is passed over until a greeting comes', () => {
+  test('what is no frame ends the connection, and is passed over until a greeting comes', () => {
     const decoder = LinkDecoder.ofRunner();
     texts(decoder, encodeGreeting(nonce(1)));
-    expect(texts(decoder, Buffer.from([0xb7, 0x3e, 0, 0]), encodeFrames(Buffer.from('lost')))).toEqual([]);
+    expect(texts(decoder, Buffer.from([0xb7, 0x3e, 0, 0]), encodeFrames(Buffer.from('late')))).toEqual(['lost']);
     expect(texts(decoder, encodeGreeting(nonce(3)))).toEqual(['opened 3']);
   });
 

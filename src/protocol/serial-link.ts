@@ -37,7 +37,8 @@ export function encodeFrames(data: Buffer): Buffer {
   return Buffer.concat(parts);
 }
 
-export type LinkEvent = { type: 'data'; payload: Buffer } | { type: 'opened'; nonce: Buffer };
+/** `lost`: what came is no frame; the connection is over, and nothing of it comes any more. */
+export type LinkEvent = { type: 'data'; payload: Buffer } | { type: 'opened'; nonce: Buffer } | { type: 'lost' };
 
 /** Takes a line's bytes apart. `marker`: what opens a connection at this end; `nonce`: the only number that does, `null` for any. */
 export class LinkDecoder {
@@ -87,6 +88,7 @@ export class LinkDecoder {
     const length = this.#pending.readUInt16BE(2);
     if (this.#pending.readUInt16BE(0) !== frameMark || length === 0 || length > maxFrameBytes) {
       this.#searching = true;
+      events.push({ type: 'lost' });
       return true;
     }
     if (this.#pending.length < headerBytes + length) return false;

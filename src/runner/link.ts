@@ -33,6 +33,7 @@ export function serveLink(
         continue;
       }
       stream?.destroy();
+      if (event.type === 'lost') continue;
       output.write(encodeAnswer(event.nonce));
       const opened = new LinkStream(
         (data) => output.write(data),

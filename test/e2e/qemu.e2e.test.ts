@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { installationId } from '../../src/sandbox/instance-lock.ts';
 import { driverDirectory } from '../../src/sandbox/microvm/driver/installation.ts';
-import { missingForQemu, wantsQemu } from '../../src/sandbox/microvm/qemu-missing.fixture.ts';
+import { missingForQemu } from '../../src/sandbox/microvm/qemu-missing.fixture.ts';
 import { placeSmallTemplate, smallTemplate } from '../../src/sandbox/microvm/small-template.fixture.ts';
 import { openNameServer, type NameServer } from '../fixtures/name-server.ts';
 import { openSmallInternet, type SmallInternet } from '../fixtures/small-internet.ts';
@@ -15,8 +15,8 @@ const mebibyte = 1024 ** 2;
 /** As the provider's own suites have them, so that nothing is large. */
 const limits = { cpus: 1, memoryBytes: 512 * mebibyte, pids: 128, diskBytes: 256 * mebibyte };
 
-const missing = wantsQemu ? await missingForQemu() : 'BERTH_TEST_PROVIDERS=qemu';
-if (missing !== null) process.stdout.write(`skipped: a session on qemu, for want of ${missing} (make test-qemu)\n`);
+const missing = await missingForQemu();
+if (missing !== null) process.stdout.write(`skipped: a session on qemu, for want of ${missing} (scripts/setup.sh test)\n`);
 
 /** Programs of this installation's machines, whoever started them. */
 async function machinesOf(dataDir: string): Promise<string[]> {

@@ -41,7 +41,9 @@ export async function openGuestChannel(address: LineAddress, signal: AbortSignal
       socket.on('data', (chunk: Buffer) => {
         for (const event of decoder.push(chunk)) {
           if (event.type === 'opened') resolve();
-          else link.push(event.payload);
+          else if (event.type === 'data') link.push(event.payload);
+          // The next dial opens another: over this one nothing would ever be answered.
+          else socket.destroy();
         }
       });
       socket.once('close', () => {

@@ -86,11 +86,6 @@ echo "$(setting berth.memory)" >/cgroup/sandbox/memory.max
 mount --bind /cgroup/sandbox $frame/sys/fs/cgroup
 mount -o remount,ro,bind $frame/sys/fs/cgroup
 
-# Without a program of its own: a guest that waits must cost its host nothing, and starting programs does.
-mknod /never p
-exec 8<>/never
-rest() { read -r -t "$1" _ <&8; }
-
 port() { # name
   for path in /sys/class/virtio-ports/*; do
     [ "$(cat "$path/name" 2>/dev/null)" != "$1" ] || { echo "/dev/${path##*/}"; return; }
@@ -105,9 +100,10 @@ chown 1000:1000 $frame/berth/run/in $frame/berth/run/out
 exec 3<>$frame/berth/run/in 4<>$frame/berth/run/out
 if [ -n "$link" ]; then
   exec 5<>"$link"
-  # A read ends, with nothing, whenever the host is not connected.
-  (while :; do cat <&5 >&3; rest 0.2; done) &
-  (while :; do cat <&4 >&5; rest 0.2; done) &
+  # A read ends, with nothing, whenever the host is not connected; a write waits for it. So a byte is written that the host passes
+  # over: a guest that waits must cost its host nothing. What the host says next is read after it, and so answered after it.
+  (while :; do cat <&5 >&3; echo >&5; done) &
+  (while :; do cat <&4 >&5; done) &
   exec 5>&-
 else
   serve-link /relay /proc/self/fd/3 /proc/self/fd/4 &
@@ -235,7 +231,7 @@ else
   serve-control /relay /control-in /control-out &
 fi
 while :; do
-  # Nothing comes while the host is not connected.
-  read -r id verb one two <&7 || { rest 0.05; continue; }
+  # Nothing comes while the host is not connected; see the link's.
+  read -r id verb one two <&7 || { echo >&9; continue; }
   [ -z "$verb" ] || perform "$id" "$verb" "$one" "$two"
 done

@@ -10,6 +10,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openAgentsImage } from './agents-image.ts';
 import { createControlLines } from './control-line.ts';
 import { writeCpio } from './cpio.ts';
+import { whileFrozen } from './driver/frozen.ts';
+import { sandboxPaths } from './driver/paths.ts';
 import { openImages } from './images.ts';
 import { connectLine } from './line.ts';
 import { unpackLz4 } from './lz4.ts';
@@ -89,6 +91,8 @@ describe('a control line', () => {
     await once(server, 'listening');
     const lines = createControlLines();
     return {
+      lines,
+      path,
       tell: (...command: [string, ...string[]]) => lines.tell(path, command, signal()),
       async end() {
         lines.close();
@@ -112,6 +116,21 @@ describe('a control line', () => {
     const { tell, end } = await serve((_line, socket) => socket.destroy());
     await expect(tell('sync')).rejects.toMatchObject({ code: 'sandbox_lost' });
     await expect(tell('woken', '1; reboot')).rejects.toThrow('not for the init');
+    await end();
+  });
+
+  test('a guest is thawed, also after a freeze that was given up before it answered', async () => {
+    const stop = new AbortController();
+    const told: string[] = [];
+    const { lines, path, end } = await serve((line, socket) => {
+      const [id, verb] = line.split(' ');
+      told.push(verb!);
+      if (verb === 'freeze') stop.abort();
+      else socket.write(`${id} ok\n`);
+    });
+    const parts = { id: 'any', paths: sandboxPaths(directory, 'any'), lines: { control: path, link: path } };
+    await expect(whileFrozen(lines, parts, 'running', stop.signal, () => Promise.resolve('copied'))).rejects.toThrow('abort');
+    expect(told).toEqual(['freeze', 'thaw']);
     await end();
   });
 });

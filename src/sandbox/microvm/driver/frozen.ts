@@ -14,11 +14,12 @@ export async function whileFrozen<T>(
 ): Promise<T> {
   if (status !== 'running') return run();
   const limit = AbortSignal.timeout(freezeMs);
-  // A guest that does not hold still is copied as after a power cut.
-  await control.tell(lines.control, ['freeze'], AbortSignal.any([signal, limit])).catch(() => signal.throwIfAborted());
   try {
+    // A guest that does not hold still is copied as after a power cut.
+    await control.tell(lines.control, ['freeze'], AbortSignal.any([signal, limit])).catch(() => signal.throwIfAborted());
     return await run();
   } finally {
+    // Also of one that was not waited for: it is told in turn, and freezes all the same.
     await control.tell(lines.control, ['thaw'], AbortSignal.timeout(freezeMs)).catch(() => {});
   }
 }

@@ -7,7 +7,7 @@ import { connectCard } from '../../microvm/driver/network.ts';
 import { createDisks } from './disks.ts';
 import { uids, type QemuInstallation } from './installation.ts';
 import { cardBackend, machineUp, startMachine, whyEnded } from './machine.ts';
-import { memoryLoaded, saveMemory } from './memory-transfer.ts';
+import { callOffMs, memoryLoaded, saveMemory } from './memory-transfer.ts';
 import { machineSockets } from './paths.ts';
 import { openQmp, type Qmp } from './qmp.ts';
 import { liveProcess } from '../../microvm/processes.ts';
@@ -78,7 +78,16 @@ export function createMachines(installation: QemuInstallation): Machines<QemuKin
     },
     load,
     async save({ id, paths, record }, signal) {
-      await withMonitor(id, signal, (qmp) => saveMemory(qmp, socketsOf(id).memory, record.uid, `${paths.memory}.new`, signal));
+      signal.throwIfAborted();
+      const monitored = new AbortController();
+      // Over the monitor it is called off, so that is given up later.
+      const later = () => setTimeout(() => monitored.abort(signal.reason), callOffMs).unref();
+      signal.addEventListener('abort', later, { once: true });
+      try {
+        await withMonitor(id, monitored.signal, (qmp) => saveMemory(qmp, socketsOf(id).memory, record.uid, `${paths.memory}.new`, signal));
+      } finally {
+        signal.removeEventListener('abort', later);
+      }
     },
     async state({ id }, signal) {
       const found = status.parse(await withMonitor(id, signal, (qmp) => qmp.run('query-status'))).status;

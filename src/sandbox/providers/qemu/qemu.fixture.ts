@@ -1,19 +1,30 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { specFor, type ProviderHarness } from '../../../../test/conformance/sandbox-provider.ts';
+import type { SandboxProvider } from '../../../core/ports/sandbox-provider.ts';
 import { installationId } from '../../instance-lock.ts';
 import { placeSmallTemplate, smallTemplate } from '../../microvm/small-template.fixture.ts';
 import { driverDirectory, machineRunDir } from '../../microvm/driver/installation.ts';
 import { killAllOf } from '../../microvm/processes.ts';
-import { driverName } from './installation.ts';
+import { createMicrovmProvider } from '../../microvm/driver/provider.ts';
+import { placePackagedBundle } from '../../runner-layer/bundle.ts';
+import { driverName, openQemu } from './installation.ts';
+import { createMachines } from './machines.ts';
 import { createQemuProvider, type QemuOptions } from './qemu.ts';
 import { readRecord } from '../_shared/record-file.ts';
 import { sandboxRecord } from './record.ts';
+import { createReport } from './report.ts';
+
+/** Of a hibernation: the machine stands still; its memory is being written; it is written and nothing tells of it yet. */
+export type HibernationStep = 'held' | 'writing' | 'written';
 
 export interface QemuHarness extends ProviderHarness {
   dataDir: string;
+  /** Restarts the provider as one that tells when a hibernation comes to a step. */
+  restartWatched(onStep: (step: HibernationStep) => void): Promise<SandboxProvider>;
   /** SIGKILL to its machine, behind the provider's back. */
   killInside(id: string): Promise<void>;
 }
@@ -44,19 +55,64 @@ function readOptional(path: string): string {
   }
 }
 
+/** A memory of which this much is there is far from whole. */
+const beginningBytes = 1024 ** 2;
+
+function createWatchedProvider(dataDir: string, onStep: (step: HibernationStep) => void): SandboxProvider {
+  return createMicrovmProvider({
+    name: driverName,
+    stopGraceMs: 500,
+    fullNetwork: null,
+    probe: () => createReport(null),
+    async open() {
+      const installation = await openQemu({ dataDir, agentsDir: `${dataDir}/agents`, placeBundle: placePackagedBundle, fullNetwork: null });
+      const machines = createMachines(installation);
+      return {
+        installation,
+        machines: {
+          ...machines,
+          async hold(id, signal) {
+            await machines.hold(id, signal);
+            onStep('held');
+          },
+          async save(sandbox, signal) {
+            const saving = machines.save(sandbox, signal);
+            const ended = saving.then(
+              () => true,
+              () => true,
+            );
+            const begun = async () => ((await stat(`${sandbox.paths.memory}.new`).catch(() => null))?.size ?? 0) > beginningBytes;
+            while (!(await begun()) && !(await Promise.race([ended, sleep(1, false)])));
+            onStep('writing');
+            await saving;
+            onStep('written');
+          },
+        },
+      };
+    },
+  });
+}
+
 /** One installation for several suites, one after the other: what the first sandbox waits for is waited for once. */
-export function createSharedHarness(): { open(more?: Partial<QemuOptions>): Promise<QemuHarness>; remove(): Promise<void> } {
+export function createSharedHarness(parent = tmpdir()): { open(more?: Partial<QemuOptions>): Promise<QemuHarness>; remove(): Promise<void> } {
   let dataDir: string | null = null;
+  /** The networks of which there is a seed. */
+  const seeded = new Set<string>();
   return {
     async open(more = {}) {
-      const directory = (dataDir ??= await mkdtemp(join(tmpdir(), 'berth-qemu-')));
-      if (!existsSync(join(directory, 'templates', smallTemplate))) await placeSmallTemplate(join(directory, 'templates'));
+      const fresh = dataDir === null;
+      const directory = (dataDir ??= await mkdtemp(join(parent, 'berth-qemu-')));
+      if (fresh) await placeSmallTemplate(join(directory, 'templates'));
       const create = () => createQemuProvider({ dataDir: directory, stopGraceMs: 500, ...more });
       let provider = create();
-      const first = specFor(provider, smallTemplate, { network: more.fullNetwork == null ? 'none' : 'full' });
-      const signal = AbortSignal.timeout(firstMs);
-      await provider.create(first, { signal });
-      await provider.destroy(first.id, { signal });
+      const network = more.fullNetwork == null ? 'none' : 'full';
+      if (!seeded.has(network)) {
+        seeded.add(network);
+        const first = specFor(provider, smallTemplate, { network });
+        const signal = AbortSignal.timeout(firstMs);
+        await provider.create(first, { signal });
+        await provider.destroy(first.id, { signal });
+      }
       return {
         dataDir: directory,
         provider,
@@ -65,6 +121,11 @@ export function createSharedHarness(): { open(more?: Partial<QemuOptions>): Prom
         async restart() {
           await provider.close();
           provider = create();
+          return provider;
+        },
+        async restartWatched(onStep) {
+          await provider.close();
+          provider = createWatchedProvider(directory, onStep);
           return provider;
         },
         async killInside(id: string) {

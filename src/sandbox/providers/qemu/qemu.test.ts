@@ -1,27 +1,36 @@
 import { readFile, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { sandboxFailureSuite } from '../../../../test/conformance/sandbox-failures.ts';
 import { sandboxNetworkSuite } from '../../../../test/conformance/sandbox-network.ts';
 import { sandboxPersistenceSuite } from '../../../../test/conformance/sandbox-persistence.ts';
 import { options, patienceMs, sandboxProviderSuite, shell, specFor } from '../../../../test/conformance/sandbox-provider.ts';
 import type { SandboxProvider, SandboxSpec } from '../../../core/ports/sandbox-provider.ts';
 import { driverDirectory } from '../../microvm/driver/installation.ts';
-import { missingForQemu, wantsQemu } from '../../microvm/qemu-missing.fixture.ts';
+import { missingForQemu } from '../../microvm/qemu-missing.fixture.ts';
 import { driverName } from './installation.ts';
 import { liveProcess } from '../../microvm/processes.ts';
-import { createSharedHarness, type QemuHarness } from './qemu.fixture.ts';
+import { createSharedHarness, type HibernationStep, type QemuHarness } from './qemu.fixture.ts';
 
 const shared = createSharedHarness();
 afterAll(() => shared.remove());
 
-if (!wantsQemu) process.stdout.write('skipped: the whole suites on qemu, minutes without KVM, for which BERTH_TEST_PROVIDERS=qemu asks\n');
 const missing = await missingForQemu();
 if (missing !== null) process.stdout.write(`skipped: qemu, for want of ${missing} (scripts/setup.sh test)\n`);
 
-describe.skipIf(!wantsQemu)('the whole suites', () => {
+describe.skipIf(missing !== null)('the whole suites', () => {
   sandboxProviderSuite('qemu', () => shared.open());
   sandboxPersistenceSuite('qemu', () => shared.open());
   sandboxNetworkSuite('qemu', ({ namespace }) => shared.open({ fullNetwork: { namespace } }));
+  sandboxFailureSuite('qemu', async (directory) => {
+    const own = createSharedHarness(directory);
+    const opened = await own.open();
+    const cleanup = async () => {
+      await opened.cleanup();
+      await own.remove();
+    };
+    return { ...opened, cleanup };
+  });
 });
 
 describe.skipIf(missing !== null)('qemu', () => {
@@ -120,6 +129,34 @@ describe.skipIf(missing !== null)('qemu', () => {
     expect(await run('cat note')).toBe('later');
     expect((await shell(provider, other, 'echo alive')).stdout).toBe('alive');
     expect(await harness.leftovers(fork.id)).toEqual([]);
+  });
+
+  test('a hibernation that is given up at whatever step, again and again: it goes on where it was, and sleeps when asked once more', async () => {
+    const [spec] = specs as [SandboxSpec];
+    const { id } = spec;
+    const counted = async () => Number((await shell(provider, spec, 'cat count')).stdout);
+    await shell(provider, spec, '(i=0; while :; do i=$((i+1)); echo $i > count.new; mv count.new count; sleep 0.2; done) >/dev/null 2>&1 &');
+    await expect.poll(counted, { timeout: patienceMs }).toBeGreaterThan(0);
+    let step: HibernationStep | null = null;
+    let stop = new AbortController();
+    provider = await harness.restartWatched((reached) => {
+      if (reached === step) stop.abort();
+    });
+    for (let round = 0; round < 2; round++) {
+      for (const each of ['held', 'writing', 'written'] as const) {
+        const before = await counted();
+        [step, stop] = [each, new AbortController()];
+        await expect(provider.hibernate(id, { signal: stop.signal }), each).rejects.toThrow('abort');
+        expect(await provider.get(id, options()), each).toMatchObject({ status: 'running' });
+        await expect.poll(counted, { timeout: patienceMs }).toBeGreaterThan(before);
+      }
+      step = null;
+      const before = await counted();
+      await provider.hibernate(id, options());
+      expect(await provider.wake(id, options())).toMatchObject({ restored: 'memory', reason: null });
+      await expect.poll(counted, { timeout: patienceMs }).toBeGreaterThan(before);
+    }
+    provider = await harness.restart();
   });
 
   test('a memory that is damaged: it starts from its disk, and says why', async () => {
