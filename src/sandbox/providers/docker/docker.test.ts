@@ -41,3 +41,20 @@ test("a removed template's image goes with it, once no sandbox needs it; others 
     await harness.cleanup();
   }
 });
+
+test('what was forked from a copy is no leftover of the copying: it outlives a restart', async () => {
+  const harness = await openHarness(dockerd);
+  let { provider } = harness;
+  try {
+    const [source, fork] = [specFor(provider, 'default'), specFor(provider, 'default')];
+    await provider.create(source, options());
+    await provider.fork({ sandboxId: source.id }, [fork], options());
+    provider = await harness.restart();
+    expect((await provider.list(options())).map(({ id, status }) => [id, status]).toSorted()).toEqual(
+      [source, fork].map(({ id }) => [id, 'running']).toSorted(),
+    );
+    for (const { id } of [source, fork]) await provider.destroy(id, options());
+  } finally {
+    await harness.cleanup();
+  }
+});

@@ -24,14 +24,14 @@ async function engineFinding(socketPath: string, runtime: string | null, connect
   const none = 'the docker provider cannot be used';
   let facts: EngineFacts;
   try {
-    facts = await describeEngine(await connect(socketPath));
+    facts = await describeEngine(await connect(socketPath), socketPath);
   } catch (thrown) {
     const error = asBerthError(thrown);
     const detected = error instanceof BerthError ? error.message : String(thrown);
     const advice = `start Docker or Podman's service, or set BERTH_DOCKER_HOST to its socket (now ${socketPath})`;
     return { subject, status: 'missing', detected, choice: none, advice };
   }
-  const detected = `${facts.name} ${facts.version} at ${socketPath}, runtimes: ${facts.runtimes.join(' ') || 'one'}`;
+  const detected = `${facts.user === null ? '' : 'rootless '}${facts.name} ${facts.version} at ${socketPath}, runtimes: ${facts.runtimes.join(' ') || 'one'}`;
   if (facts.unusable !== null) return { subject, status: 'missing', detected, choice: none, advice: facts.unusable };
   if (runtime !== null && !facts.runtimes.includes(runtime)) {
     const advice = `give the engine the runtime ${runtime} (daemon.json), or unset BERTH_DOCKER_RUNTIME`;
