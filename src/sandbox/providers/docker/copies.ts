@@ -5,6 +5,7 @@ import { engineCall, findInEngine, settleInEngine } from './engine.ts';
 import type { Installation } from './installation.ts';
 import { callLibpod } from './libpod.ts';
 import { labels, snapshotRepository } from './names.ts';
+import { toOwnIds } from './own-ids.ts';
 import type { SandboxRecord } from './record.ts';
 import { removeContainer, removeUnusedCopy, type SandboxParts } from './sandbox.ts';
 
@@ -49,7 +50,7 @@ export async function copySandbox(
       );
       // What is in it: of the directory itself each engine has another name in the archive.
       const files = await engineCall(() => parts.container.getArchive({ path: `${guestHome}/.` }));
-      await engineCall(() => helper!.putArchive(files, { path: guestHome, abortSignal: signal }));
+      await engineCall(() => helper!.putArchive(toOwnIds(files, record.owner), { path: guestHome, abortSignal: signal }));
     });
     signal.throwIfAborted();
     const name = snapshotId === null ? {} : { repo: snapshotRepository(installationId), tag: snapshotId };

@@ -17,6 +17,7 @@ export function engineLimits({ cpus, memoryBytes, pids }: SandboxLimits, swapCou
 /** Of a container that runs or does not. Docker keeps them; Podman changes those of what runs, until it ends. */
 export async function changeLimits(installation: Installation, container: Docker.Container, limits: SandboxLimits): Promise<void> {
   const { facts, engine } = installation;
+  if (facts.limits.length === 0) return;
   if (facts.name === 'Docker') return void (await engineCall(() => container.update(engineLimits(limits, facts.swapCounted))));
   if ((await engineCall(() => container.inspect())).State.Running) await changeInPodman(engine, container.id, limits, facts.swapCounted);
 }

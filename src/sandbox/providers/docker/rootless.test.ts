@@ -3,7 +3,7 @@ import { asksFor } from '../../../../test/conformance/asks-for.ts';
 import { sandboxPersistenceSuite } from '../../../../test/conformance/sandbox-persistence.ts';
 import { sandboxProviderSuite } from '../../../../test/conformance/sandbox-provider.ts';
 import type { TestEngine } from '../../../../test/fixtures/engine-process.ts';
-import { startRootlessDockerd, startRootlessPodman } from '../../../../test/fixtures/rootless/index.ts';
+import { startRemappedDockerd, startRootlessDockerd, startRootlessPodman } from '../../../../test/fixtures/rootless/index.ts';
 import { openHarness } from './docker.fixture.ts';
 
 const wanted = asksFor('rootless');
@@ -12,6 +12,7 @@ if (!wanted) process.stdout.write('skipped: the suites on rootless engines, whic
 const engines = [
   ['docker/rootless Podman', startRootlessPodman],
   ['docker/rootless', startRootlessDockerd],
+  ['docker/userns-remap', startRemappedDockerd],
 ] as const;
 
 describe.skipIf(!wanted)('rootless', () => {
