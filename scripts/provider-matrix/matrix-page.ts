@@ -13,6 +13,11 @@ const columns: readonly Column[] = [
   { provider: 'oci/crun', title: 'oci, crun (v2 view)', absent: '`make test-crun` runs it' },
   { provider: 'oci/gVisor', title: 'oci, gVisor', absent: '`make test-gvisor` runs it' },
   { provider: 'docker', title: 'docker', absent: 'its suites run in every test run' },
+  { provider: 'docker/Podman', title: 'docker, Podman', absent: '`make test-engines` runs it' },
+  { provider: 'docker/rootless', title: 'docker, rootless', absent: '`make test-engines` runs it' },
+  { provider: 'docker/rootless-Podman', title: 'docker, rootless Podman', absent: '`make test-engines` runs it' },
+  { provider: 'docker/userns-remap', title: 'docker, userns-remap', absent: '`make test-engines` runs it' },
+  { provider: 'docker/gVisor', title: 'docker, gVisor', absent: '`make test-engines` runs it' },
   { provider: 'qemu', title: 'qemu', absent: '`BERTH_TEST_PROVIDERS=qemu` runs it' },
   { provider: 'firecracker', title: 'firecracker', absent: 'its suites need KVM; [its contract test](firecracker.md) stands for them' },
 ];

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { open, rename, rm, statfs } from 'node:fs/promises';
+import { chmod, open, rename, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BerthError } from '../../protocol/errors.ts';
 import { findProgram } from '../find-program.ts';
@@ -43,6 +43,8 @@ export async function mountLoopImage(dataDir: string, root: string): Promise<voi
   const device = await attach(path);
   try {
     await mustRun('mount', ['-t', 'btrfs', '-o', 'noatime', device, root]);
+    // The directory that it covers is closed to others, and its own root is not.
+    await chmod(root, 0o700);
   } finally {
     // From here on the mount alone holds the device, and unmounting frees it.
     await runCommand('losetup', ['--detach', device]);

@@ -16,6 +16,7 @@ import { copySandbox, deleteSnapshot, describeSnapshot, findSnapshot, listSnapsh
 import { connectEngine, engineCall, type ConnectEngine } from './engine.ts';
 import { forkSandboxes } from './fork.ts';
 import { openInstallation, sandboxIds, type Installation } from './installation.ts';
+import { isolationOf } from './isolation.ts';
 import { changeLimits } from './limits.ts';
 import { isSandbox, labels } from './names.ts';
 import { readRecord, writeRecord } from './record.ts';
@@ -288,6 +289,7 @@ export function createDockerProvider(options: DockerOptions): SandboxProvider {
     },
 
     async update(id, change, { signal }) {
+      if (capabilities().update === 'none') throw unsupported(`cannot change what runs in ${runtime}`);
       const installation = await open();
       checkLimits(change.limits, capabilities());
       checkLabels(change.labels);
@@ -313,6 +315,7 @@ export function createDockerProvider(options: DockerOptions): SandboxProvider {
     },
 
     async pause(id, { signal }) {
+      if (capabilities().pause === 'none') throw unsupported(`cannot hold still what runs in ${runtime}`);
       const installation = await open();
       await lock.run(id, async () => {
         signal.throwIfAborted();
@@ -324,6 +327,7 @@ export function createDockerProvider(options: DockerOptions): SandboxProvider {
     },
 
     async resume(id, { signal }) {
+      if (capabilities().pause === 'none') throw unsupported(`cannot hold still what runs in ${runtime}`);
       const installation = await open();
       return lock.run(id, async () => {
         signal.throwIfAborted();
@@ -423,22 +427,19 @@ const snapshotKey = (snapshotId: string) => `snapshot:${snapshotId}`;
 
 /** Before the first call the most that an engine can have; from then on what this one has. */
 function capabilitiesOf(installation: Installation | null, runtime: string | null): SandboxCapabilities {
+  const isolation = isolationOf(runtime);
+  // gVisor's own kernel goes on while what runs in it is paused, and there its runtime cannot change limits.
+  const held = isolation !== 'user-kernel';
   return {
-    pause: 'memory',
+    pause: held ? 'memory' : 'none',
     hibernate: 'none',
     snapshot: 'disk',
     fork: 'live',
     ports: 'dynamic',
     network: ['none'],
     limits: installation?.facts.limits ?? ['cpus', 'memoryBytes', 'pids'],
-    update: 'live',
+    update: held ? 'live' : 'none',
     sharedObjects: 'none',
-    isolation: isolationOf(runtime),
+    isolation,
   };
-}
-
-function isolationOf(runtime: string | null): SandboxCapabilities['isolation'] {
-  if (runtime === null) return 'namespaces';
-  if (runtime.startsWith('runsc')) return 'user-kernel';
-  return runtime.startsWith('kata') ? 'vm' : 'namespaces';
 }

@@ -15,7 +15,8 @@ import { guestStatePath } from '../_shared/runner-process.ts';
 import { createSeccompProfile } from '../_shared/seccomp.ts';
 import type { ConnectEngine } from './engine.ts';
 import { describeEngine, type EngineFacts } from './engine-facts.ts';
-import { ownerMark } from './owner.ts';
+import { isolationOf } from './isolation.ts';
+import { ownerMark, type Owner } from './owner.ts';
 import { letThrough } from './passage.ts';
 import { createImageTemplates, type ImageTemplates } from './templates.ts';
 
@@ -45,6 +46,8 @@ export interface Installation {
   ownDirectories: Buffer;
   /** One of the file that `takeOwner` looks at, to be unpacked in the home. */
   ownerMark: Buffer;
+  /** One of what keeps `/tmp` on the disk; `null` where that needs nothing. */
+  tmp: Buffer | null;
   /** The filter on system calls: for Docker its text, for Podman a file with it. */
   seccomp: string;
   layer(): Promise<RunnerLayer>;
@@ -89,6 +92,7 @@ export async function openInstallation(options: InstallationOptions): Promise<In
       maxProcesses: facts.name === 'Podman' && facts.user === null ? await maxProcesses() : null,
       ownDirectories: await packOwnDirectories(root),
       ownerMark: await packOwnerMark(root),
+      tmp: isolationOf(options.runtime) === 'user-kernel' ? await packTmp(root) : null,
       seccomp: await seccompOption(facts, root),
       layer() {
         layer ??= ensureRunnerLayer(join(dataDir, 'runner'), options.placeBundle)
@@ -126,7 +130,7 @@ async function seccompOption({ name, user }: EngineFacts, root: string): Promise
 /** Whatever image a sandbox starts from, its home and its journals belong to its user. */
 function packOwnDirectories(root: string): Promise<Buffer> {
   const [home, state] = [guestHome.slice(1), guestStatePath.slice(1)];
-  return packOwn(join(root, 'own'), [home, state], async (staging) => {
+  return pack(join(root, 'own'), guestUser, [home, state], async (staging) => {
     await mkdir(join(staging, home), { recursive: true, mode: 0o755 });
     await mkdir(join(staging, state), { recursive: true, mode: 0o700 });
   });
@@ -134,16 +138,24 @@ function packOwnDirectories(root: string): Promise<Buffer> {
 
 /** See `takeOwner`. */
 function packOwnerMark(root: string): Promise<Buffer> {
-  return packOwn(join(root, 'mark'), [ownerMark], (staging) => writeFile(join(staging, ownerMark), ''));
+  return pack(join(root, 'mark'), guestUser, [ownerMark], (staging) => writeFile(join(staging, ownerMark), ''));
 }
 
-/** An archive of what belongs to the sandbox's user. */
-async function packOwn(staging: string, names: readonly string[], fill: (staging: string) => Promise<void>): Promise<Buffer> {
+/** gVisor covers a `/tmp` that is empty with one in memory, which no copy and no stop would keep. */
+function packTmp(root: string): Promise<Buffer> {
+  return pack(join(root, 'tmp'), { uid: 0, gid: 0 }, ['tmp/.kept'], async (staging) => {
+    await mkdir(join(staging, 'tmp'));
+    await writeFile(join(staging, 'tmp/.kept'), '');
+  });
+}
+
+/** An archive of what belongs to one user. */
+async function pack(staging: string, { uid, gid }: Owner, names: readonly string[], fill: (staging: string) => Promise<void>): Promise<Buffer> {
   const archive = `${staging}.tar`;
   await rm(staging, { recursive: true, force: true });
   await mkdir(staging);
   await fill(staging);
-  const owner = ['--numeric-owner', `--owner=${guestUser.uid}`, `--group=${guestUser.gid}`];
+  const owner = ['--numeric-owner', `--owner=${uid}`, `--group=${gid}`];
   // No padding: Podman, which reads to the archive's end alone, may take what follows for a failure.
   await mustRun('tar', ['--create', '--blocking-factor=1', '--no-recursion', ...owner, '--file', archive, '--directory', staging, ...names]);
   const packed = await readFile(archive);

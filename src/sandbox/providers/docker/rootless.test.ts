@@ -10,7 +10,7 @@ const wanted = asksFor('rootless');
 if (!wanted) process.stdout.write('skipped: the suites on rootless engines, which BERTH_TEST_PROVIDERS=rootless asks for\n');
 
 const engines = [
-  ['docker/rootless Podman', startRootlessPodman],
+  ['docker/rootless-Podman', startRootlessPodman],
   ['docker/rootless', startRootlessDockerd],
   ['docker/userns-remap', startRemappedDockerd],
 ] as const;

@@ -91,6 +91,8 @@ export async function makeSandbox(
     await engineCall(() => engine.createContainer(config));
     signal.throwIfAborted();
     await engineCall(() => parts.container.putArchive(installation.ownDirectories, { path: '/' }));
+    const { tmp } = installation;
+    if (tmp !== null) await engineCall(() => parts.container.putArchive(tmp, { path: '/' }));
     // Not with the directories: Podman unpacks into a volume only where that is named.
     await engineCall(() => parts.container.putArchive(installation.ownerMark, { path: guestHome }));
     const { Mountpoint: home } = await engineCall(() => volume.inspect());
@@ -157,6 +159,8 @@ export async function haltSandbox(parts: SandboxParts, graceMs: number): Promise
 export async function removeSandbox(installation: Installation, id: string): Promise<void> {
   const parts = sandboxParts(installation, id);
   const record = await readRecord(parts.paths.record);
+  // One that was held for a copy when Berth was killed: not every runtime can end what is paused.
+  if (existsSync(parts.paths.held)) await settleInEngine(() => parts.container.unpause()).catch(() => {});
   await removeContainer(parts.container);
   await settleInEngine(() => installation.engine.getVolume(parts.name).remove({ force: true }));
   if (record !== null) await removeUnusedCopy(installation, record.image);
