@@ -44,7 +44,7 @@ test-qemu: setup-test
 # The provider's suites on other container engines than Docker's own: Podman, rootless ones, userns-remap, and gVisor in Docker.
 test-engines: export BERTH_TEST_PROVIDERS = podman,rootless,docker-runsc
 test-engines: setup-test
-	$(VITEST) --project e2e src/sandbox/providers/docker
+	$(VITEST) --project e2e src/sandbox/providers/docker test/e2e/engines.e2e.test.ts
 
 # docs/providers/matrix.md, from what the last runs of the suites left.
 provider-matrix: setup-test
