@@ -1,5 +1,5 @@
 # Two commands: `make up` sets up everything and starts Berth; `make test` sets up everything and passes the tests.
-.PHONY: up test test-gvisor test-crun test-qemu provider-matrix setup setup-test soak bench check lint format
+.PHONY: up test test-gvisor test-crun test-qemu test-engines provider-matrix setup setup-test soak bench check lint format
 
 NODE := node_modules/.bin/node
 VITEST := $(NODE) --disable-warning=ExperimentalWarning node_modules/vitest/vitest.mjs run
@@ -39,6 +39,11 @@ test-crun: setup-test
 # Of `make test`, what runs in virtual machines of QEMU.
 test-qemu: setup-test
 	$(VITEST) src/sandbox/providers/qemu/qemu.test.ts test/e2e/qemu.e2e.test.ts
+
+# The provider's suites on other container engines than Docker's own: Podman, rootless ones, userns-remap, and gVisor in Docker.
+test-engines: export BERTH_TEST_PROVIDERS = podman,rootless,docker-runsc
+test-engines: setup-test
+	$(VITEST) --project e2e src/sandbox/providers/docker test/e2e/engines.e2e.test.ts
 
 # docs/providers/matrix.md, from what the last runs of the suites left.
 provider-matrix: setup-test

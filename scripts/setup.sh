@@ -26,10 +26,12 @@ need=(
   "ip:iproute2"
   "/etc/ssl/certs/ca-certificates.crt:ca-certificates"
 )
-[ "$mode" = run ] || need+=("pgrep:procps" "musl-gcc:musl-tools" "gcc:gcc" "/usr/include/dlfcn.h:libc6-dev" "/usr/lib/postgresql:postgresql" "redis-server:redis-server" "/usr/bin/chromium:chromium" "dockerd:docker.io" "qemu-system-x86_64:qemu-system-x86" "qemu-img:qemu-utils" "skopeo:skopeo" "umoci:umoci" "buildah:buildah" "/bin/busybox:busybox-static" "nft:nftables" "python3:python3")
+[ "$mode" = run ] || need+=("pgrep:procps" "musl-gcc:musl-tools" "gcc:gcc" "/usr/include/dlfcn.h:libc6-dev" "/usr/lib/postgresql:postgresql" "redis-server:redis-server" "/usr/bin/chromium:chromium" "dockerd:docker.io" "qemu-system-x86_64:qemu-system-x86" "qemu-img:qemu-utils" "skopeo:skopeo" "umoci:umoci" "buildah:buildah" "/bin/busybox:busybox-static" "nft:nftables" "python3:python3" "setfacl:acl")
 
 [ "${BERTH_TEST_TEMPLATES:-}" != suite ] || need+=("mmdebstrap:mmdebstrap")
 case ",${BERTH_TEST_PROVIDERS:-}," in *,crun,*) need+=("crun:crun" "unshare:util-linux") ;; esac
+case ",${BERTH_TEST_PROVIDERS:-}," in *,podman,* | *,rootless,*) need+=("podman:podman") ;; esac
+case ",${BERTH_TEST_PROVIDERS:-}," in *,rootless,*) need+=("rootlesskit:rootlesskit" "newuidmap:uidmap" "unshare:util-linux") ;; esac
 
 export PATH="$PATH:/usr/sbin:/sbin"
 missing=()
@@ -85,7 +87,7 @@ fi
 say "$(node_modules/.bin/node --disable-warning=ExperimentalWarning scripts/fetch-criu.ts || true)"
 # For the virtual machines of the tests; a server fetches it when it first needs it.
 [ "$mode" = run ] || say "$(node_modules/.bin/node --disable-warning=ExperimentalWarning scripts/fetch-kernel.ts || true)"
-case ",${BERTH_TEST_PROVIDERS:-}," in *,runsc,*) say "$(node_modules/.bin/node --disable-warning=ExperimentalWarning scripts/fetch-runsc.ts)" ;; esac
+case ",${BERTH_TEST_PROVIDERS:-}," in *,runsc,* | *,docker-runsc,*) say "$(node_modules/.bin/node --disable-warning=ExperimentalWarning scripts/fetch-runsc.ts)" ;; esac
 # esbuild's own install script only checks; its binary is in the platform package.
 say "Node $(node_modules/.bin/node --version) and packages are ready"
 scripts/build-web.sh

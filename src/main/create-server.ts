@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { chmod, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createAgentCatalog } from '../agents/catalog.ts';
 import { createAgentInstaller } from '../agents/installer.ts';
@@ -36,6 +36,7 @@ import { createStoreQueue } from '../queue/store-queue.ts';
 import { hostPressure } from '../sandbox/host/pressure.ts';
 import { installationId } from '../sandbox/instance-lock.ts';
 import { createRunnerClient } from '../sandbox/runner-client/index.ts';
+import { storageDirectory } from '../sandbox/storage/storage.ts';
 import { createJobFiles } from '../sandbox/templates/job-files.ts';
 import { createWorkshop } from '../sandbox/templates/workshop.ts';
 import { createApp } from '../server/app.ts';
@@ -88,6 +89,9 @@ const defaultPermissionTimeoutMs = 24 * 60 * 60_000;
 export async function createServer(config: Config, say: (line: string) => void): Promise<RunningServer> {
   const { dataDir } = config;
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  // A driver may let another user pass through the data directory, who has no business with mirrors and disks.
+  await mkdir(join(dataDir, storageDirectory), { recursive: true });
+  await chmod(join(dataDir, storageDirectory), 0o700);
   const logger = createLogger(config);
   const signal = AbortSignal.timeout(startTimeoutMs);
   const onClose: (() => Promise<void> | void)[] = [];
@@ -151,7 +155,7 @@ export async function createServer(config: Config, say: (line: string) => void):
     });
     onClose.push(() => meter.close());
     const git = createGit({
-      dir: join(dataDir, 'storage', 'git'),
+      dir: join(dataDir, storageDirectory, 'git'),
       env: config.environment,
       allowLocal: config.allowLocalRepositories,
       credentials: github.credentialsFor,

@@ -3,9 +3,19 @@ import { missingCapabilities } from './capabilities.ts';
 
 /** This process's hard limit on open files: a sandbox's can only be set at or below it. */
 export async function maxOpenFiles(): Promise<number> {
+  return (await hardLimit('open files')) ?? 1_048_576;
+}
+
+/** The same of processes, which are counted for each user; at most as many as there can be on the machine. */
+export async function maxProcesses(): Promise<number> {
+  const ids = Number(await readFile('/proc/sys/kernel/pid_max', 'utf8'));
+  return Math.min(ids, (await hardLimit('processes')) ?? ids);
+}
+
+async function hardLimit(what: 'open files' | 'processes'): Promise<number | null> {
   const limits = await readFile('/proc/self/limits', 'utf8');
-  const hard = /^Max open files\s+\S+\s+(\S+)/m.exec(limits)?.[1];
-  return hard === undefined || hard === 'unlimited' ? 1_048_576 : Number(hard);
+  const hard = new RegExp(`^Max ${what}\\s+\\S+\\s+(\\d+)`, 'm').exec(limits)?.[1];
+  return hard === undefined ? null : Number(hard);
 }
 
 /**

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { open, rename, rm, stat, statfs } from 'node:fs/promises';
+import { chmod, open, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BerthError } from '../../protocol/errors.ts';
 import { findProgram } from '../find-program.ts';
@@ -49,6 +49,8 @@ export async function mountLoopImage(dataDir: string, root: string, roomBytes: n
   try {
     // Blocks that it gave back would be anybody's; see image-room.ts.
     await mustRun('mount', ['-t', 'btrfs', '-o', 'noatime,nodiscard', device, root]);
+    // The directory that it covers is closed to others, and its own root is not.
+    await chmod(root, 0o700);
   } finally {
     // From here on the mount alone holds the device, and unmounting frees it.
     await runCommand('losetup', ['--detach', device]);

@@ -4,11 +4,11 @@ import {
   guestHome,
   guestRunnerPath,
   guestUser,
-  type SandboxLimits,
 } from '../../../core/ports/sandbox-provider.ts';
 import { runnerProgram } from '../../runner-layer/runner-layer.ts';
 import type { TemplateBind } from '../../templates/template.ts';
 import { guestRunPath, hostnameOf, runnerArgv, runnerEnvironment } from '../_shared/runner-process.ts';
+import { engineLimits } from './limits.ts';
 import { containerName, labels } from './names.ts';
 import type { SandboxRecord } from './record.ts';
 
@@ -22,6 +22,8 @@ export interface ContainerInput {
   /** Of the engine; `null`: its default. */
   runtime: string | null;
   maxOpenFiles: number;
+  /** Of all of the user's processes; `null`: the engine's default. */
+  maxProcesses: number | null;
   swapCounted: boolean;
   /** As the engine takes it; see `Installation.seccomp`. */
   seccomp: string;
@@ -71,6 +73,7 @@ export function createContainerConfig(input: ContainerInput): Docker.ContainerCr
       Ulimits: [
         { Name: 'nofile', Soft: files, Hard: files },
         { Name: 'core', Soft: 0, Hard: 0 },
+        ...(input.maxProcesses === null ? [] : [{ Name: 'nproc', Soft: input.maxProcesses, Hard: input.maxProcesses }]),
       ],
       RestartPolicy: { Name: 'no' },
       // What the runner says when it cannot start; a sandbox must not fill the disk by talking.
@@ -83,13 +86,4 @@ export function createContainerConfig(input: ContainerInput): Docker.ContainerCr
 
 function readOnly(source: string, destination: string): Docker.MountSettings {
   return { Type: 'bind', Source: source, Target: destination, ReadOnly: true, BindOptions: { Propagation: 'private' } };
-}
-
-/** What an engine calls the limits, at making and at changing. Without swap, where that is counted. */
-export function engineLimits({ cpus, memoryBytes, pids }: SandboxLimits, swapCounted: boolean): Docker.HostConfig {
-  return {
-    ...(cpus > 0 ? { NanoCpus: Math.round(cpus * 1e9) } : {}),
-    ...(memoryBytes > 0 ? { Memory: memoryBytes, ...(swapCounted ? { MemorySwap: memoryBytes } : {}) } : {}),
-    ...(pids > 0 ? { PidsLimit: pids } : {}),
-  };
 }

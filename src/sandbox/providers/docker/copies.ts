@@ -1,10 +1,11 @@
 import { unlink, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { guestHome, type SnapshotInfo } from '../../../core/ports/sandbox-provider.ts';
 import { BerthError } from '../../../protocol/errors.ts';
 import { engineCall, findInEngine, settleInEngine } from './engine.ts';
 import type { Installation } from './installation.ts';
+import { callLibpod } from './libpod.ts';
 import { labels, snapshotRepository } from './names.ts';
+import { toOwnIds } from './own-ids.ts';
 import type { SandboxRecord } from './record.ts';
 import { removeContainer, removeUnusedCopy, type SandboxParts } from './sandbox.ts';
 
@@ -27,8 +28,10 @@ export async function copySandbox(
     [labels.copyTemplate]: `${record.template.name}@${record.template.version}`,
     [labels.copyCreatedAt]: new Date().toISOString(),
   }).map(([name, value]) => `LABEL ${name}=${JSON.stringify(value)}`);
+  // Podman takes no call without a body.
+  const body = { Labels: {} };
   const commit = async (container: SandboxParts['container'], more: object = {}) =>
-    ((await engineCall(() => container.commit({ _query: { pause: false, changes, container: container.id, ...more }, _body: {} }))) as { Id: string }).Id;
+    ((await engineCall(() => container.commit({ _query: { pause: false, changes, container: container.id, ...more }, _body: body }))) as { Id: string }).Id;
 
   let layer: string | null = null;
   let helper: SandboxParts['container'] | null = null;
@@ -45,8 +48,9 @@ export async function copySandbox(
           HostConfig: { NetworkMode: 'none' },
         }),
       );
-      const files = await engineCall(() => parts.container.getArchive({ path: guestHome }));
-      await engineCall(() => helper!.putArchive(files, { path: dirname(guestHome), abortSignal: signal }));
+      // What is in it: of the directory itself each engine has another name in the archive.
+      const files = await engineCall(() => parts.container.getArchive({ path: `${guestHome}/.` }));
+      await engineCall(() => helper!.putArchive(toOwnIds(files, record.owner), { path: guestHome, abortSignal: signal }));
     });
     signal.throwIfAborted();
     const name = snapshotId === null ? {} : { repo: snapshotRepository(installationId), tag: snapshotId };
@@ -127,6 +131,13 @@ export async function listSnapshots(installation: Installation): Promise<Snapsho
 
 /** Takes the name away; sandboxes that were made from it keep what they need. No-op when it is gone. */
 export async function deleteSnapshot(installation: Installation, snapshotId: string): Promise<void> {
+  const { engine, facts } = installation;
   const reference = `${snapshotRepository(installation.id)}:${snapshotId}`;
-  await settleInEngine(() => installation.engine.getImage(reference).remove({ force: true }));
+  if (facts.name === 'Docker') return settleInEngine(() => engine.getImage(reference).remove({ force: true }));
+  // With force Podman takes the containers away too, and without it the name stays while there are any.
+  const found = await findInEngine(() => engine.getImage(reference).inspect());
+  const repository = found?.RepoTags.map((tag) => tag.split(`:${snapshotId}`)[0]!).find((each) => each.endsWith(snapshotRepository(installation.id)));
+  if (found === null || repository === undefined) return;
+  await callLibpod(engine, { method: 'POST', path: `images/${encodeURIComponent(found.Id)}/untag`, query: { repo: repository, tag: snapshotId } });
+  await removeUnusedCopy(installation, found.Id);
 }

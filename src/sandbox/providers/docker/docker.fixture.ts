@@ -2,9 +2,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import Docker from 'dockerode';
 import type { ProviderHarness } from '../../../../test/conformance/sandbox-provider.ts';
-import type { Dockerd } from '../../../../test/fixtures/dockerd.ts';
+import type { TestEngine } from '../../../../test/fixtures/engine-process.ts';
 import { createDockerProvider, type DockerOptions } from './docker.ts';
 import { installationId } from '../../instance-lock.ts';
 
@@ -14,9 +15,8 @@ export interface DockerHarness extends ProviderHarness {
 }
 
 /** An installation of its own on an engine that others may use too. */
-export async function openHarness(dockerd: Dockerd, more: Partial<DockerOptions> = {}): Promise<DockerHarness> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'berth-docker-'));
-  const { socketPath } = dockerd;
+export async function openHarness({ socketPath }: Pick<TestEngine, 'socketPath'>, more: Partial<DockerOptions> = {}, parent = tmpdir()): Promise<DockerHarness> {
+  const dataDir = await mkdtemp(join(parent, 'berth-docker-'));
   const create = () => createDockerProvider({ dataDir, socketPath, stopGraceMs: 1000, ...more });
   const engine = new Docker({ socketPath });
   let provider = create();
@@ -53,13 +53,28 @@ async function leftovers(engine: Docker, dataDir: string, id: string): Promise<s
   const { Volumes } = await engine.listVolumes();
   for (const { Name } of Volumes ?? []) if (Name.includes(id)) found.push(`volume ${Name}`);
   const helpers = await engine.listContainers({ all: true, filters: { label: ['berth.helper'] } });
-  for (const { Id } of helpers) found.push(`helper ${Id}`);
+  for (const { Id, Names, Labels } of helpers) {
+    // What is made from a copy has its labels.
+    if (!Names.some((name) => name.endsWith(`-${Labels['berth.sandbox']}`))) found.push(`helper ${Id}`);
+  }
   const sandboxes = join(dataDir, 'docker/sandboxes');
   for (const name of existsSync(sandboxes) ? await readdir(sandboxes) : []) if (name === id) found.push(`record ${name}`);
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
+  for (const { pid, watches } of await processesAbout(id)) {
+    const deadline = performance.now() + 10_000;
+    while (watches && existsSync(`/proc/${pid}`) && performance.now() < deadline) await sleep(20);
+    if (existsSync(`/proc/${pid}`)) found.push(`process ${pid}`);
+  }
+  return found;
+}
+
+/** `watches`: what Podman has beside each container, which ends a moment after that. */
+async function processesAbout(id: string): Promise<{ pid: string; watches: boolean }[]> {
+  const found: { pid: string; watches: boolean }[] = [];
+  for (const pid of await readdir('/proc')) {
+    if (!/^\d+$/.test(pid)) continue;
     try {
-      if (readFileSync(`/proc/${name}/cmdline`, 'utf8').includes(id)) found.push(`process ${name}`);
+      const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+      if (command.includes(id)) found.push({ pid, watches: /^[^\0]*\b(?:conmon|podman)\0/.test(command) });
     } catch {
       // It ended meanwhile.
     }

@@ -1,27 +1,16 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { sandboxNetworkSuite } from '../../../../test/conformance/sandbox-network.ts';
-import { sandboxPersistenceSuite } from '../../../../test/conformance/sandbox-persistence.ts';
-import { options, sandboxProviderSuite, specFor } from '../../../../test/conformance/sandbox-provider.ts';
-import { startDockerd, type Dockerd } from '../../../../test/fixtures/dockerd.ts';
+import { expect, test } from 'vitest';
+import { options, specFor } from '../../../../test/conformance/sandbox-provider.ts';
+import { startDockerd } from '../../../../test/fixtures/dockerd.ts';
 import { placeSmallTemplate, smallTemplate } from '../../microvm/small-template.fixture.ts';
 import { openHarness } from './docker.fixture.ts';
+import { dockerSuites } from './suites.fixture.ts';
 
-let dockerd: Dockerd;
-
-beforeAll(async () => {
-  dockerd = await startDockerd();
-});
-
-afterAll(() => dockerd.stop());
-
-sandboxProviderSuite('docker', () => openHarness(dockerd));
-sandboxPersistenceSuite('docker', () => openHarness(dockerd));
-sandboxNetworkSuite('docker', () => openHarness(dockerd));
+const dockerd = dockerSuites('docker', (parent) => startDockerd({}, parent));
 
 test("a removed template's image goes with it, once no sandbox needs it; others stay", async () => {
-  const harness = await openHarness(dockerd);
+  const harness = await openHarness(dockerd());
   const { provider, engine, dataDir } = harness;
   try {
     const templates = join(dataDir, 'templates');
@@ -39,6 +28,23 @@ test("a removed template's image goes with it, once no sandbox needs it; others 
     await provider.destroy(spec.id, options());
     await provider.removeUnusedTemplates!(options());
     expect(await tags()).toEqual([]);
+  } finally {
+    await harness.cleanup();
+  }
+});
+
+test('what was forked from a copy is no leftover of the copying: it outlives a restart', async () => {
+  const harness = await openHarness(dockerd());
+  let { provider } = harness;
+  try {
+    const [source, fork] = [specFor(provider, 'default'), specFor(provider, 'default')];
+    await provider.create(source, options());
+    await provider.fork({ sandboxId: source.id }, [fork], options());
+    provider = await harness.restart();
+    expect((await provider.list(options())).map(({ id, status }) => [id, status]).toSorted()).toEqual(
+      [source, fork].map(({ id }) => [id, 'running']).toSorted(),
+    );
+    for (const { id } of [source, fork]) await provider.destroy(id, options());
   } finally {
     await harness.cleanup();
   }

@@ -12,12 +12,13 @@ import { placePackagedBundle, type PlaceBundle } from '../../runner-layer/bundle
 import { createKeyLock } from '../_shared/key-lock.ts';
 import { connectRunnerSocket, dialThroughRunner, waitForRunner } from '../_shared/runner-socket.ts';
 import { checkId, checkLabels, checkLimits, checkNetwork, checkSpec, forkIds } from '../_shared/spec-check.ts';
-import { engineLimits } from './container-config.ts';
 import { copySandbox, deleteSnapshot, describeSnapshot, findSnapshot, listSnapshots } from './copies.ts';
 import { connectEngine, engineCall, type ConnectEngine } from './engine.ts';
 import { forkSandboxes } from './fork.ts';
 import { openInstallation, sandboxIds, type Installation } from './installation.ts';
-import { labels } from './names.ts';
+import { isolationOf } from './isolation.ts';
+import { changeLimits } from './limits.ts';
+import { isSandbox, labels } from './names.ts';
 import { readRecord, writeRecord } from './record.ts';
 import { recoverInstallation } from './recover.ts';
 import { createEngineReport } from './report.ts';
@@ -204,7 +205,8 @@ export function createDockerProvider(options: DockerOptions): SandboxProvider {
       const containers = await engineCall(() => installation.engine.listContainers({ all: true, filters }));
       signal.throwIfAborted();
       const states = new Map<string, string | null>((await sandboxIds(installation)).map((id) => [id, null]));
-      for (const { Labels, State } of containers) states.set(Labels[labels.sandbox]!, State);
+      const own = containers.filter((each) => isSandbox(installation.id, each));
+      for (const { Labels, State } of own) states.set(Labels[labels.sandbox]!, State);
       const known = [...states].filter(([id]) => !making.has(id));
       return Promise.all(known.map(([id, state]) => describeSandbox(installation, id, state)));
     },
@@ -237,7 +239,7 @@ export function createDockerProvider(options: DockerOptions): SandboxProvider {
           throw refuse(info, info.status === 'paused' ? 'resume it' : 'it can only be destroyed');
         }
         try {
-          await rebootSandbox(parts, record, signal);
+          await rebootSandbox(installation, parts, record, signal);
         } catch (error) {
           await haltSandbox(parts, 0);
           throw error;
@@ -287,6 +289,7 @@ export function createDockerProvider(options: DockerOptions): SandboxProvider {
     },
 
     async update(id, change, { signal }) {
+      if (capabilities().update === 'none') throw unsupported(`cannot change what runs in ${runtime}`);
       const installation = await open();
       checkLimits(change.limits, capabilities());
       checkLabels(change.labels);
@@ -305,13 +308,14 @@ export function createDockerProvider(options: DockerOptions): SandboxProvider {
           }
         }
         // The engine's part first: after a crash in between the record tells the old, and the same call completes it.
-        await engineCall(() => parts.container.update(engineLimits(change.limits, installation.facts.swapCounted)));
+        await changeLimits(installation, parts.container, change.limits);
         await writeRecord(parts.paths.record, { ...record, labels: { ...change.labels }, limits: { ...change.limits } });
         return existing(installation, id);
       });
     },
 
     async pause(id, { signal }) {
+      if (capabilities().pause === 'none') throw unsupported(`cannot hold still what runs in ${runtime}`);
       const installation = await open();
       await lock.run(id, async () => {
         signal.throwIfAborted();
@@ -323,6 +327,7 @@ export function createDockerProvider(options: DockerOptions): SandboxProvider {
     },
 
     async resume(id, { signal }) {
+      if (capabilities().pause === 'none') throw unsupported(`cannot hold still what runs in ${runtime}`);
       const installation = await open();
       return lock.run(id, async () => {
         signal.throwIfAborted();
@@ -422,22 +427,19 @@ const snapshotKey = (snapshotId: string) => `snapshot:${snapshotId}`;
 
 /** Before the first call the most that an engine can have; from then on what this one has. */
 function capabilitiesOf(installation: Installation | null, runtime: string | null): SandboxCapabilities {
+  const isolation = isolationOf(runtime);
+  // gVisor's own kernel goes on while what runs in it is paused, and there its runtime cannot change limits.
+  const held = isolation !== 'user-kernel';
   return {
-    pause: 'memory',
+    pause: held ? 'memory' : 'none',
     hibernate: 'none',
     snapshot: 'disk',
     fork: 'live',
     ports: 'dynamic',
     network: ['none'],
     limits: installation?.facts.limits ?? ['cpus', 'memoryBytes', 'pids'],
-    update: 'live',
+    update: held ? 'live' : 'none',
     sharedObjects: 'none',
-    isolation: isolationOf(runtime),
+    isolation,
   };
-}
-
-function isolationOf(runtime: string | null): SandboxCapabilities['isolation'] {
-  if (runtime === null) return 'namespaces';
-  if (runtime.startsWith('runsc')) return 'user-kernel';
-  return runtime.startsWith('kata') ? 'vm' : 'namespaces';
 }

@@ -58,7 +58,7 @@ async function originOf(installation: Installation, source: ForkSource): Promise
   };
 }
 
-function forkRecord(spec: SandboxSpec, { template }: Origin, image: string, runnerVersion: string): SandboxRecord {
+function forkRecord(spec: SandboxSpec, { template }: Origin, image: string, runnerVersion: string): Omit<SandboxRecord, 'owner'> {
   return {
     id: spec.id,
     createdAt: new Date().toISOString(),

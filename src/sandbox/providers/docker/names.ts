@@ -15,6 +15,15 @@ export const labels = {
   template: 'berth.template',
 } as const;
 
+/**
+ * Whether a container is a sandbox's own. Labels alone do not tell: an image has those of the container it was committed from, and so
+ * has every container that is made from it.
+ */
+export function isSandbox(installation: string, { Names, Labels }: { Names: readonly string[]; Labels: Readonly<Record<string, string>> }): boolean {
+  const id = Labels[labels.sandbox];
+  return id !== undefined && Names.some((name) => name.replace(/^\//, '') === containerName(installation, id));
+}
+
 export const containerName = (installation: string, id: string) => `berth-${installation}-${id}`;
 export const snapshotRepository = (installation: string) => `berth-snapshot-${installation}`;
 export const templateRepository = (installation: string) => `berth-template-${installation}`;

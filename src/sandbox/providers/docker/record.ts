@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { z } from 'zod';
+import { guestUser } from '../../../core/ports/sandbox-provider.ts';
 import * as recordFile from '../_shared/record-file.ts';
 
 /**
@@ -17,6 +18,8 @@ export const sandboxRecord = z.object({
   env: z.record(z.string(), z.string()),
   runnerToken: z.string(),
   runnerVersion: z.string(),
+  /** Who its user is on this machine; see `takeOwner`. */
+  owner: z.object({ uid: z.number(), gid: z.number() }).default({ uid: guestUser.uid, gid: guestUser.gid }),
 });
 export type SandboxRecord = z.infer<typeof sandboxRecord>;
 

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { engineCall, settleInEngine } from './engine.ts';
 import { release } from './copies.ts';
 import { sandboxIds, type Installation } from './installation.ts';
-import { labels } from './names.ts';
+import { isSandbox, labels } from './names.ts';
 import { removeContainer, removeSandbox, sandboxParts } from './sandbox.ts';
 
 /** Ends what a crash of the last process left half done: this one has the lock, so nobody is still at it. */
@@ -14,8 +14,8 @@ export async function recoverInstallation(installation: Installation): Promise<v
     else if (existsSync(parts.paths.held)) await release(parts);
   }
   const helpers = { label: [`${labels.installation}=${id}`, labels.helper] };
-  for (const { Id } of await engineCall(() => engine.listContainers({ all: true, filters: helpers }))) {
-    await removeContainer(engine.getContainer(Id));
+  for (const found of await engineCall(() => engine.listContainers({ all: true, filters: helpers }))) {
+    if (!isSandbox(id, found)) await removeContainer(engine.getContainer(found.Id));
   }
   // Copies without a name that nobody needs; one that somebody does is a conflict.
   const nameless = { label: [`${labels.copyInstallation}=${id}`], dangling: ['true'] };

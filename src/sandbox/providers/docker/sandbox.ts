@@ -1,15 +1,18 @@
 import type Docker from 'dockerode';
 import { existsSync } from 'node:fs';
-import { mkdir, rm, statfs, unlink, writeFile } from 'node:fs/promises';
-import type { SandboxInfo, SandboxStatus } from '../../../core/ports/sandbox-provider.ts';
+import { mkdir, rm, unlink, writeFile } from 'node:fs/promises';
+import { guestHome, guestUser, type SandboxInfo, type SandboxStatus } from '../../../core/ports/sandbox-provider.ts';
 import { BerthError } from '../../../protocol/errors.ts';
 import type { TemplateBind } from '../../templates/template.ts';
+import { freeBytesAt, requireRoom } from '../_shared/require-room.ts';
 import { prepareRunDirectory } from '../_shared/run-directory.ts';
 import { waitForRunner } from '../_shared/runner-socket.ts';
 import { createContainerConfig } from './container-config.ts';
 import { engineCall, findInEngine, settleInEngine } from './engine.ts';
-import type { Installation } from './installation.ts';
+import { directoryMode, type Installation } from './installation.ts';
+import { restoreLimits } from './limits.ts';
 import { containerName, labels } from './names.ts';
+import { takeOwner } from './owner.ts';
 import { readRecord, sandboxPaths, writeRecord, type SandboxPaths, type SandboxRecord } from './record.ts';
 
 /**
@@ -34,28 +37,22 @@ export function sandboxParts(installation: Installation, id: string): SandboxPar
   };
 }
 
-/** Below this nothing new is started: a full disk hurts those that run. */
-const minFreeBytes = 512 * 1024 ** 2;
-
 /** Throws `resource_exhausted`: an engine only says that by text. */
 export async function requireSpace({ facts }: Installation): Promise<void> {
-  const { bavail, bsize } = await statfs(facts.rootDir);
-  if (bavail * bsize >= minFreeBytes) return;
-  throw new BerthError('resource_exhausted', 'the disk of the container engine is full', {
-    context: { freeBytes: bavail * bsize },
-  });
+  requireRoom(await freeBytesAt(facts.rootDir), 'the disk of the container engine');
 }
 
-/** Makes and starts one from `record.image`; resolves when the runner answers. Leaves nothing when it throws. */
+/** Makes and starts one from its image; resolves when the runner answers. Leaves nothing when it throws. */
 export async function makeSandbox(
   installation: Installation,
-  record: SandboxRecord,
+  asked: Omit<SandboxRecord, 'owner'>,
   binds: readonly TemplateBind[],
   signal: AbortSignal,
 ): Promise<void> {
+  const record: SandboxRecord = { ...asked, owner: { uid: guestUser.uid, gid: guestUser.gid } };
   const parts = sandboxParts(installation, record.id);
   try {
-    await mkdir(parts.paths.directory, { mode: 0o700 });
+    await mkdir(parts.paths.directory, { mode: directoryMode(installation.facts) });
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
     throw new BerthError('conflict', `sandbox ${record.id} exists`, { cause });
@@ -64,13 +61,13 @@ export async function makeSandbox(
     await writeFile(parts.paths.creating, '');
     await writeRecord(parts.paths.record, record);
     // A bind mount's source must be there when the container is made.
-    prepareRunDirectory(parts.paths.run, record.runnerToken);
+    await mkdir(parts.paths.run, { mode: 0o700 });
     const layer = await installation.layer();
     const { engine } = installation;
     // A call of the engine is never cut off: nobody could say then what it has made.
     signal.throwIfAborted();
     const own = { [labels.installation]: installation.id, [labels.sandbox]: record.id };
-    await engineCall(() => engine.createVolume({ Name: parts.name, Labels: own }));
+    const volume = await engineCall(() => engine.createVolume({ Name: parts.name, Labels: own }));
     signal.throwIfAborted();
     const config = createContainerConfig({
       installation: installation.id,
@@ -81,13 +78,24 @@ export async function makeSandbox(
       runPath: parts.paths.run,
       runtime: installation.runtime,
       maxOpenFiles: installation.maxOpenFiles,
+      maxProcesses: installation.maxProcesses,
       swapCounted: installation.facts.swapCounted,
       seccomp: installation.seccomp,
     });
     await engineCall(() => engine.createContainer(config));
     signal.throwIfAborted();
     await engineCall(() => parts.container.putArchive(installation.ownDirectories, { path: '/' }));
-    await bootSandbox(parts, signal);
+    const { tmp } = installation;
+    if (tmp !== null) await engineCall(() => parts.container.putArchive(tmp, { path: '/' }));
+    // Not with the directories: Podman unpacks into a volume only where that is named.
+    await engineCall(() => parts.container.putArchive(installation.ownerMark, { path: guestHome }));
+    const { Mountpoint: home } = await engineCall(() => volume.inspect());
+    const owner = await takeOwner(home);
+    await writeRecord(parts.paths.record, { ...record, owner });
+    prepareRunDirectory(parts.paths.run, record.runnerToken, owner);
+    signal.throwIfAborted();
+    await engineCall(() => parts.container.start());
+    await runnerAnswers(parts, signal);
     await unlink(parts.paths.creating);
   } catch (error) {
     await removeSandbox(installation, record.id);
@@ -95,10 +103,7 @@ export async function makeSandbox(
   }
 }
 
-/** Starts a container that is there and does not run. */
-async function bootSandbox(parts: SandboxParts, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
-  await engineCall(() => parts.container.start());
+async function runnerAnswers(parts: SandboxParts, signal: AbortSignal): Promise<void> {
   const alive = async () => (await engineCall(() => parts.container.inspect())).State.Running;
   try {
     await waitForRunner(parts.paths.run, alive, signal);
@@ -111,11 +116,18 @@ async function bootSandbox(parts: SandboxParts, signal: AbortSignal): Promise<vo
   }
 }
 
-/** As `bootSandbox`, of one that has run before. */
-export async function rebootSandbox(parts: SandboxParts, record: SandboxRecord, signal: AbortSignal): Promise<void> {
+/** Starts one that has run before. */
+export async function rebootSandbox(
+  installation: Installation,
+  parts: SandboxParts,
+  record: SandboxRecord,
+  signal: AbortSignal,
+): Promise<void> {
   signal.throwIfAborted();
-  prepareRunDirectory(parts.paths.run, record.runnerToken);
-  await bootSandbox(parts, signal);
+  prepareRunDirectory(parts.paths.run, record.runnerToken, record.owner);
+  await engineCall(() => parts.container.start());
+  await restoreLimits(installation, parts.container, record.limits);
+  await runnerAnswers(parts, signal);
 }
 
 /** What it said last; the stream's frames have eight bytes of header each. */
@@ -141,6 +153,8 @@ export async function haltSandbox(parts: SandboxParts, graceMs: number): Promise
 export async function removeSandbox(installation: Installation, id: string): Promise<void> {
   const parts = sandboxParts(installation, id);
   const record = await readRecord(parts.paths.record);
+  // One that was held for a copy when Berth was killed: not every runtime can end what is paused.
+  if (existsSync(parts.paths.held)) await settleInEngine(() => parts.container.unpause()).catch(() => {});
   await removeContainer(parts.container);
   await settleInEngine(() => installation.engine.getVolume(parts.name).remove({ force: true }));
   if (record !== null) await removeUnusedCopy(installation, record.image);
