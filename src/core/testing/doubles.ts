@@ -59,13 +59,13 @@ interface MemoryJournal {
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
 
 /** Time for those who sleep, two hundred times as fast; but the work that is done every half minute is not all that is done. */
-const impatientClock: Clock = {
+const createImpatientClock = (): Clock => ({
   now: () => new Date(),
   sleep: (delayMs, signal) =>
     delay(Math.min(delayMs, Math.max(5, delayMs / 200), 50), undefined, signal === undefined ? {} : { signal }),
-};
+});
 
-export function createWorld(store: Store, settings: Partial<Settings> = {}, clock: Clock = impatientClock): World {
+export function createWorld(store: Store, settings: Partial<Settings> = {}, clock: Clock = createImpatientClock()): World {
   const sandboxes = new Map<string, SandboxInfo>();
   const journals = new Map<string, MemoryJournal>();
   const started: string[] = [];
