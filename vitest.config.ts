@@ -19,6 +19,8 @@ export default defineConfig({
           exclude: ['**/*.e2e.test.ts', 'src/sandbox/providers/**', '**/node_modules/**'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
+          // A worker loads the sources once, not once for each file: no test replaces a module or the environment.
+          isolate: false,
           sequence: { groupOrder: 0 },
         },
       },
