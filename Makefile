@@ -1,5 +1,5 @@
 # Two commands: `make up` sets up everything and starts Berth; `make test` sets up everything and passes the tests.
-.PHONY: up test test-gvisor test-crun test-qemu test-engines provider-matrix setup setup-test soak bench check lint format
+.PHONY: up test test-gvisor test-crun test-qemu test-engines provider-matrix setup setup-test soak bench check types types-web lint format
 
 NODE := node_modules/.bin/node
 VITEST := $(NODE) --disable-warning=ExperimentalWarning node_modules/vitest/vitest.mjs run
@@ -15,16 +15,24 @@ setup:
 setup-test:
 	@scripts/setup.sh test
 
+# What needs no run, side by side; each says all that it found when it is done.
+beside := $(MAKE) --no-print-directory --keep-going --jobs=3 --output-sync=target types types-web lint
+
 check: setup
-	$(NODE) node_modules/.bin/tsc --noEmit
-	$(NODE) node_modules/.bin/tsc --noEmit -p web
-	$(NODE) node_modules/.bin/oxlint --type-aware
+	@$(beside)
 
 test: setup-test
-	$(NODE) node_modules/.bin/tsc --noEmit
-	$(NODE) node_modules/.bin/tsc --noEmit -p web
-	$(NODE) node_modules/.bin/oxlint --type-aware
+	@$(beside)
 	$(VITEST)
+
+types:
+	$(NODE) node_modules/.bin/tsc --noEmit
+
+types-web:
+	$(NODE) node_modules/.bin/tsc --noEmit -p web
+
+lint:
+	$(NODE) node_modules/.bin/oxlint --type-aware
 
 # The provider's suites, a session and the attacks with gVisor as the runtime, which it fetches.
 test-gvisor: export BERTH_TEST_PROVIDERS = runsc

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { SlowestFirst } from './test/slowest-first.ts';
 
 const greedy = ['test/security/attacks.e2e.test.ts', 'test/security/floods.e2e.test.ts'];
 
@@ -18,6 +19,8 @@ export default defineConfig({
           exclude: ['**/*.e2e.test.ts', 'src/sandbox/providers/**', '**/node_modules/**'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
+          // A worker loads the sources once, not once for each file: no test replaces a module or the environment.
+          isolate: false,
           sequence: { groupOrder: 0 },
         },
       },
@@ -50,6 +53,9 @@ export default defineConfig({
     // What Node makes of the sources is kept for the programs that tests start, as `bin/berth` keeps it.
     env: { NODE_COMPILE_CACHE: resolve(import.meta.dirname, 'node_modules/.cache/node') },
     maxWorkers: 2,
+    sequence: { sequencer: SlowestFirst },
+    // What does not come at all is told a little later; what comes on a busy machine is not missed.
+    expect: { poll: { timeout: 10_000 } },
     reporters: ['default'],
   },
 });

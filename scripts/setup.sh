@@ -26,7 +26,7 @@ need=(
   "ip:iproute2"
   "/etc/ssl/certs/ca-certificates.crt:ca-certificates"
 )
-[ "$mode" = run ] || need+=("pgrep:procps" "musl-gcc:musl-tools" "gcc:gcc" "/usr/include/dlfcn.h:libc6-dev" "/usr/lib/postgresql:postgresql" "redis-server:redis-server" "/usr/bin/chromium:chromium" "dockerd:docker.io" "qemu-system-x86_64:qemu-system-x86" "qemu-img:qemu-utils" "skopeo:skopeo" "umoci:umoci" "buildah:buildah" "/bin/busybox:busybox-static" "nft:nftables" "python3:python3" "setfacl:acl")
+[ "$mode" = run ] || need+=("pgrep:procps" "musl-gcc:musl-tools" "gcc:gcc" "/usr/include/dlfcn.h:libc6-dev" "/usr/lib/postgresql:postgresql" "redis-server:redis-server" "/usr/bin/chromium-headless-shell:chromium-headless-shell" "dockerd:docker.io" "qemu-system-x86_64:qemu-system-x86" "qemu-img:qemu-utils" "skopeo:skopeo" "umoci:umoci" "buildah:buildah" "/bin/busybox:busybox-static" "nft:nftables" "python3:python3" "setfacl:acl")
 
 [ "${BERTH_TEST_TEMPLATES:-}" != suite ] || need+=("mmdebstrap:mmdebstrap")
 case ",${BERTH_TEST_PROVIDERS:-}," in *,crun,*) need+=("crun:crun" "unshare:util-linux") ;; esac

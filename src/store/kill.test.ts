@@ -1,20 +1,27 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sessionRecord } from '../../test/conformance/store-records.ts';
+import { bundleProgram } from '../../test/fixtures/bundle-program.ts';
 import { missingForPostgres, startPostgres } from '../../test/fixtures/postgres.ts';
 import type { PostgresServer } from '../../test/fixtures/postgres.ts';
+import { temporaryDirectory, type TemporaryDirectory } from '../../test/fixtures/temporary-directory.ts';
 import { openStore } from './open-store.fixture.ts';
 
 /** Long enough for a hundred transactions, short enough to hit the first ones too. */
 const maxLifeMs = 80;
-const writer = fileURLToPath(new URL('kill-writer.fixture.ts', import.meta.url));
+let directory: TemporaryDirectory;
+let writer: string;
+
+beforeAll(async () => {
+  directory = await temporaryDirectory('berth-kill-');
+  writer = await bundleProgram(fileURLToPath(new URL('kill-writer.fixture.ts', import.meta.url)), directory.path);
+});
+afterAll(() => directory?.remove());
 
 /** Lets the writer work for `lifeMs` after its first commit; returns the last `seq` it saw committed. */
 async function writeAndKill(location: string, sessionId: string, lifeMs: number): Promise<number> {
@@ -83,13 +90,11 @@ async function killRounds(location: string, rounds: number, settle: () => Promis
 
 describe('kills of a writer at random instants leave whole transactions only', () => {
   test('sqlite', { timeout: 120_000 }, async () => {
-    const directory = await mkdtemp(path.join(tmpdir(), 'berth-kill-'));
-    const file = path.join(directory, 'store.db');
+    const file = path.join(directory.path, 'store.db');
     await killRounds(file, 30, () => {});
     const database = new DatabaseSync(file, { readOnly: true });
     expect(database.prepare('pragma integrity_check').all()).toEqual([{ integrity_check: 'ok' }]);
     database.close();
-    await rm(directory, { recursive: true, force: true });
   });
 
   const missing = missingForPostgres();

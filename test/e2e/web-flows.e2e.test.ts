@@ -133,6 +133,8 @@ test('snapshots stand in the conversation, and are where another session begins'
   await page.getByText('forked from').first().waitFor();
   await page.getByRole('main').getByRole('link', { name: 'Greet' }).click();
   await page.waitForURL(`**/sessions/${session.id}`);
+  // Its own conversation, not the fork's, which the address leaves first.
+  await log.getByText('write hello.txt later').waitFor();
 
   // The end of the last turn is the present.
   await here.last().click();
