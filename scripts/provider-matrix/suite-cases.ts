@@ -6,8 +6,8 @@ const conformance = resolve(import.meta.dirname, '../../test/conformance');
 const sources: Record<string, readonly string[]> = {
   provider: ['sandbox-provider.ts', 'sandbox-inside.ts'],
   persistence: ['sandbox-persistence.ts'],
-  network: ['sandbox-network.ts'],
   failures: ['sandbox-failures.ts'],
+  network: ['sandbox-network.ts'],
 };
 
 /** The names of the cases that each suite has today, as they stand in its text. */
