@@ -12,18 +12,14 @@ import { runTurn, scriptedSession } from './scripted.ts';
 
 const [podman, rootless] = [asksFor('podman'), asksFor('rootless')];
 const engines = [
-  ...(podman ? ([['Podman', startPodman]] as const) : []),
-  ...(rootless
-    ? ([
-        ['rootless Podman', startRootlessPodman],
-        ['rootless Docker', startRootlessDockerd],
-        ['Docker with userns-remap', startRemappedDockerd],
-      ] as const)
-    : []),
-];
-if (engines.length === 0) process.stdout.write('skipped: a session on other engines than Docker, for want of BERTH_TEST_PROVIDERS=podman,rootless (make test-engines)\n');
+  ['Podman', startPodman, podman],
+  ['rootless Podman', startRootlessPodman, rootless],
+  ['rootless Docker', startRootlessDockerd, rootless],
+  ['Docker with userns-remap', startRemappedDockerd, rootless],
+] as const;
+if (!podman || !rootless) process.stdout.write('skipped: a session on other engines than Docker, for want of BERTH_TEST_PROVIDERS=podman,rootless (make test-engines)\n');
 
-describe.skipIf(engines.length === 0).each(engines)('a session on %s', (_name, startEngine) => {
+describe.each(engines)('a session on %s', (_name, startEngine, wanted) => void describe.skipIf(!wanted)('the engine', () => {
   let engine: TestEngine;
   let installation: TestInstallation;
   let server: TestServer;
@@ -64,4 +60,4 @@ describe.skipIf(engines.length === 0).each(engines)('a session on %s', (_name, s
       expect(exitCode, name).toBe(1);
     }
   });
-});
+}));

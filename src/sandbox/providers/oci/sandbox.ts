@@ -66,6 +66,8 @@ export async function makeSandbox(
         const limited = storage.limitsDisk
           ? storage.limitDisk(record.id, record.limits.diskBytes, signal)
           : Promise.resolve();
+        // Its failure is told below: until then nobody waits for it, and it would end the server.
+        limited.catch(() => {});
         await mkdir(storage.objectsPath(record.id), { recursive: true, mode: 0o755 });
         await layOutDisk(diskPaths(path), template);
         await allDone([limited, bootSandbox(installation, parts, record, template, signal, () => limited)]);
