@@ -34,10 +34,10 @@ types-web:
 lint:
 	$(NODE) node_modules/.bin/oxlint --type-aware
 
-# The provider's suites, a session and the attacks with gVisor as the runtime, which it fetches.
+# The provider's suites, a session, the main job and the attacks with gVisor as the runtime, which it fetches.
 test-gvisor: export BERTH_TEST_PROVIDERS = runsc
 test-gvisor: setup-test
-	$(VITEST) src/sandbox/providers/oci/runsc.test.ts test/e2e/session.e2e.test.ts test/security/attacks.e2e.test.ts
+	$(VITEST) src/sandbox/providers/oci/runsc.test.ts test/e2e/session.e2e.test.ts test/e2e/issue-to-pull.e2e.test.ts test/security/attacks.e2e.test.ts
 
 # The provider's suites with crun, where only cgroup v2 is mounted.
 test-crun: export BERTH_TEST_PROVIDERS = crun
