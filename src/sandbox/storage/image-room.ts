@@ -19,7 +19,9 @@ const shareAhead = 0.5;
 /** What an image changes its size by, in whole ones of. */
 const stepBytes = 64 * 1024 ** 2;
 const lookMs = 500;
-/** After a try that found no place for what is at the end of the image. */
+/** What btrfs needs beside a group of blocks to move it. */
+const slackBytes = gibibyte / 4;
+/** After a look that found nothing to give back: what was deleted is free a little later. */
 const nextTryMs = 10_000;
 
 /**
@@ -55,28 +57,41 @@ export function createImageRoom(image: string, root: string, { leastBytes, wante
     const machineBytes = Math.max(0, (await freeIn(image)) - hostBytes) * share;
     const moreBytes = Math.min(Math.ceil((bytes - freeBytes) / stepBytes), Math.floor(machineBytes / stepBytes)) * stepBytes;
     if (moreBytes === 0) return freeBytes;
+    await grow(moreBytes);
+    return freeIn(root);
+  }
+
+  async function grow(moreBytes: number): Promise<void> {
     const { size } = await stat(image);
     await mustRun('fallocate', ['--offset', String(size), '--length', String(moreBytes), image]);
     await useWhole(image, root);
-    return freeIn(root);
   }
 
   async function look(): Promise<void> {
     const freeBytes = await freeIn(root);
     if (freeBytes < leastBytes) await make(wantedBytes, shareAhead);
-    else if (freeBytes > muchFactor * wantedBytes && Date.now() >= nextShrinkAt) {
-      nextShrinkAt = Date.now() + nextTryMs;
-      await shrink(freeBytes - wantedBytes);
-      nextShrinkAt = 0;
-    }
+    else if (freeBytes > muchFactor * wantedBytes && Date.now() >= nextShrinkAt) await shrink(freeBytes - wantedBytes);
   }
 
   async function shrink(lessBytes: number): Promise<void> {
-    if (lessBytes < stepBytes) return;
-    const sizeBytes = Math.ceil(((await stat(image)).size - lessBytes) / stepBytes) * stepBytes;
     // Empty groups of blocks stay what they were for, and what is moved finds no place; this gives them up.
     await mustRun('btrfs', ['balance', 'start', '-dusage=0', root]);
-    await mustRun('btrfs', ['filesystem', 'resize', String(sizeBytes), root]);
+    const { size } = await stat(image);
+    // A group is a tenth of the whole, and of a gibibyte at most; the last one needs another place.
+    const neededBytes = (await allocatedIn(root)) + Math.min(gibibyte, size / 10) + slackBytes;
+    const sizeBytes = Math.ceil(Math.max(size - lessBytes, neededBytes) / stepBytes) * stepBytes;
+    if (sizeBytes >= size) {
+      nextShrinkAt = Date.now() + nextTryMs;
+      return;
+    }
+    try {
+      await mustRun('btrfs', ['filesystem', 'resize', String(sizeBytes), root]);
+    } catch (error) {
+      // From a try that failed on btrfs says that nothing is free, until it has grown; so it is the last one until the next start.
+      nextShrinkAt = Infinity;
+      await grow(stepBytes);
+      throw error;
+    }
     const file = await open(image, 'r+');
     await file.truncate(sizeBytes).finally(() => file.close());
     await useWhole(image, root);
@@ -105,6 +120,13 @@ export function createImageRoom(image: string, root: string, { leastBytes, wante
       await last;
     },
   };
+}
+
+/** Bytes of its device that btrfs has given to groups of blocks. */
+async function allocatedIn(root: string): Promise<number> {
+  const told = /Device allocated:\s+(\d+)/.exec(await mustRun('btrfs', ['filesystem', 'usage', '--raw', root]));
+  if (told === null) throw new Error('btrfs filesystem usage does not tell what is allocated');
+  return Number(told[1]);
 }
 
 async function freeIn(path: string): Promise<number> {

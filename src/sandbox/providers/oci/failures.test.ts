@@ -51,7 +51,7 @@ describe('the image that the disks are in', () => {
     expect(await freeBytes()).toBeGreaterThan(room.leastBytes / 2);
     expect(await run('ls big-* | wc -l; rm big-*; sync')).toBe('24');
     // What is deleted is free once the file system has written that down.
-    await expect.poll(() => image().size, { timeout: patienceMs * 3, interval: 500 }).toBeLessThan(large - 512 * mebibyte);
+    await expect.poll(() => image().size, { timeout: patienceMs * 6, interval: 500 }).toBeLessThan(large - 512 * mebibyte);
     expect(image().blocks * 512).toBeGreaterThanOrEqual(image().size);
   });
 
