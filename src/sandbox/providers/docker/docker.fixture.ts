@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Docker from 'dockerode';
 import type { ProviderHarness } from '../../../../test/conformance/sandbox-provider.ts';
 import type { TestEngine } from '../../../../test/fixtures/engine-process.ts';
+import { processesNaming } from '../../../../test/fixtures/processes-naming.ts';
 import { createDockerProvider, type DockerOptions } from './docker.ts';
 import { installationId } from '../../instance-lock.ts';
 
@@ -59,25 +60,12 @@ async function leftovers(engine: Docker, dataDir: string, id: string): Promise<s
   }
   const sandboxes = join(dataDir, 'docker/sandboxes');
   for (const name of existsSync(sandboxes) ? await readdir(sandboxes) : []) if (name === id) found.push(`record ${name}`);
-  for (const { pid, watches } of await processesAbout(id)) {
+  for (const { pid, command } of await processesNaming(id)) {
+    // What Podman has beside each container ends a moment after that.
+    const watches = /^[^\0]*\b(?:conmon|podman)\0/.test(command);
     const deadline = performance.now() + 10_000;
     while (watches && existsSync(`/proc/${pid}`) && performance.now() < deadline) await sleep(20);
     if (existsSync(`/proc/${pid}`)) found.push(`process ${pid}`);
-  }
-  return found;
-}
-
-/** `watches`: what Podman has beside each container, which ends a moment after that. */
-async function processesAbout(id: string): Promise<{ pid: string; watches: boolean }[]> {
-  const found: { pid: string; watches: boolean }[] = [];
-  for (const pid of await readdir('/proc')) {
-    if (!/^\d+$/.test(pid)) continue;
-    try {
-      const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-      if (command.includes(id)) found.push({ pid, watches: /^[^\0]*\b(?:conmon|podman)\0/.test(command) });
-    } catch {
-      // It ended meanwhile.
-    }
   }
   return found;
 }

@@ -1,10 +1,11 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { specFor, type ProviderHarness } from '../../../../test/conformance/sandbox-provider.ts';
 import type { SandboxProvider } from '../../../core/ports/sandbox-provider.ts';
+import { processesNaming } from '../../../../test/fixtures/processes-naming.ts';
 import { installationId } from '../../instance-lock.ts';
 import { placeSmallTemplate, smallTemplate } from '../../microvm/small-template.fixture.ts';
 import { driverDirectory, machineRunDir } from '../../microvm/driver/installation.ts';
@@ -41,18 +42,8 @@ async function leftovers(dataDir: string, id: string): Promise<string[]> {
   }
   const run = join(machineRunDir(driverName, await installationId(directory)), id);
   if (existsSync(run)) found.push(run);
-  for (const name of (await readdir('/proc')).filter((entry) => /^\d+$/.test(entry))) {
-    if (readOptional(`/proc/${name}/cmdline`).includes(id)) found.push(`process ${name}`);
-  }
+  for (const { pid } of await processesNaming(id)) found.push(`process ${pid}`);
   return found;
-}
-
-function readOptional(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
 }
 
 /** A memory of which this much is there is far from whole. */
