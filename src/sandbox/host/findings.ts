@@ -1,10 +1,11 @@
 import { constants } from 'node:fs';
-import { access, readFile, statfs } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
 import { availableParallelism, release, totalmem } from 'node:os';
 import type { Finding } from '../../core/ports/sandbox-provider.ts';
 import { findCriu } from '../criu/criu.ts';
 import { canCheckpoint } from '../gvisor/can-checkpoint.ts';
 import { missingCapabilities } from './capabilities.ts';
+import { freeBytesAt } from '../free-bytes.ts';
 import type { CgroupLayout } from './cgroups.ts';
 import type { RuntimeChoice } from './runtimes.ts';
 
@@ -12,8 +13,7 @@ const gibibyte = 1024 ** 3;
 
 export async function machineFinding(dataDir: string): Promise<Finding> {
   const memoryGib = totalmem() / gibibyte;
-  const { bavail, bsize } = await statfs(dataDir).catch(() => statfs('/'));
-  const freeGib = (bavail * bsize) / gibibyte;
+  const freeGib = (await freeBytesAt(dataDir).catch(() => freeBytesAt('/'))) / gibibyte;
   const tight = memoryGib < 4 || freeGib < 10;
   return {
     subject: 'machine',

@@ -1,14 +1,14 @@
-import { readFile, statfs } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
+import { freeBytesAt } from '../free-bytes.ts';
 
 /**
  * What this machine is short of, so that nothing that could wait is begun; `null` when of nothing. `needBytes`: the
  * memory that what is begun may take.
  */
 export async function hostPressure(dataDir: string, needBytes: number): Promise<string | null> {
-  const [memory, disk] = await Promise.all([readFile('/proc/meminfo', 'utf8'), statfs(dataDir)]);
+  const [memory, freeBytes] = await Promise.all([readFile('/proc/meminfo', 'utf8'), freeBytesAt(dataDir)]);
   const availableBytes = Number(/^MemAvailable:\s+(\d+) kB/m.exec(memory)?.[1] ?? Infinity) * 1024;
   if (availableBytes < needBytes) return `${toMib(availableBytes)} MiB of memory are available`;
-  const freeBytes = disk.bavail * disk.bsize;
   if (freeBytes < minDiskBytes) return `${toMib(freeBytes)} MiB of the disk are free`;
   return null;
 }

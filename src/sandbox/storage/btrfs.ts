@@ -1,6 +1,7 @@
 import { readdir, rm, rmdir, statfs } from 'node:fs/promises';
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { freeBytesAt } from '../free-bytes.ts';
 import { mustRun, runCommand } from '../run-command.ts';
 import type { ImageRoom } from './image-room.ts';
 import type { Storage } from './storage.ts';
@@ -47,9 +48,7 @@ export async function openBtrfs(root: string, kind: 'btrfs' | 'btrfs-image', roo
     listDisks: () => readdir(disks),
     diskUsage: (id, signal) => qgroupUsage(diskPath(id), signal),
     async makeRoom(bytes) {
-      if (room !== null) return room.make(bytes);
-      const { bavail, bsize } = await statfs(root);
-      return bavail * bsize;
+      return room === null ? freeBytesAt(root) : room.make(bytes);
     },
     async close() {
       await room?.close();

@@ -1,7 +1,8 @@
 import { mkdirSync } from 'node:fs';
-import { mkdir, readdir, rm, statfs } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BerthError } from '../../protocol/errors.ts';
+import { freeBytesAt } from '../free-bytes.ts';
 import { runCommand } from '../run-command.ts';
 import type { Storage } from './storage.ts';
 
@@ -38,10 +39,7 @@ export function openDirectories(root: string): Storage {
       if (!Number.isFinite(bytes)) throw new BerthError('upstream_failed', `du counted nothing in ${diskPath(id)}`);
       return bytes;
     },
-    async makeRoom() {
-      const { bavail, bsize } = await statfs(root);
-      return bavail * bsize;
-    },
+    makeRoom: () => freeBytesAt(root),
     async close() {},
   };
 }

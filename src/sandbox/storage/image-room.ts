@@ -1,4 +1,5 @@
-import { open, stat, statfs } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
+import { freeBytesAt } from '../free-bytes.ts';
 import { mustRun } from '../run-command.ts';
 
 /** How much is kept free in an image. */
@@ -52,13 +53,13 @@ export function createImageRoom(image: string, root: string, { leastBytes, wante
 
   /** `share`: of what the machine has left. */
   async function make(bytes: number, share = 1): Promise<number> {
-    const freeBytes = await freeIn(root);
+    const freeBytes = await freeBytesAt(root);
     if (freeBytes >= bytes) return freeBytes;
-    const machineBytes = Math.max(0, (await freeIn(image)) - hostBytes) * share;
+    const machineBytes = Math.max(0, (await freeBytesAt(image)) - hostBytes) * share;
     const moreBytes = Math.min(Math.ceil((bytes - freeBytes) / stepBytes), Math.floor(machineBytes / stepBytes)) * stepBytes;
     if (moreBytes === 0) return freeBytes;
     await grow(moreBytes);
-    return freeIn(root);
+    return freeBytesAt(root);
   }
 
   async function grow(moreBytes: number): Promise<void> {
@@ -68,7 +69,7 @@ export function createImageRoom(image: string, root: string, { leastBytes, wante
   }
 
   async function look(): Promise<void> {
-    const freeBytes = await freeIn(root);
+    const freeBytes = await freeBytesAt(root);
     if (freeBytes < leastBytes) await make(wantedBytes, shareAhead);
     else if (freeBytes > muchFactor * wantedBytes && Date.now() >= nextShrinkAt) await shrink(freeBytes - wantedBytes);
   }
@@ -110,7 +111,7 @@ export function createImageRoom(image: string, root: string, { leastBytes, wante
 
   return {
     make: (bytes) => alone(() => make(bytes)),
-    fit: () => alone(async () => shrink((await freeIn(root)) - wantedBytes)),
+    fit: () => alone(async () => shrink((await freeBytesAt(root)) - wantedBytes)),
     keep() {
       if (timer === null) schedule();
     },
@@ -129,11 +130,6 @@ async function allocatedIn(root: string): Promise<number> {
   return Number(told[1]);
 }
 
-async function freeIn(path: string): Promise<number> {
-  const { bavail, bsize } = await statfs(path);
-  return bavail * bsize;
-}
-
 /** Has the mounted file system take all of its file, whatever size that had before. */
 export async function useWhole(image: string, root: string): Promise<void> {
   const device = (await mustRun('losetup', ['--noheadings', '--output', 'NAME', '--associated', image])).trim().split('\n')[0]!.trim();
@@ -141,10 +137,16 @@ export async function useWhole(image: string, root: string): Promise<void> {
   await mustRun('btrfs', ['filesystem', 'resize', 'max', root]);
 }
 
+/** Whether blocks of a file are still to be found when they are written. */
+export async function isSparse(image: string): Promise<boolean> {
+  const { size, blocks } = await stat(image);
+  return blocks * 512 < size;
+}
+
 /** Gives a file all its blocks. `false`: this file system cannot, or has too few. */
 export async function ownBlocks(image: string): Promise<boolean> {
-  const { size, blocks } = await stat(image);
-  if (blocks * 512 >= size) return true;
+  if (!(await isSparse(image))) return true;
+  const { size } = await stat(image);
   return mustRun('fallocate', ['--length', String(size), image]).then(
     () => true,
     () => false,

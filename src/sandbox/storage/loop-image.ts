@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs';
-import { chmod, open, rename, rm, stat, statfs } from 'node:fs/promises';
+import { chmod, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BerthError } from '../../protocol/errors.ts';
 import { findProgram } from '../find-program.ts';
 import { isMounted } from '../mount-table.ts';
 import { mustRun, runCommand } from '../run-command.ts';
-import { createImageRoom, ownBlocks, useWhole, type ImageRoom, type RoomSettings } from './image-room.ts';
+import { freeBytesAt } from '../free-bytes.ts';
+import { createImageRoom, isSparse, ownBlocks, useWhole, type ImageRoom, type RoomSettings } from './image-room.ts';
 
 const imageName = 'storage.btrfs';
 /** Of the free space, at most, that the image takes ahead when it is made. */
@@ -60,8 +61,7 @@ export async function mountLoopImage(dataDir: string, root: string, roomBytes: n
 
 /** Beside and renamed, so that a crash leaves no image that only looks whole. */
 async function makeImage(dataDir: string, path: string, roomBytes: number): Promise<void> {
-  const { bavail, bsize } = await statfs(dataDir);
-  const freeBytes = bavail * bsize;
+  const freeBytes = await freeBytesAt(dataDir);
   if (freeBytes * shareOfFreeSpace < minImageBytes) {
     throw new BerthError('resource_exhausted', `${dataDir} has too little free space for the sandboxes' disks`, {
       context: { freeBytes },
@@ -101,8 +101,7 @@ export async function openImage(image: string, root: string, settings: RoomSetti
   // Also what a crash left between two steps of a change of size.
   await useWhole(image, root);
   const room = createImageRoom(image, root, settings);
-  const { size, blocks } = await stat(image);
-  if (blocks * 512 < size) await room.fit().catch(() => {});
+  if (await isSparse(image)) await room.fit().catch(() => {});
   if (await ownBlocks(image)) room.keep();
   return room;
 }

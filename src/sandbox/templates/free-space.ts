@@ -1,5 +1,5 @@
-import { statfs } from 'node:fs/promises';
 import { BerthError } from '../../protocol/errors.ts';
+import { freeBytesAt } from '../free-bytes.ts';
 
 /** Left to those that run: a full disk hurts all of them. */
 const reserveBytes = 1024 ** 3;
@@ -9,9 +9,9 @@ const lookMs = 1000;
 export async function guardSpace<T>(directory: string, signal: AbortSignal, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const full = new AbortController();
   const look = async () => {
-    const { bavail, bsize } = await statfs(directory);
-    if (bavail * bsize < reserveBytes) {
-      full.abort(new BerthError('resource_exhausted', 'the disk for templates is full', { context: { freeBytes: bavail * bsize } }));
+    const freeBytes = await freeBytesAt(directory);
+    if (freeBytes < reserveBytes) {
+      full.abort(new BerthError('resource_exhausted', 'the disk for templates is full', { context: { freeBytes } }));
     }
   };
   await look();

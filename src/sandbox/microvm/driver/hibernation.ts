@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BerthError } from '../../../protocol/errors.ts';
-import { freeBytesAt } from '../../providers/_shared/require-room.ts';
+import { freeBytesAt } from '../../free-bytes.ts';
 import { mustRun } from '../../run-command.ts';
 import { syncDirectory } from '../../sync-directory.ts';
 import { writeAtomic } from '../../write-atomic.ts';

@@ -1,11 +1,11 @@
 import { statSync } from 'node:fs';
-import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sandboxFailureSuite } from '../../../../test/conformance/sandbox-failures.ts';
 import { options, patienceMs, shell, specFor } from '../../../../test/conformance/sandbox-provider.ts';
 import { openSmallDisk, type SmallDisk } from '../../../../test/fixtures/small-disk.ts';
 import type { SandboxSpec } from '../../../core/ports/sandbox-provider.ts';
+import { freeBytesAt } from '../../free-bytes.ts';
 import { openHarness, type OciHarness } from './oci.fixture.ts';
 
 sandboxFailureSuite('oci', (directory) => openHarness({}, directory));
@@ -34,10 +34,7 @@ describe('the image that the disks are in', () => {
 
   const run = async (script: string) => (await shell(harness.provider, spec, script)).stdout;
   const image = () => statSync(join(harness.dataDir, 'storage.btrfs'));
-  const freeBytes = async () => {
-    const { bavail, bsize } = await statfs(join(harness.dataDir, 'storage'));
-    return bavail * bsize;
-  };
+  const freeBytes = () => freeBytesAt(join(harness.dataDir, 'storage'));
 
   test('has its blocks from the start, grows before it is full, and gives back what sandboxes no longer need', async () => {
     const before = image().size;

@@ -1,11 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdtemp, readdir, rm, statfs } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { FailingHarness } from '../../../../test/conformance/sandbox-failures.ts';
 import { cgroupDirectories, detectCgroups } from '../../host/cgroups.ts';
 import { installationCgroup, runtimeStateDir } from '../../installation-paths.ts';
+import { freeBytesAt } from '../../free-bytes.ts';
 import { installationId } from '../../instance-lock.ts';
 import { mustRun } from '../../run-command.ts';
 import { readMounts } from '../../mount-table.ts';
@@ -115,8 +116,7 @@ function readOptional(path: string): string {
 /** Leaves as much as the disk below has left. */
 async function fillImage(storage: string): Promise<() => Promise<void>> {
   const filler = join(storage, 'filler');
-  const { bavail, bsize } = await statfs(storage);
-  await mustRun('fallocate', ['--length', String(bavail * bsize - 96 * 1024 ** 2), filler]);
+  await mustRun('fallocate', ['--length', String((await freeBytesAt(storage)) - 96 * 1024 ** 2), filler]);
   return () => rm(filler);
 }
 
