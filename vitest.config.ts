@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { FailuresAtTheEnd } from './test/failures-at-the-end.ts';
 import { SlowestFirst } from './test/slowest-first.ts';
 
 const greedy = ['test/security/attacks.e2e.test.ts', 'test/security/floods.e2e.test.ts'];
@@ -56,6 +57,6 @@ export default defineConfig({
     sequence: { sequencer: SlowestFirst },
     // What does not come at all is told a little later; what comes on a busy machine is not missed.
     expect: { poll: { timeout: 10_000 } },
-    reporters: ['default'],
+    reporters: ['default', new FailuresAtTheEnd()],
   },
 });

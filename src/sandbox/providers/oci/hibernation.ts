@@ -13,6 +13,7 @@ import {
   memoryImage,
   readFacts,
   removeImage,
+  removeRetired,
   retireImage,
   revertWaking,
   startImage,
@@ -132,6 +133,7 @@ export async function wakeSandbox(
     lost = await restoreImage(installation, checkpointer, record, parts, image, lock);
   } finally {
     await lock.close();
+    await rm(image.lock, { force: true });
   }
   if (lost !== null) {
     await haltSandbox(installation, parts, 0);
@@ -145,7 +147,7 @@ export async function wakeSandbox(
     }
   }
   await retireImage(image);
-  installation.background(removeImage(image));
+  installation.background(removeRetired(installation.imagesDir, parts.id));
   return lost?.reason ?? null;
 }
 
@@ -178,6 +180,7 @@ async function restoreImage(
 
 /** Settles what a crash in the middle of a hibernate or a wake left. Called when nothing else of this installation is at work. */
 export async function recoverImages(installation: Installation): Promise<void> {
+  await removeRetired(installation.imagesDir);
   await Promise.all((await imageIds(installation.imagesDir)).map((id) => recoverImage(installation, id)));
 }
 

@@ -1,6 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
 import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { mustRun } from '../../run-command.ts';
 import { syncDirectory } from '../../sync-directory.ts';
@@ -8,10 +9,11 @@ import { syncDirectory } from '../../sync-directory.ts';
 /**
  * The memory image of one sandbox, a directory whose name is its state:
  *
- * - `<id>.new`: being written, or being removed; the processes are still there or given up, and this is nothing.
+ * - `<id>.new`: being written; the processes are still there, and this is nothing.
  * - `<id>`: whole and on disk. The sandbox is hibernated, whatever else of it there still is.
  * - `<id>.waking`: being restored. Until the processes run it is as good as `<id>`; after, it is stale, because they
  *   change the disk that it belongs to.
+ * - `<id>.gone-<random>`: nothing any more, and being removed, while the next one may already be being written.
  *
  * Every step from one to the next is one rename, so a crash at any instant leaves one of them.
  */
@@ -42,6 +44,7 @@ export type ImageFacts = z.infer<typeof imageFacts>;
 
 const factsName = 'berth.json';
 const bootName = 'boot';
+const retiredMark = '.gone-';
 
 export async function startImage(image: MemoryImage): Promise<void> {
   await rm(image.pending, { recursive: true, force: true });
@@ -97,24 +100,36 @@ export async function isSameBoot(image: MemoryImage): Promise<boolean> {
   return written === (await bootId());
 }
 
+/** Whatever there is of it. The caller knows that nobody is at work on it. */
 export async function removeImage(image: MemoryImage): Promise<void> {
   await retireImage(image);
+  await removeRetired(dirname(image.final), basename(image.final));
   for (const path of [image.pending, image.lock]) await rm(path, { recursive: true, force: true });
 }
 
-/** One rename: what is half removed must not be taken for an image. The rest is for `removeImage`, later. */
+/**
+ * One rename: what is half removed must not be taken for an image. The rest is for `removeRetired`, whenever: it shares no
+ * name with the next image, which may already be being written, nor with its lock.
+ */
 export async function retireImage(image: MemoryImage): Promise<void> {
   for (const path of [image.final, image.waking]) {
-    if (!existsSync(path)) continue;
-    await rm(image.pending, { recursive: true, force: true });
-    await rename(path, image.pending);
+    if (existsSync(path)) await rename(path, `${image.final}${retiredMark}${randomBytes(6).toString('hex')}`);
   }
 }
 
-/** Ids of which there is an image in any state. */
+/** Of one sandbox, or of all. */
+export async function removeRetired(imagesDir: string, id = ''): Promise<void> {
+  const names = existsSync(imagesDir) ? await readdir(imagesDir) : [];
+  for (const name of names.filter((entry) => entry.startsWith(id === '' ? '' : `${id}.`) && entry.includes(retiredMark))) {
+    await rm(join(imagesDir, name), { recursive: true, force: true });
+  }
+}
+
+/** Ids of which there is an image in any state but the last. */
 export async function imageIds(imagesDir: string): Promise<string[]> {
   const names = existsSync(imagesDir) ? await readdir(imagesDir) : [];
-  return [...new Set(names.map((name) => name.replace(/\.(?:new|waking|lock)$/, '')))];
+  const live = names.filter((name) => !name.includes(retiredMark));
+  return [...new Set(live.map((name) => name.replace(/\.(?:new|waking|lock)$/, '')))];
 }
 
 async function bootId(): Promise<string> {
