@@ -16,10 +16,19 @@ export interface FailingHarness extends ProviderHarness {
   };
 }
 
-/** What every driver must do when what it stands on fails. `open` keeps everything of its backend, and its data, in `directory`. */
-export function sandboxFailureSuite(name: string, open: (directory: string) => Promise<FailingHarness>, contract: NotOnContract = {}): void {
+/**
+ * What every driver must do when what it stands on fails. `open` keeps everything of its backend, and its data, in `directory`,
+ * on a disk that `findDisk` gives; whoever gives one that is not the suite's own removes it.
+ */
+export function sandboxFailureSuite(
+  name: string,
+  open: (directory: string) => Promise<FailingHarness>,
+  contract: NotOnContract = {},
+  findDisk: (() => Promise<Omit<SmallDisk, 'remove'>>) | null = null,
+): void {
   describe(`sandbox failures: ${name}`, () => {
-    let disk: SmallDisk;
+    let disk: Omit<SmallDisk, 'remove'>;
+    let removeDisk = () => Promise.resolve();
     let harness: FailingHarness;
     let provider: SandboxProvider;
     const made = new Set<string>();
@@ -28,7 +37,10 @@ export function sandboxFailureSuite(name: string, open: (directory: string) => P
     const test = casesOn(contract);
 
     beforeAll(async () => {
-      disk = await openSmallDisk();
+      if (findDisk === null) {
+        const own = await openSmallDisk();
+        [disk, removeDisk] = [own, own.remove];
+      } else disk = await findDisk();
       harness = await open(disk.path);
       provider = harness.provider;
       ({ findings } = await provider.probe(options()));
@@ -40,7 +52,7 @@ export function sandboxFailureSuite(name: string, open: (directory: string) => P
       for (const id of made) await provider.destroy(id, options());
       const left = await Promise.all([...made].map((id) => harness.leftovers(id)));
       await harness?.cleanup();
-      await disk?.remove();
+      await removeDisk();
       expect(left.flat()).toEqual([]);
     });
 

@@ -29,8 +29,11 @@ export interface Sandbox<K extends MachineKind> extends SandboxParts {
   record: K['record'];
 }
 
-/** `new`: its process is there, and nothing of the guest has ever run in it. */
-export type MachineState = 'new' | 'running' | 'held';
+/**
+ * `new`: its process is there, and nothing of the guest has ever run in it. `full`: it stands still because there was no room
+ * on the host's disk for what it writes; told to go on, it writes that again.
+ */
+export type MachineState = 'new' | 'running' | 'held' | 'full';
 
 /**
  * What a kind of machine does its own way: starting, holding, saving and loading one, and its disks. What is done when, under

@@ -15,6 +15,7 @@ import { noTemplate } from '../../templates/template.ts';
 import { createChannels } from '../channels.ts';
 import { checkMachineLimits } from '../machine-shape.ts';
 import { liveProcess, usageOf } from '../processes.ts';
+import { watchFullDisk } from './full-disk.ts';
 import { forgetMemory } from './hibernation.ts';
 import type { Installation } from './installation.ts';
 import type { MachineKind, Machines, SandboxParts } from './machines.ts';
@@ -77,6 +78,7 @@ export function createMicrovmProvider<K extends MachineKind>(driver: MicrovmDriv
   /** Of the network: what was asked for until the host was looked at, and then what it can. */
   let capabilities = capabilitiesWith(driver.fullNetwork !== null);
   let opening: Promise<Context<K>> | null = null;
+  let unwatch = () => Promise.resolve();
   let closed = false;
 
   function open(): Promise<Context<K>> {
@@ -94,6 +96,7 @@ export function createMicrovmProvider<K extends MachineKind>(driver: MicrovmDriv
     try {
       await recover(context);
       capabilities = capabilitiesWith(context.installation.network !== null);
+      unwatch = watchFullDisk(context, lock);
       return context;
     } catch (error) {
       await context.installation.release();
@@ -307,6 +310,8 @@ export function createMicrovmProvider<K extends MachineKind>(driver: MicrovmDriv
     async close() {
       if (closed) return;
       closed = true;
+      await opening?.catch(() => {});
+      await unwatch();
       await lock.idle();
       await channels.close();
       await opening?.then(

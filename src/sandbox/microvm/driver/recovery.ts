@@ -51,7 +51,7 @@ async function settleMachine<K extends MachineKind>({ installation, machines }: 
     const paused = existsSync(sandbox.paths.paused);
     if (state === 'running' && paused) await machines.hold(sandbox.id, signal);
     if (paused) return true;
-    if (state === 'held') await machines.letGo(sandbox.id, signal);
+    if (state !== 'running') await machines.letGo(sandbox.id, signal);
     // Its disk may have been about to be copied. A guest that does not answer is settled all the same.
     await installation.control.tell(sandbox.lines.control, ['thaw'], signal).catch(() => {});
     return true;

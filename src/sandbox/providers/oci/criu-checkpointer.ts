@@ -133,11 +133,13 @@ async function runLocked(
   const startedMs = performance.now();
   let overdue = false;
   const timer = setInterval(() => {
-    void isOverdue(performance.now() - startedMs).then(async (is) => {
-      if (!is) return;
+    const end = async () => {
+      if (!(await isOverdue(performance.now() - startedMs))) return;
       overdue = true;
       await parts.cgroup.kill();
-    });
+    };
+    // One that fails is followed by the next.
+    end().catch(() => {});
   }, lookMs);
   try {
     const [program, ...args] = argv as [string, ...string[]];

@@ -90,7 +90,8 @@ export function createGvisorCheckpointer(version: string, runtime: RuntimeCli): 
     let overdue = false;
     const timer = setTimeout(() => {
       overdue = true;
-      void parts.cgroup.kill();
+      // One that does not end is told by whoever ends the sandbox.
+      parts.cgroup.kill().catch(() => {});
     }, deadlineMs);
     try {
       const [program, ...args] = command as [string, ...string[]];

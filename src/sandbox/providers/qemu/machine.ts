@@ -65,7 +65,7 @@ export async function startMachine(start: MachineStart): Promise<void> {
     const within = start.card?.namespace ?? null;
     const [program, ...args] = [
       ...(within === null ? [] : ['nsenter', `--net=${within}`]),
-      ...['unshare', '--mount', '--propagation', 'private', 'sh', '-c', `${start.card === null ? '' : cardDevice}${ownView}`, 'sh'],
+      ...['unshare', '--mount', '--propagation', 'slave', 'sh', '-c', `${start.card === null ? '' : cardDevice}${ownView}`, 'sh'],
       ...[start.files.directory, start.files.alias, 'setpriv'],
       ...['--reuid', String(uid), '--regid', String(uid), ...groups],
       ...['--inh-caps', '-all', '--bounding-set', '-all', '--no-new-privs', '--', start.qemu],
@@ -86,6 +86,7 @@ export async function startMachine(start: MachineStart): Promise<void> {
   }
 }
 
+/** Its view of the host's mounts; what the host unmounts later, it does not keep. */
 const ownView = 'mount --bind "$1" "$2" && shift 2 && exec "$@"';
 /** Many machines keep it for root. Who opens it gets an interface that is its user's, and no other. */
 const cardDevice = 'mount -t tmpfs -o mode=755,size=4k tun /dev/net && mknod -m 666 /dev/net/tun c 10 200 && ';

@@ -92,6 +92,7 @@ export function createMachines(installation: QemuInstallation): Machines<QemuKin
     async state({ id }, signal) {
       const found = status.parse(await withMonitor(id, signal, (qmp) => qmp.run('query-status'))).status;
       if (found === 'inmigrate' || found === 'prelaunch') return 'new';
+      if (found === 'io-error') return 'full';
       return found === 'running' ? 'running' : 'held';
     },
     async hold(id, signal) {

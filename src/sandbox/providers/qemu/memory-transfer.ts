@@ -38,8 +38,9 @@ export async function saveMemory(
     await once(sink, 'open');
     await listen(server, socketPath, uid);
     const written = receive(server, sink);
-    // Its failure is told below, with QEMU's own reason first.
-    written.catch(() => {});
+    // Its failure is told below.
+    let unwritten: unknown = null;
+    written.catch((error: unknown) => (unwritten = error));
     await qmp.run('migrate-set-parameters', { 'max-bandwidth': 64 * 1024 ** 3 });
     await qmp.run('migrate', { uri: `unix:${socketPath}` });
     try {
@@ -47,7 +48,8 @@ export async function saveMemory(
       await written;
     } catch (error) {
       await callOff(qmp);
-      throw error;
+      // QEMU knows only that nobody takes it any more.
+      throw unwritten instanceof BerthError ? unwritten : error;
     }
     await released(qmp);
     await syncFile(file);

@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { specFor, type ProviderHarness } from '../../../../test/conformance/sandbox-provider.ts';
@@ -24,8 +23,8 @@ export type HibernationStep = 'held' | 'writing' | 'written';
 
 export interface QemuHarness extends ProviderHarness {
   dataDir: string;
-  /** Restarts the provider as one that tells when a hibernation comes to a step. */
-  restartWatched(onStep: (step: HibernationStep) => void): Promise<SandboxProvider>;
+  /** Restarts the provider as one that tells when a hibernation comes to a step, and waits there. */
+  restartWatched(onStep: (step: HibernationStep) => void | Promise<void>): Promise<SandboxProvider>;
   /** SIGKILL to its machine, behind the provider's back. */
   killInside(id: string): Promise<void>;
 }
@@ -49,7 +48,7 @@ async function leftovers(dataDir: string, id: string): Promise<string[]> {
 /** A memory of which this much is there is far from whole. */
 const beginningBytes = 1024 ** 2;
 
-function createWatchedProvider(dataDir: string, onStep: (step: HibernationStep) => void): SandboxProvider {
+function createWatchedProvider(dataDir: string, onStep: (step: HibernationStep) => void | Promise<void>): SandboxProvider {
   return createMicrovmProvider({
     name: driverName,
     stopGraceMs: 500,
@@ -64,7 +63,7 @@ function createWatchedProvider(dataDir: string, onStep: (step: HibernationStep) 
           ...machines,
           async hold(id, signal) {
             await machines.hold(id, signal);
-            onStep('held');
+            await onStep('held');
           },
           async save(sandbox, signal) {
             const saving = machines.save(sandbox, signal);
@@ -74,9 +73,9 @@ function createWatchedProvider(dataDir: string, onStep: (step: HibernationStep) 
             );
             const begun = async () => ((await stat(`${sandbox.paths.memory}.new`).catch(() => null))?.size ?? 0) > beginningBytes;
             while (!(await begun()) && !(await Promise.race([ended, sleep(1, false)])));
-            onStep('writing');
+            await onStep('writing');
             await saving;
-            onStep('written');
+            await onStep('written');
           },
         },
       };
@@ -85,14 +84,14 @@ function createWatchedProvider(dataDir: string, onStep: (step: HibernationStep) 
 }
 
 /** One installation for several suites, one after the other: what the first sandbox waits for is waited for once. */
-export function createSharedHarness(parent = tmpdir()): { open(more?: Partial<QemuOptions>): Promise<QemuHarness>; remove(): Promise<void> } {
+export function createSharedHarness(parent: () => Promise<string>): { open(more?: Partial<QemuOptions>): Promise<QemuHarness>; remove(): Promise<void> } {
   let dataDir: string | null = null;
   /** The networks of which there is a seed. */
   const seeded = new Set<string>();
   return {
     async open(more = {}) {
       const fresh = dataDir === null;
-      const directory = (dataDir ??= await mkdtemp(join(parent, 'berth-qemu-')));
+      const directory = (dataDir ??= await mkdtemp(join(await parent(), 'berth-qemu-')));
       if (fresh) await placeSmallTemplate(join(directory, 'templates'));
       const create = () => createQemuProvider({ dataDir: directory, stopGraceMs: 500, ...more });
       let provider = create();

@@ -1,19 +1,29 @@
 import { readFile, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openSmallDisk, type SmallDisk } from '../../../../test/fixtures/small-disk.ts';
 import { sandboxFailureSuite } from '../../../../test/conformance/sandbox-failures.ts';
 import { sandboxNetworkSuite } from '../../../../test/conformance/sandbox-network.ts';
 import { sandboxPersistenceSuite } from '../../../../test/conformance/sandbox-persistence.ts';
 import { options, patienceMs, sandboxProviderSuite, shell, specFor } from '../../../../test/conformance/sandbox-provider.ts';
 import type { SandboxProvider, SandboxSpec } from '../../../core/ports/sandbox-provider.ts';
-import { driverDirectory } from '../../microvm/driver/installation.ts';
+import { driverDirectory, machineRunDir } from '../../microvm/driver/installation.ts';
 import { missingForQemu } from '../../microvm/qemu-missing.fixture.ts';
+import { installationId } from '../../instance-lock.ts';
 import { driverName } from './installation.ts';
 import { liveProcess } from '../../microvm/processes.ts';
+import { machineSockets } from './paths.ts';
+import { openQmp } from './qmp.ts';
 import { createSharedHarness, type HibernationStep, type QemuHarness } from './qemu.fixture.ts';
 
-const shared = createSharedHarness();
-afterAll(() => shared.remove());
+let disk: Promise<SmallDisk> | null = null;
+/** All is on one that can be filled. */
+const findDisk = () => (disk ??= openSmallDisk());
+const shared = createSharedHarness(async () => (await findDisk()).path);
+afterAll(async () => {
+  await shared.remove();
+  await (await disk)?.remove();
+});
 
 const missing = await missingForQemu();
 if (missing !== null) process.stdout.write(`skipped: qemu, for want of ${missing} (scripts/setup.sh test)\n`);
@@ -22,15 +32,7 @@ describe.skipIf(missing !== null)('the whole suites', () => {
   sandboxProviderSuite('qemu', () => shared.open());
   sandboxPersistenceSuite('qemu', () => shared.open());
   sandboxNetworkSuite('qemu', ({ namespace }) => shared.open({ fullNetwork: { namespace } }));
-  sandboxFailureSuite('qemu', async (directory) => {
-    const own = createSharedHarness(directory);
-    const opened = await own.open();
-    const cleanup = async () => {
-      await opened.cleanup();
-      await own.remove();
-    };
-    return { ...opened, cleanup };
-  });
+  sandboxFailureSuite('qemu', () => shared.open(), {}, findDisk);
 });
 
 describe.skipIf(missing !== null)('qemu', () => {
@@ -51,6 +53,17 @@ describe.skipIf(missing !== null)('qemu', () => {
     await harness.cleanup();
     expect(left.flat()).toEqual([]);
   });
+
+  /** What QEMU itself says. */
+  async function isHeld(spec: SandboxSpec): Promise<boolean> {
+    const run = join(machineRunDir(driverName, await installationId(driverDirectory(harness.dataDir, driverName))), spec.id);
+    const qmp = await openQmp(machineSockets(run).monitor, options().signal);
+    try {
+      return ((await qmp.run('query-status')) as { status: string }).status === 'io-error';
+    } finally {
+      qmp.close();
+    }
+  }
 
   const fileOf = (spec: SandboxSpec, name: string) => join(driverDirectory(harness.dataDir, driverName), 'sandboxes', spec.id, name);
 
@@ -157,6 +170,42 @@ describe.skipIf(missing !== null)('qemu', () => {
       await expect.poll(counted, { timeout: patienceMs }).toBeGreaterThan(before);
     }
     provider = await harness.restart();
+  });
+
+  test('the disk fills up while it is about to sleep: it says so and goes on', async () => {
+    const [spec] = specs as [SandboxSpec];
+    const { fill, empty } = await findDisk();
+    provider = await harness.restartWatched(async (step) => {
+      if (step === 'held') await fill(2 * 1024 ** 2);
+    });
+    try {
+      await expect(provider.hibernate(spec.id, options())).rejects.toMatchObject({ code: 'resource_exhausted' });
+    } finally {
+      await empty();
+    }
+    expect((await shell(provider, spec, 'echo alive')).stdout).toBe('alive');
+    provider = await harness.restart();
+    await provider.hibernate(spec.id, options());
+    expect(await provider.wake(spec.id, options())).toMatchObject({ restored: 'memory', reason: null });
+  });
+
+  test('a guest that finds the disk full stands still, and goes on when there is room, with nothing lost', async () => {
+    const [spec, other] = specs as [SandboxSpec, SandboxSpec];
+    const { fill, empty } = await findDisk();
+    await fill(8 * 1024 ** 2);
+    try {
+      const write = 'head -c 67108864 /dev/urandom > big && sync big && cksum < big && cksum big > sum; echo $? > ended';
+      await shell(provider, spec, `rm -f ended; (${write}) >/dev/null 2>&1 &`);
+      await expect.poll(() => isHeld(spec), { timeout: patienceMs }).toBe(true);
+      expect((await provider.get(spec.id, options())).status).toBe('running');
+      expect((await shell(provider, other, 'echo alive')).stdout).toBe('alive');
+    } finally {
+      await empty();
+    }
+    await expect.poll(() => isHeld(spec), { timeout: patienceMs }).toBe(false);
+    await expect.poll(async () => (await shell(provider, spec, 'cat ended 2>/dev/null; true')).stdout, { timeout: patienceMs }).toBe('0');
+    expect((await shell(provider, spec, 'cksum big | cmp - sum && touch writable && echo same')).stdout).toBe('same');
+    await shell(provider, spec, 'rm big; sync');
   });
 
   test('a memory that is damaged: it starts from its disk, and says why', async () => {
