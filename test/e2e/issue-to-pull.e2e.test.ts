@@ -173,9 +173,10 @@ test('failure: a comment with the reason, and a further comment tries again', as
   await forge.deliver(labeled.event, labeled.payload, hook());
   const failed = await taskOf(issue.number, (task) => task.state === 'failed');
   expect(failed.error?.message).toContain('no-such-template');
-  const comments = forge.state.comments(widgets, issue.number);
-  expect(comments.map((comment) => comment.body)).toEqual([expect.stringContaining('no-such-template')]);
-  expect(comments[0]!.body).toContain('Comment again to retry');
+  // The task is what is true; what GitHub shows follows.
+  const comments = () => forge.state.comments(widgets, issue.number).map((comment) => comment.body);
+  await expect.poll(comments).toEqual([expect.stringContaining('no-such-template')]);
+  expect(comments()[0]).toContain('Comment again to retry');
   await api('PATCH', `/api/repositories/${id}`, { template: null });
   expect(forge.violations).toEqual([]);
 });
