@@ -1,4 +1,4 @@
-import { closeSync, lstatSync, readdirSync, readFileSync, watch, type FSWatcher } from 'node:fs';
+import { closeSync, fstatSync, lstatSync, readdirSync, readFileSync, watch, type FSWatcher } from 'node:fs';
 import type { FileChange } from '../../protocol/runner-api.ts';
 import { child, openDirectory, type Locate } from './locate.ts';
 
@@ -7,6 +7,13 @@ const maxDirectories = 8192;
 
 export interface FileWatch {
   close(): void;
+}
+
+interface WatchedDirectory {
+  watcher: FSWatcher;
+  /** Of which directory it is, whatever has its name by now. */
+  ino: number;
+  dev: number;
 }
 
 /**
@@ -21,7 +28,7 @@ export function watchFiles(
   options: { recursive: boolean },
   onChange: (change: FileChange) => void,
 ): FileWatch {
-  const watchers = new Map<string, FSWatcher>();
+  const watchers = new Map<string, WatchedDirectory>();
   let closed = false;
   let full = false;
 
@@ -52,6 +59,9 @@ export function watchFiles(
     } else {
       onChange({ type: 'created', path: changed });
       if (options.recursive && stat.isDirectory()) {
+        const known = watchers.get(changed);
+        // Found by a look before its event came. What it has told since is not read yet, and would be lost with its watch.
+        if (known !== undefined && known.ino === stat.ino && known.dev === stat.dev) return;
         // It may have replaced another of that name.
         forget(changed);
         add(changed, true);
@@ -69,7 +79,7 @@ export function watchFiles(
   }
 
   function forget(prefix: string): void {
-    for (const [directory, watcher] of watchers) {
+    for (const [directory, { watcher }] of watchers) {
       if (directory !== prefix && !directory.startsWith(`${prefix}/`)) continue;
       watcher.close();
       watchers.delete(directory);
@@ -97,7 +107,8 @@ export function watchFiles(
       // By descriptor: inotify then watches this very directory, wherever its path leads.
       const watcher = watch(child(fd, '.'), { persistent: false }, (kind, name) => onEvent(directory, kind, name));
       watcher.on('error', () => forget(directory));
-      watchers.set(directory, watcher);
+      const { ino, dev } = fstatSync(fd);
+      watchers.set(directory, { watcher, ino, dev });
       // After the watch began, so that nothing falls between.
       if (!options.recursive && !announce) return;
       for (const entry of readdirSync(child(fd, '.'), { withFileTypes: true })) {
