@@ -39,7 +39,7 @@ export function sandboxFailureSuite(
     beforeAll(async () => {
       if (findDisk === null) {
         const own = await openSmallDisk();
-        [disk, removeDisk] = [own, own.remove];
+        [disk, removeDisk] = [own, () => own.remove()];
       } else disk = await findDisk();
       harness = await open(disk.path);
       provider = harness.provider;

@@ -174,14 +174,14 @@ describe.skipIf(missing !== null)('qemu', () => {
 
   test('the disk fills up while it is about to sleep: it says so and goes on', async () => {
     const [spec] = specs as [SandboxSpec];
-    const { fill, empty } = await findDisk();
+    const full = await findDisk();
     provider = await harness.restartWatched(async (step) => {
-      if (step === 'held') await fill(2 * 1024 ** 2);
+      if (step === 'held') await full.fill(2 * 1024 ** 2);
     });
     try {
       await expect(provider.hibernate(spec.id, options())).rejects.toMatchObject({ code: 'resource_exhausted' });
     } finally {
-      await empty();
+      await full.empty();
     }
     expect((await shell(provider, spec, 'echo alive')).stdout).toBe('alive');
     provider = await harness.restart();
@@ -191,8 +191,8 @@ describe.skipIf(missing !== null)('qemu', () => {
 
   test('a guest that finds the disk full stands still, and goes on when there is room, with nothing lost', async () => {
     const [spec, other] = specs as [SandboxSpec, SandboxSpec];
-    const { fill, empty } = await findDisk();
-    await fill(8 * 1024 ** 2);
+    const full = await findDisk();
+    await full.fill(8 * 1024 ** 2);
     try {
       const write = 'head -c 67108864 /dev/urandom > big && sync big && cksum < big && cksum big > sum; echo $? > ended';
       await shell(provider, spec, `rm -f ended; (${write}) >/dev/null 2>&1 &`);
@@ -200,7 +200,7 @@ describe.skipIf(missing !== null)('qemu', () => {
       expect((await provider.get(spec.id, options())).status).toBe('running');
       expect((await shell(provider, other, 'echo alive')).stdout).toBe('alive');
     } finally {
-      await empty();
+      await full.empty();
     }
     await expect.poll(() => isHeld(spec), { timeout: patienceMs }).toBe(false);
     await expect.poll(async () => (await shell(provider, spec, 'cat ended 2>/dev/null; true')).stdout, { timeout: patienceMs }).toBe('0');
