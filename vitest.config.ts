@@ -22,6 +22,8 @@ export default defineConfig({
           hookTimeout: 60_000,
           // A worker loads the sources once, not once for each file: no test replaces a module or the environment.
           isolate: false,
+          // Many of these have real servers and processes too; see below.
+          retry: process.env['CI'] === undefined ? 0 : 1,
           sequence: { groupOrder: 0 },
         },
       },
