@@ -18,17 +18,16 @@ export interface FailingHarness extends ProviderHarness {
 
 /**
  * What every driver must do when what it stands on fails. `open` keeps everything of its backend, and its data, in `directory`,
- * on a disk that `findDisk` gives; whoever gives one that is not the suite's own removes it.
+ * on a disk that `findDisk` gives and that is removed afterwards.
  */
 export function sandboxFailureSuite(
   name: string,
   open: (directory: string) => Promise<FailingHarness>,
   contract: NotOnContract = {},
-  findDisk: (() => Promise<Omit<SmallDisk, 'remove'>>) | null = null,
+  findDisk: () => Promise<SmallDisk> = openSmallDisk,
 ): void {
   describe(`sandbox failures: ${name}`, () => {
-    let disk: Omit<SmallDisk, 'remove'>;
-    let removeDisk = () => Promise.resolve();
+    let disk: SmallDisk;
     let harness: FailingHarness;
     let provider: SandboxProvider;
     const made = new Set<string>();
@@ -37,10 +36,7 @@ export function sandboxFailureSuite(
     const test = casesOn(contract);
 
     beforeAll(async () => {
-      if (findDisk === null) {
-        const own = await openSmallDisk();
-        [disk, removeDisk] = [own, () => own.remove()];
-      } else disk = await findDisk();
+      disk = await findDisk();
       harness = await open(disk.path);
       provider = harness.provider;
       ({ findings } = await provider.probe(options()));
@@ -52,7 +48,7 @@ export function sandboxFailureSuite(
       for (const id of made) await provider.destroy(id, options());
       const left = await Promise.all([...made].map((id) => harness.leftovers(id)));
       await harness?.cleanup();
-      await removeDisk();
+      await disk?.remove();
       expect(left.flat()).toEqual([]);
     });
 

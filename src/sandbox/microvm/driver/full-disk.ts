@@ -1,9 +1,7 @@
-import { existsSync } from 'node:fs';
 import { freeBytesAt } from '../../free-bytes.ts';
 import type { KeyLock } from '../../providers/_shared/key-lock.ts';
-import { liveProcess } from '../processes.ts';
 import type { MachineKind } from './machines.ts';
-import { recordOf, sandboxIds, sandboxParts, type Context } from './sandbox.ts';
+import { recordOf, sandboxIds, sandboxParts, statusOf, type Context } from './sandbox.ts';
 
 /** Below this the disk is watched: a machine may have found it full. */
 const lowBytes = 256 * 1024 ** 2;
@@ -50,7 +48,7 @@ async function letGoOn<K extends MachineKind>(context: Context<K>, id: string): 
   const parts = sandboxParts(context, id);
   try {
     const record = await recordOf(context, id);
-    if (record === null || existsSync(parts.paths.paused) || (await liveProcess(parts.paths.process)) === null) return true;
+    if (record === null || (await statusOf(parts.paths)) !== 'running') return true;
     const signal = AbortSignal.timeout(askMs);
     if ((await context.machines.state({ ...parts, record }, signal)) === 'full') await context.machines.letGo(id, signal);
     return true;

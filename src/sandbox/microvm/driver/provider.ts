@@ -310,14 +310,11 @@ export function createMicrovmProvider<K extends MachineKind>(driver: MicrovmDriv
     async close() {
       if (closed) return;
       closed = true;
-      await opening?.catch(() => {});
+      const context = await opening?.catch(() => null);
       await unwatch();
       await lock.idle();
       await channels.close();
-      await opening?.then(
-        ({ installation }) => installation.release(),
-        () => {},
-      );
+      await context?.installation.release();
     },
   };
 }

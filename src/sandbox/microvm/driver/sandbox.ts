@@ -158,7 +158,8 @@ export async function inspectSandbox<K extends MachineKind>(context: Context<K>,
   return status === 'running' && (await isOutdated(installation, record)) ? { ...info, outdated: true } : info;
 }
 
-async function statusOf(paths: SandboxPaths): Promise<SandboxStatus> {
+/** Of one that is whole. */
+export async function statusOf(paths: SandboxPaths): Promise<SandboxStatus> {
   if (existsSync(paths.memory) || existsSync(`${paths.memory}.waking`)) return 'hibernated';
   if ((await liveProcess(paths.process)) === null) return 'stopped';
   return existsSync(paths.paused) ? 'paused' : 'running';

@@ -118,18 +118,21 @@ export async function retireImage(image: MemoryImage): Promise<void> {
 }
 
 /** Of one sandbox, or of all. */
-export async function removeRetired(imagesDir: string, id = ''): Promise<void> {
-  const names = existsSync(imagesDir) ? await readdir(imagesDir) : [];
-  for (const name of names.filter((entry) => entry.startsWith(id === '' ? '' : `${id}.`) && entry.includes(retiredMark))) {
+export async function removeRetired(imagesDir: string, id: string | null = null): Promise<void> {
+  const isRetired = (name: string) => (id === null ? name.includes(retiredMark) : name.startsWith(id + retiredMark));
+  for (const name of (await namesIn(imagesDir)).filter(isRetired)) {
     await rm(join(imagesDir, name), { recursive: true, force: true });
   }
 }
 
 /** Ids of which there is an image in any state but the last. */
 export async function imageIds(imagesDir: string): Promise<string[]> {
-  const names = existsSync(imagesDir) ? await readdir(imagesDir) : [];
-  const live = names.filter((name) => !name.includes(retiredMark));
+  const live = (await namesIn(imagesDir)).filter((name) => !name.includes(retiredMark));
   return [...new Set(live.map((name) => name.replace(/\.(?:new|waking|lock)$/, '')))];
+}
+
+async function namesIn(imagesDir: string): Promise<string[]> {
+  return existsSync(imagesDir) ? readdir(imagesDir) : [];
 }
 
 async function bootId(): Promise<string> {

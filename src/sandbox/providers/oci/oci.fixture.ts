@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { FailingHarness } from '../../../../test/conformance/sandbox-failures.ts';
+import { processesNaming } from '../../../../test/fixtures/processes-naming.ts';
 import { cgroupDirectories, detectCgroups } from '../../host/cgroups.ts';
 import { installationCgroup, runtimeStateDir } from '../../installation-paths.ts';
 import { freeBytesAt } from '../../free-bytes.ts';
@@ -97,11 +98,7 @@ async function expectQuiet(dataDir: string, ids: readonly string[]): Promise<voi
   }
   const listed = await mustRun('btrfs', ['subvolume', 'list', join(dataDir, 'storage')]);
   expect(listed.trim().split('\n')).toHaveLength(ids.length);
-  for (const name of (await readdir('/proc')).filter((entry) => /^\d+$/.test(entry) && entry !== String(process.pid))) {
-    const command = readOptional(`/proc/${name}/cmdline`).replaceAll('\0', ' ');
-    expect(command, `process ${name}`).not.toContain(installation);
-    expect(command, `process ${name}`).not.toContain(dataDir);
-  }
+  for (const text of [installation, dataDir]) expect(await processesNaming(text), `processes naming ${text}`).toEqual([]);
 }
 
 function readOptional(path: string): string {

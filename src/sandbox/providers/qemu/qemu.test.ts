@@ -32,7 +32,7 @@ describe.skipIf(missing !== null)('the whole suites', () => {
   sandboxProviderSuite('qemu', () => shared.open());
   sandboxPersistenceSuite('qemu', () => shared.open());
   sandboxNetworkSuite('qemu', ({ namespace }) => shared.open({ fullNetwork: { namespace } }));
-  sandboxFailureSuite('qemu', () => shared.open(), {}, findDisk);
+  sandboxFailureSuite('qemu', () => shared.open(), {}, async () => ({ ...(await findDisk()), remove: () => Promise.resolve() }));
 });
 
 describe.skipIf(missing !== null)('qemu', () => {
